@@ -1,0 +1,85 @@
+"""What an engine adapter is: it gives names to what the kernel shows, and lists what is stopped."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Literal, Protocol
+
+from msgspec import Struct
+
+Status = Literal["created", "running", "paused", "stopped"]
+
+
+class EngineShim(Struct, frozen=True):
+    """The shim that an engine says owns a container."""
+
+    pid: int
+    address: str | None = None
+    version: str | None = None
+
+
+class EngineContainer(Struct, frozen=True, kw_only=True):
+    """A container as its engine names it; `None` is "the engine did not say"."""
+
+    id: str
+    engine: str
+    name: str | None = None
+    engine_namespace: str | None = None
+    pod: str | None = None
+    image: str | None = None
+    image_digest: str | None = None
+    labels: Mapping[str, str] = {}
+    command: tuple[str, ...] | None = None
+    status: Status | None = None
+    pid: int | None = None
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    exit_code: int | None = None
+    runtime: str | None = None
+    shim: EngineShim | None = None
+    cgroup: str | None = None
+    """Its path below each hierarchy's root, where the engine tells it."""
+    lowerdirs: tuple[str, ...] = ()
+    """Uppermost first, as overlay's own option has them."""
+    upperdir: str | None = None
+    error: str | None = None
+
+
+class EngineEvent(Struct, frozen=True):
+    """One event of an engine or a shim."""
+
+    timestamp: datetime
+    source: str
+    topic: str
+    engine_namespace: str | None
+    container: str | None
+    event: Mapping[str, object]
+
+
+class EngineReading(Struct, frozen=True):
+    """What one engine said."""
+
+    name: str
+    version: str | None
+    address: str | None
+    containers: tuple[EngineContainer, ...] = ()
+    events: tuple[EngineEvent, ...] = ()
+    """New since the reading before; on the first one, those that the engine keeps."""
+
+
+class Engine(Protocol):
+    """Something that manages containers."""
+
+    @property
+    def name(self) -> str:
+        """The engine's short name, unique among adapters, as `docker`."""
+        ...
+
+    @property
+    def address(self) -> str | None:
+        """Where it is asked: a socket's path, a state directory."""
+        ...
+
+    async def collect(self) -> EngineReading:
+        """Ask; raise `Missing` when the engine is not there, `Unavailable` when it does not answer."""
+        ...

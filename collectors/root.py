@@ -1,0 +1,91 @@
+"""The one place that reads files: everything above it gets bytes."""
+
+import errno
+import os
+from dataclasses import dataclass, field
+
+from collectors.errors import CollectError, Denied, Gone, Missing
+
+_CHUNK = 65536
+_SHORT = 3072
+"""A first read below this is the whole file: seq_file cuts at its buffer of a page, not before."""
+_GONE = (errno.ESRCH, errno.ENODEV)
+_DENIED = (errno.EACCES, errno.EPERM)
+
+
+@dataclass(slots=True)
+class Reads:
+    """Counts what was read: a frame tells its own cost by it."""
+
+    files: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """A filesystem root to read from: `/`, a mounted host, or a recorded tree.
+
+    Names are relative to it, without a leading slash: `proc/1/stat`.
+    """
+
+    path: str = "/"
+    reads: Reads = field(default_factory=Reads, compare=False)
+
+    @property
+    def live(self) -> bool:
+        """Whether this is the running host, where ioctls and sockets mean something."""
+        return self.path == "/"
+
+    def resolve(self, name: str) -> str:
+        """Return the path to open for a name."""
+        return f"{self.path.rstrip('/')}/{name.lstrip('/')}"
+
+    def read(self, name: str) -> bytes:
+        """Return a file's bytes; raise `Missing`, `Denied` or `Gone`, which name it."""
+        self.reads.files += 1
+        try:
+            fd = os.open(self.resolve(name), os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise translate(error, name, "open") from error
+        try:
+            data = os.read(fd, _CHUNK)
+            return data if len(data) < _SHORT else data + _rest(fd)
+        except OSError as error:
+            raise translate(error, name, "read") from error
+        finally:
+            os.close(fd)
+
+    def names(self, directory: str) -> list[str]:
+        """Return the entries of a directory; raise as `read` does."""
+        self.reads.files += 1
+        try:
+            return os.listdir(self.resolve(directory))
+        except OSError as error:
+            raise translate(error, directory, "readdir") from error
+
+    def link(self, name: str) -> str:
+        """Return what a symbolic link says; raise as `read` does."""
+        self.reads.files += 1
+        try:
+            return os.readlink(self.resolve(name))
+        except OSError as error:
+            raise translate(error, name, "readlink") from error
+
+
+def translate(error: OSError, name: str, operation: str) -> CollectError:
+    """Return the collecting error for a system error: what the reader can do about it."""
+    path = f"/{name.lstrip('/')}"
+    message = os.strerror(error.errno) if error.errno else str(error)
+    if error.errno in _GONE:
+        return Gone(path, operation, message)
+    if error.errno in _DENIED:
+        return Denied(path, operation, message)
+    if error.errno in {errno.ENOENT, errno.ENOTDIR}:
+        return Missing(path, operation, message)
+    return CollectError(path, operation, message)
+
+
+def _rest(fd: int) -> bytes:
+    chunks: list[bytes] = []
+    while chunk := os.read(fd, _CHUNK):
+        chunks.append(chunk)
+    return b"".join(chunks)

@@ -1,0 +1,1 @@
+"""One package a subject: its types, how they are derived, its columns."""

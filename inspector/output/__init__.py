@@ -1,0 +1,1 @@
+"""Frames as bytes, for programs and for people."""

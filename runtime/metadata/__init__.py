@@ -1,0 +1,1 @@
+"""What is known of containers when nobody runs: one SQLite file."""

@@ -1,0 +1,1 @@
+"""The OCI runtime spec: defaults, validation, the bundle's config.json."""

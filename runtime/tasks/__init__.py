@@ -1,0 +1,1 @@
+"""Tasks: running containers, reached through their shims."""

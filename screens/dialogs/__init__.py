@@ -1,0 +1,1 @@
+"""Dialogs: small, in the middle, focus on Cancel."""
