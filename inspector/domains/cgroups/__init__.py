@@ -1,0 +1,1 @@
+"""Cgroups: the tree with its numbers, rates and binding limits."""

@@ -1,0 +1,1 @@
+"""Containers: who they are, what they use, what is around them."""

@@ -1,0 +1,1 @@
+"""Engines: which there are, and whether they answer."""

@@ -1,0 +1,1 @@
+"""Events of shims, engines and the kernel, in one order."""

@@ -1,0 +1,1 @@
+"""The host: what it is, how its cgroups are mounted."""

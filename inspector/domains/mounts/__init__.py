@@ -1,0 +1,1 @@
+"""Mounts: every mount of every mount namespace."""

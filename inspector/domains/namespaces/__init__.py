@@ -1,0 +1,1 @@
+"""Namespaces: all eight types, who is in them, who owns them, what pins them."""

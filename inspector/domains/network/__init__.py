@@ -1,0 +1,1 @@
+"""Interfaces of every network namespace, with their counters."""
