@@ -1,10 +1,23 @@
 """/proc/PID/mountinfo (proc_pid_mountinfo(5)): octal escapes, optional fields, propagation."""
 
+import re
 from typing import NamedTuple
+
+from runtime.errors import FormatError
+
+_ESCAPE = re.compile(rb"\\([0-3][0-7]{2})")
+_OPTION = re.compile(r'[a-z]*context="[^"]*"|[^,]+')
+"""Options are parted by commas; only a security context is quoted, and may hold some itself."""
+_DEVICE = re.compile(r"[0-9]+:[0-9]+", re.ASCII)
+_FIXED = 6
+"""Fields before the optional ones."""
 
 
 class MountInfo(NamedTuple):
-    """One mount, every field of its line."""
+    """One mount, every field of its line.
+
+    Bytes that are not UTF-8 are surrogate escapes, so that `os.fsencode` gives the path back.
+    """
 
     mount_id: int
     parent_id: int
@@ -12,6 +25,7 @@ class MountInfo(NamedTuple):
     """`major:minor`."""
     root: str
     mountpoint: str
+    """With the kernel's own `//deleted` behind one whose directory was removed."""
     options: tuple[str, ...]
     propagation: tuple[str, ...]
     """Optional fields: `shared:1`, `master:2`, `propagate_from:2`, `unbindable`; none is private."""
@@ -21,5 +35,60 @@ class MountInfo(NamedTuple):
 
 
 def parse(data: bytes) -> tuple[MountInfo, ...]:
-    """Return the mounts in the file's order; raise `FormatError` on a line that is not one."""
-    raise NotImplementedError(data)
+    """Return the mounts in the file's order; raise `FormatError` on a line that is not one.
+
+    The kernel ends each line with a newline: data that does not was torn, and is refused.
+    """
+    lines = data.split(b"\n")
+    if lines.pop():
+        raise FormatError("mountinfo ends in the middle of a line")
+    seen: dict[str, tuple[str, ...]] = {}
+    return tuple(_line(line, seen) for line in lines)
+
+
+def unescape(field: bytes) -> str:
+    r"""Return a field with its octal escapes undone: `\040` is a space, `\012` a newline.
+
+    A backslash before anything else stays: not every filesystem escapes what it shows.
+    """
+    if b"\\" in field:
+        field = _ESCAPE.sub(lambda match: bytes((int(match[1], 8),)), field)
+    return field.decode("utf-8", "surrogateescape")
+
+
+def _line(line: bytes, seen: dict[str, tuple[str, ...]]) -> MountInfo:
+    # One space parts two fields, and a field can be empty: a source is whatever mount(2) was told.
+    fields = line.decode("utf-8", "surrogateescape").split(" ")
+    try:
+        dash = fields.index("-", _FIXED)
+        mount_id, parent_id = int(fields[0]), int(fields[1])
+        fstype, source, super_options = fields[dash + 1 :]
+    except ValueError:
+        raise FormatError(f"not a mountinfo line: {line[:160]!r}") from None
+    if not _DEVICE.fullmatch(fields[2]):
+        raise FormatError(f"not a device number in a mountinfo line: {line[:160]!r}")
+    return MountInfo(
+        mount_id,
+        parent_id,
+        fields[2],
+        _text(fields[3]),
+        _text(fields[4]),
+        _options(fields[5], seen),
+        tuple(fields[_FIXED:dash]),
+        _text(fstype),
+        _text(source),
+        _options(super_options, seen),
+    )
+
+
+def _text(field: str) -> str:
+    return unescape(field.encode("utf-8", "surrogateescape")) if "\\" in field else field
+
+
+def _options(field: str, seen: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
+    # Hundreds of lines share a few option lists: one tuple each saves most of the time and memory.
+    found = seen.get(field)
+    if found is None:
+        # Parted before the escapes are undone: a comma within a path is `\054` here.
+        found = seen[field] = tuple(map(_text, _OPTION.findall(field)))
+    return found
