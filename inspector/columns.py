@@ -29,5 +29,5 @@ class Column(Generic[T]):
         """Return the cell's text; a value that is not known is a dash."""
         value = self.value(item)
         if value is None:
-            return "–"
+            return "–"  # noqa: RUF001 - an en dash is what the screens show for "unknown"
         return self.show(item) if self.show is not None else str(value)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from msgspec import Struct
 
@@ -15,4 +16,4 @@ class Event(Struct, frozen=True, kw_only=True):
     topic: str
     engine_namespace: str | None
     container: str | None
-    event: Mapping[str, object]
+    event: Mapping[str, Any]
