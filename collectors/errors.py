@@ -4,6 +4,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from runtime.errors import FormatError
+
 Kind = Literal["missing", "denied", "gone", "timeout", "format", "unavailable", "bug"]
 
 
@@ -55,3 +57,48 @@ class Gone(CollectError):  # noqa: N818 - as above
 
 class Unavailable(CollectError):  # noqa: N818 - as above
     """The source is there and does not answer."""
+
+
+class Unsupported(CollectError):  # noqa: N818 - as above
+    """The file is there, and this kernel or this cgroup cannot do it: EINVAL, EOPNOTSUPP."""
+
+
+class Problems:
+    """Gathers one reading's problems: a thousand of one kind are one, which counts them.
+
+    Without that, a user without root would get one for each file of each foreign process. The
+    first of a kind stands for all; of one kind are those of the same file name, operation and reason.
+    """
+
+    def __init__(self) -> None:
+        self._first: dict[tuple[str, str, Kind, str], Problem] = {}
+        self._count: dict[tuple[str, str, Kind, str], int] = {}
+
+    def add(self, problem: Problem) -> None:
+        """Add one."""
+        file = problem.path.rpartition("/")[2]
+        key = ("" if file.isdigit() else file, problem.operation, problem.error, problem.message)
+        self._first.setdefault(key, problem)
+        self._count[key] = self._count.get(key, 0) + 1
+
+    def failed(self, error: CollectError) -> None:
+        """Add what could not be read."""
+        self.add(error.problem())
+
+    def malformed(self, path: str, error: FormatError) -> None:
+        """Add a file that was read and not understood; `path` is absolute within the root."""
+        self.add(Problem(path, "parse", "format", str(error)))
+
+    def all(self) -> tuple[Problem, ...]:
+        """Return them in the order in which each kind was met first."""
+        return tuple(
+            problem
+            if self._count[key] == 1
+            else Problem(
+                problem.path,
+                problem.operation,
+                problem.error,
+                f"{problem.message} ({self._count[key]} such files, this is the first)",
+            )
+            for key, problem in self._first.items()
+        )

@@ -3,14 +3,17 @@
 import errno
 import os
 from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
 
-from collectors.errors import CollectError, Denied, Gone, Missing
+from collectors.errors import CollectError, Denied, Gone, Missing, Unsupported
 
 _CHUNK = 65536
 _SHORT = 3072
 """A first read below this is the whole file: seq_file cuts at its buffer of a page, not before."""
 _GONE = (errno.ESRCH, errno.ENODEV)
 _DENIED = (errno.EACCES, errno.EPERM)
+_UNSUPPORTED = (errno.EINVAL, errno.EOPNOTSUPP)
 
 
 @dataclass(slots=True)
@@ -43,16 +46,9 @@ class Root:
         """Return a file's bytes; raise `Missing`, `Denied` or `Gone`, which name it."""
         self.reads.files += 1
         try:
-            fd = os.open(self.resolve(name), os.O_RDONLY | os.O_CLOEXEC)
+            return _read(self.resolve(name))
         except OSError as error:
-            raise translate(error, name, "open") from error
-        try:
-            data = os.read(fd, _CHUNK)
-            return data if len(data) < _SHORT else data + _rest(fd)
-        except OSError as error:
-            raise translate(error, name, "read") from error
-        finally:
-            os.close(fd)
+            raise translate(error, name, operation(error)) from error
 
     def names(self, directory: str) -> list[str]:
         """Return the entries of a directory; raise as `read` does."""
@@ -70,6 +66,61 @@ class Root:
         except OSError as error:
             raise translate(error, name, "readlink") from error
 
+    def directory(self, name: str) -> "Directory":
+        """Open a directory to read from; raise as `read` does. Use it in a `with`."""
+        self.reads.files += 1
+        try:
+            fd = os.open(self.resolve(name), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise translate(error, name, "open") from error
+        return Directory(fd, name, self.reads)
+
+
+class Directory:
+    """An open directory: what is read through it belongs to the same process, the same cgroup.
+
+    /proc/PID held open never shows another process, even when the pid is used again: its files are
+    then `Missing` or `Gone`. Names are relative to it.
+    """
+
+    __slots__ = ("_reads", "fd", "name")
+
+    def __init__(self, fd: int, name: str, reads: Reads) -> None:
+        self.fd = fd
+        self.name = name
+        self._reads = reads
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        os.close(self.fd)
+
+    def path(self, name: str) -> str:
+        """Return a file's absolute path within the root, for a problem to name it."""
+        return f"/{self.name.lstrip('/')}/{name}"
+
+    def read(self, name: str) -> bytes:
+        """Return a file's bytes; raise as `Root.read` does."""
+        self._reads.files += 1
+        try:
+            return _read(name, self.fd)
+        except OSError as error:
+            raise translate(error, self.path(name), operation(error)) from error
+
+    def link(self, name: str) -> str:
+        """Return what a symbolic link says; raise as `Root.read` does."""
+        self._reads.files += 1
+        try:
+            return os.readlink(name, dir_fd=self.fd)
+        except OSError as error:
+            raise translate(error, self.path(name), "readlink") from error
+
 
 def translate(error: OSError, name: str, operation: str) -> CollectError:
     """Return the collecting error for a system error: what the reader can do about it."""
@@ -81,7 +132,23 @@ def translate(error: OSError, name: str, operation: str) -> CollectError:
         return Denied(path, operation, message)
     if error.errno in {errno.ENOENT, errno.ENOTDIR}:
         return Missing(path, operation, message)
+    if error.errno in _UNSUPPORTED:
+        return Unsupported(path, operation, message)
     return CollectError(path, operation, message)
+
+
+def operation(error: OSError) -> str:
+    """Return which call of `Root.read` failed: only open(2) tells the error a file's name."""
+    return "read" if error.filename is None else "open"
+
+
+def _read(path: str, directory: int | None = None) -> bytes:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        data = os.read(fd, _CHUNK)
+        return data if len(data) < _SHORT else data + _rest(fd)
+    finally:
+        os.close(fd)
 
 
 def _rest(fd: int) -> bytes:

@@ -1,19 +1,19 @@
 """Reads every process: /proc/PID/{stat,status,cmdline,cgroup} (proc(5))."""
 
+import os
+import resource
+
 from msgspec import Struct
 
+from collectors import procfs
 from collectors.collector import Key
-from collectors.errors import Problem
-from collectors.root import Root
+from collectors.errors import CollectError, Denied, Gone, Missing, Problem, Problems
+from collectors.formats import cmdline, pid_cgroup, pid_stat, pid_status
+from collectors.formats.pid_cgroup import CgroupEntry
+from collectors.root import Directory, Root
+from runtime.errors import FormatError
 
-
-class CgroupEntry(Struct, frozen=True):
-    """One line of /proc/PID/cgroup; version 2's has hierarchy 0 and no controllers."""
-
-    hierarchy: int
-    controllers: tuple[str, ...]
-    """As `("cpu", "cpuacct")` or `("name=systemd",)`."""
-    path: str
+__all__ = ["KEY", "CgroupEntry", "Process", "ProcessesReading", "read"]
 
 
 class Process(Struct, frozen=True, kw_only=True):
@@ -57,9 +57,101 @@ class ProcessesReading(Struct, frozen=True):
     problems: tuple[Problem, ...] = ()
 
 
+_PAGE_BYTES = resource.getpagesize()
+
 KEY = Key("processes", ProcessesReading)
 
 
 def read(root: Root) -> ProcessesReading:
-    """List the processes; one that exits while being read is left out."""
-    raise NotImplementedError(root)
+    """List the processes; one that exits while being read is left out.
+
+    Each is read through its open directory, so that a pid that is used again in between mixes
+    nothing: what is read is all of one process, or it is left out.
+    """
+    problems = Problems()
+    processes: list[Process] = []
+    for _, directory in procfs.opened(root, problems):
+        process = _process(directory, problems)
+        if process is not None:
+            processes.append(process)
+    return ProcessesReading(
+        processes=tuple(processes),
+        ticks_per_second=os.sysconf("SC_CLK_TCK"),
+        own_pid=procfs.own_pid(root),
+        problems=problems.all(),
+    )
+
+
+def _process(directory: Directory, problems: Problems) -> Process | None:
+    file = "stat"
+    try:
+        stat = pid_stat.parse(directory.read(file))
+        file = "status"
+        status = pid_status.parse(directory.read(file))
+        command = () if stat.kernel_thread else _command(directory, problems)
+        file = "cgroup"
+        cgroups = _cgroups(directory, problems)
+    except (Missing, Gone):
+        return None
+    except CollectError as error:
+        problems.failed(error)
+        return None
+    except FormatError as error:
+        procfs.malformed(directory, file, error, problems)
+        return None
+    return _record(stat, status, command=command, cgroups=cgroups)
+
+
+def _record(
+    stat: pid_stat.PidStat,
+    status: pid_status.PidStatus,
+    *,
+    command: tuple[str, ...],
+    cgroups: tuple[CgroupEntry, ...],
+) -> Process:
+    return Process(
+        pid=stat.pid,
+        start_ticks=stat.start_ticks,
+        ppid=stat.ppid,
+        namespace_pids=status.namespace_pids or (stat.pid,),
+        uid=status.uid,
+        gid=status.gid,
+        comm=stat.comm,
+        command=command,
+        state=stat.state,
+        threads=stat.threads,
+        utime_ticks=stat.utime_ticks,
+        stime_ticks=stat.stime_ticks,
+        rss_bytes=stat.rss_pages * _PAGE_BYTES,
+        kernel_thread=stat.kernel_thread,
+        cgroups=cgroups,
+        cap_inheritable=status.cap_inheritable,
+        cap_permitted=status.cap_permitted,
+        cap_effective=status.cap_effective,
+        cap_bounding=status.cap_bounding,
+        cap_ambient=status.cap_ambient,
+        no_new_privs=status.no_new_privs,
+        seccomp=status.seccomp,
+    )
+
+
+def _command(directory: Directory, problems: Problems) -> tuple[str, ...]:
+    """Return the arguments; a kernel that will not show them costs no more than them."""
+    try:
+        return cmdline.parse(directory.read("cmdline"))
+    except Denied as error:
+        problems.failed(error)
+        return ()
+
+
+def _cgroups(directory: Directory, problems: Problems) -> tuple[CgroupEntry, ...]:
+    """Return its cgroups; none where the kernel was built without, which is told from an exit."""
+    try:
+        return pid_cgroup.parse(directory.read("cgroup"))
+    except Missing:
+        directory.read("stat")
+    except FormatError as error:
+        procfs.malformed(directory, "cgroup", error, problems)
+    except Denied as error:
+        problems.failed(error)
+    return ()
