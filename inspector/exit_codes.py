@@ -10,3 +10,5 @@ ENGINE_FAILED: Final = 125
 NOT_EXECUTABLE: Final = 126
 NOT_FOUND: Final = 127
 INTERRUPTED: Final = 130
+BROKEN_PIPE: Final = 141
+"""128 + SIGPIPE: the reader of stdout went away, as it does under `head`."""

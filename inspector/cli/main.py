@@ -5,10 +5,12 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, NoReturn, Protocol, cast
 
 from inspector import exit_codes
-from inspector.version import VERSION
+from inspector.cli import options
+from inspector.errors import Failure
+from runtime.errors import RuntimeFailure
 
 
 class Verb(NamedTuple):
@@ -58,6 +60,186 @@ VERBS: Final = (
 )
 
 
+EXAMPLES: Final = """\
+examples:
+  cinspect                                      the dashboard
+  cinspect dump --section containers --pretty   every container, as JSON
+  cinspect dump --interval 1                    the same with rates: two samples, 1 s apart
+  cinspect watch --container web --interval 2   a frame a line
+  cinspect events --format text                 what happens, as it happens
+  cinspect run --rm -it @host bash              a container over the host's own root
+  cinspect COMMAND --help                       options and examples of a command
+"""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Parse the arguments, run the verb, return the exit status."""
-    raise NotImplementedError(argv, argparse, importlib, os, sys, exit_codes, VERSION)
+    """Parse the arguments, run the verb, return the exit status.
+
+    This is the boundary of the command line: every failure ends as one line on stderr.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        status = _dispatch(arguments)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        status = exit_codes.INTERRUPTED
+    except BrokenPipeError:
+        _drop_stdout()
+        status = exit_codes.BROKEN_PIPE
+    except Failure as failure:
+        options.talk(str(failure))
+        status = failure.status
+    except RuntimeFailure as failure:
+        options.talk(str(failure))
+        status = exit_codes.FAILED
+    except OSError as error:
+        _drop_stdout()
+        options.talk(_describe(error))
+        status = exit_codes.FAILED
+    except Exception as error:  # noqa: BLE001 - boundary: a user gets a line, a log gets the rest
+        status = _unexpected(error, arguments)
+    return status
+
+
+def find_verb(name: str) -> Verb | None:
+    """Return the verb of this name or alias."""
+    return next((verb for verb in VERBS if name == verb.name or name in verb.aliases), None)
+
+
+def _dispatch(arguments: list[str]) -> int:
+    at = _verb_index(arguments)
+    head, name, rest = arguments[:at], arguments[at : at + 1], arguments[at + 1 :]
+    try:
+        args = _main_parser().parse_args(head, argparse.Namespace())
+        if not name or name[0].startswith("-"):
+            # No verb: the dashboard; what is left over are options of it, as `--demo`.
+            name, rest = ["ui"], arguments[at:]
+        verb = find_verb(name[0])
+        if verb is None:
+            _unknown(name[0])
+        module = cast("VerbModule", importlib.import_module(verb.module))
+        args.verb = verb.name
+        args = _verb_parser(verb, module).parse_args(rest, args)
+    except SystemExit as stop:  # argparse has said what it had to say
+        sys.stdout.flush()
+        return stop.code if isinstance(stop.code, int) else exit_codes.DONE
+    _log(options.settings(args), terminal=verb.name == "ui")
+    return module.run(args)
+
+
+def _verb_index(arguments: Sequence[str]) -> int:
+    """Return where the global options before the verb end."""
+    at = 0
+    while at < len(arguments):
+        word, equals, _ = arguments[at].partition("=")
+        if word not in _BEFORE:
+            break
+        at += 1 if equals else _BEFORE[word]
+    return min(at, len(arguments))
+
+
+_BEFORE: Final = {
+    "--root": 2,
+    "--state": 2,
+    "--host-root": 2,
+    "--log-level": 2,
+    "--log-file": 2,
+    "--read-only": 1,
+    "--no-color": 1,
+    "--version": 1,
+    "--help": 1,
+    "-h": 1,
+}
+"""How many words each option before the verb takes."""
+
+
+def _main_parser() -> argparse.ArgumentParser:
+    width = max(len(_names(verb)) for verb in VERBS)
+    listing = "\n".join(f"  {_names(verb):{width}}  {verb.help}" for verb in VERBS)
+    parser = argparse.ArgumentParser(
+        prog="cinspect",
+        usage="cinspect [global options] [command] [options]",
+        description="See every container on this host from the kernel up, and run your own.",
+        epilog=f"commands:\n{listing}\n\n{EXAMPLES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    options.add_globals(parser)
+    return parser
+
+
+def _verb_parser(verb: Verb, module: VerbModule) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f"cinspect {verb.name}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        conflict_handler="resolve",  # `run --read-only` is the container's, not cinspect's
+    )
+    options.add_globals(parser)
+    module.configure(parser)
+    return parser
+
+
+def _names(verb: Verb) -> str:
+    return ", ".join((verb.name, *verb.aliases))
+
+
+def _unknown(name: str) -> NoReturn:
+    import difflib  # noqa: PLC0415 - only a mistake needs it
+
+    known = [word for verb in VERBS for word in (verb.name, *verb.aliases)]
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else "see cinspect --help"
+    options.talk(f"there is no command {name!r}: {hint}")
+    raise SystemExit(exit_codes.USAGE)
+
+
+def _log(settings: options.Settings, *, terminal: bool) -> None:
+    if settings.log_level is None and settings.log_file is None and not terminal:
+        return
+    import logging  # noqa: PLC0415 - most commands log nothing
+
+    handler: logging.Handler
+    if settings.log_file is not None:
+        handler = logging.FileHandler(
+            settings.log_file, encoding="utf-8", errors="backslashreplace"
+        )
+    else:
+        # The dashboard owns the terminal: a line on stderr would be drawn over it.
+        handler = logging.NullHandler() if terminal else logging.StreamHandler()
+    logging.basicConfig(
+        level=(settings.log_level or "warning").upper(),
+        handlers=[handler],
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+
+
+def _unexpected(error: Exception, arguments: Sequence[str]) -> int:
+    if any(word.startswith("--log-") for word in arguments):
+        import logging  # noqa: PLC0415 - the user asked for it
+
+        logging.getLogger("cinspect").error("unexpected", exc_info=error)
+    options.talk(
+        f"unexpected {type(error).__name__}: {error} (this is a defect; --log-level debug says where)"
+    )
+    return exit_codes.FAILED
+
+
+def _describe(error: OSError) -> str:
+    where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+    return f"{where}{error.strerror or error}"
+
+
+def _drop_stdout() -> None:
+    """Let what is still buffered go nowhere: the interpreter flushes once more when it ends."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, sys.stdout.fileno())
+    except (OSError, ValueError):  # a test's stdout, or one that was closed: nothing to flush
+        return
+    finally:
+        os.close(null)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
