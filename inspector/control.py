@@ -7,9 +7,10 @@ from msgspec import Struct
 
 from inspector.domains.containers.model import Container
 from inspector.domains.layers.model import Change
+from inspector.errors import Failure
 
 
-class ActionFailed(Exception):  # noqa: N818 - the past tense says that nothing more comes of it
+class ActionFailed(Failure):
     """An action failed; the message is one line that says what, why and what to do."""
 
 
