@@ -37,9 +37,7 @@ class Runtime:
         """Return one container."""
         raise Unimplemented("container")
 
-    async def create(
-        self, options: ContainerOptions, *, stdio: Stdio | None = None
-    ) -> Container:
+    async def create(self, options: ContainerOptions, *, stdio: Stdio | None = None) -> Container:
         """Make a container and its init, which waits; nothing is left behind if that fails."""
         raise Unimplemented("create")
 
@@ -61,9 +59,7 @@ class Runtime:
         """Forget an exec that has ended."""
         raise Unimplemented("delete_exec")
 
-    async def resize(
-        self, reference: str, *, width: int, height: int, exec_id: str = ""
-    ) -> None:
+    async def resize(self, reference: str, *, width: int, height: int, exec_id: str = "") -> None:
         """Tell the terminal its size, in character cells."""
         raise Unimplemented("resize")
 
@@ -114,8 +110,6 @@ class Runtime:
         """Yield what the container wrote; with `follow`, until it ends."""
         raise Unimplemented("logs")
 
-    def events(
-        self, *, since: datetime | None = None, follow: bool = True
-    ) -> AsyncIterator[Event]:
+    def events(self, *, since: datetime | None = None, follow: bool = True) -> AsyncIterator[Event]:
         """Yield events: first those kept since then (None: none), then new ones as they come."""
         raise Unimplemented("events")

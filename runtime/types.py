@@ -141,6 +141,10 @@ class Event:
     namespace: str
     topic: str
     event: Mapping[str, object]
+    source: str = "cinspect"
+    """`shim PID`, or `cinspect` for the engine's own."""
+    container: str | None = None
+    """The id of the container that it is about."""
 
 
 @dataclass(frozen=True, slots=True)
