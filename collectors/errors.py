@@ -40,19 +40,19 @@ class CollectError(Exception):
 class Missing(CollectError):  # noqa: N818 - named as what it says, like FileNotFoundError's short form
     """The host does not have it: ENOENT, not mounted, not built in."""
 
-    kind = "missing"
+    kind: Kind = "missing"
 
 
 class Denied(CollectError):  # noqa: N818 - as above
     """This user may not read it: EACCES or EPERM."""
 
-    kind = "denied"
+    kind: Kind = "denied"
 
 
 class Gone(CollectError):  # noqa: N818 - as above
     """It went away between two reads: ESRCH, ENODEV, or ENOENT below something that was there."""
 
-    kind = "gone"
+    kind: Kind = "gone"
 
 
 class Unavailable(CollectError):  # noqa: N818 - as above

@@ -1,5 +1,6 @@
 """What the readers of /proc share: which processes there are, each held open while it is read."""
 
+import os
 from collections.abc import Iterator
 
 from collectors.errors import CollectError, Gone, Missing, Problem, Problems
@@ -51,6 +52,11 @@ def own_pid(root: Root) -> int:
     except CollectError:
         return 0
     return int(target) if target.isascii() and target.isdigit() else 0
+
+
+def mounted(root: Root) -> bool:
+    """Tell a kernel's /proc, this host's or a mounted one's, from the files of a recorded tree."""
+    return root.live or os.path.ismount(root.resolve("proc"))
 
 
 def malformed(directory: Directory, file: str, error: FormatError, problems: Problems) -> None:

@@ -103,7 +103,7 @@ class Directory:
 
     def path(self, name: str) -> str:
         """Return a file's absolute path within the root, for a problem to name it."""
-        return f"/{self.name.lstrip('/')}/{name}"
+        return os.path.normpath(f"/{self.name.lstrip('/')}/{name}")
 
     def read(self, name: str) -> bytes:
         """Return a file's bytes; raise as `Root.read` does."""
@@ -112,6 +112,23 @@ class Directory:
             return _read(name, self.fd)
         except OSError as error:
             raise translate(error, self.path(name), operation(error)) from error
+
+    def directory(self, name: str) -> "Directory":
+        """Open a directory relative to this one, to list it too; raise as `Root.read` does."""
+        self._reads.files += 1
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+        try:
+            fd = os.open(name, flags, dir_fd=self.fd)
+        except OSError as error:
+            raise translate(error, self.path(name), "open") from error
+        return Directory(fd, f"{self.name}/{name}", self._reads)
+
+    def names(self) -> list[str]:
+        """Return its entries; only of one that a directory opened. Raise as `Root.read` does."""
+        try:
+            return os.listdir(self.fd)
+        except OSError as error:
+            raise translate(error, self.name, "readdir") from error
 
     def link(self, name: str) -> str:
         """Return what a symbolic link says; raise as `Root.read` does."""

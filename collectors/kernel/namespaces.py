@@ -1,15 +1,37 @@
 """Reads every namespace: /proc/PID/ns/*, parents and owners by ioctl_ns(2), and what pins them."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 from msgspec import Struct
 
+from collectors import nsfs, procfs
 from collectors.collector import Key
-from collectors.errors import Problem
-from collectors.root import Root
+from collectors.errors import CollectError, Denied, Gone, Missing, Problem, Problems, Unsupported
+from collectors.formats import ns_link, pid_stat
+from collectors.nsfs import TYPES, Relations, Type
+from collectors.root import Directory, Root
+from runtime.errors import FormatError
+from runtime.formats import idmap, mountinfo
 
-Type = Literal["mnt", "uts", "ipc", "pid", "net", "user", "cgroup", "time"]
-TYPES: tuple[Type, ...] = ("mnt", "uts", "ipc", "pid", "net", "user", "cgroup", "time")
+__all__ = [
+    "KEY",
+    "TYPES",
+    "IdMap",
+    "Membership",
+    "Namespace",
+    "NamespacesReading",
+    "Pin",
+    "Type",
+    "read",
+]
+
+_UNKNOWN: tuple[int | None, ...] = (None,) * len(TYPES)
+_TYPES: dict[str, Type] = {kind: kind for kind in TYPES}
+_FOR_CHILDREN: tuple[tuple[Type, str], ...] = (
+    ("pid", "pid_for_children"),
+    ("time", "time_for_children"),
+)
 
 
 class IdMap(Struct, frozen=True):
@@ -21,11 +43,17 @@ class IdMap(Struct, frozen=True):
 
 
 class Pin(Struct, frozen=True):
-    """What holds a namespace without being in it: a bind mount or an open descriptor."""
+    """What holds a namespace without being in it.
 
-    kind: Literal["bind", "fd"]
+    A bind mount, an open descriptor, or a process whose next child will be the first one in it.
+    """
+
+    kind: Literal["bind", "fd", "children"]
     path: str
-    """The mountpoint, or `/proc/PID/fd/N`."""
+    """The mountpoint, `/proc/PID/fd/N` or `/proc/PID/ns/time_for_children`."""
+    mount_namespace: int | None = None
+    """Of a bind mount: where the mountpoint is. The same one seen in several is told once, in
+    the reader's own if it is there."""
 
 
 class Namespace(Struct, frozen=True, kw_only=True):
@@ -63,7 +91,10 @@ class NamespacesReading(Struct, frozen=True):
     own: tuple[int | None, ...]
     """The reader's own namespaces, by `TYPES`."""
     init: tuple[int | None, ...]
-    """Those of the host's pid 1 (or, within a container, of the pid 1 that is seen)."""
+    """Those of the host's pid 1 (or, within a container, of the pid 1 that is seen).
+
+    Where the kernel does not show these, those of its own threads; else None each.
+    """
     problems: tuple[Problem, ...] = ()
 
 
@@ -71,5 +102,237 @@ KEY = Key("namespaces", NamespacesReading)
 
 
 def read(root: Root) -> NamespacesReading:
-    """Walk /proc once."""
-    raise NotImplementedError(root)
+    """Walk /proc once; a process that exits while being read is left out."""
+    problems = Problems()
+    survey = _Survey(root, problems)
+    own = _own(root)
+    for pid, directory in procfs.opened(root, problems, "/ns"):
+        survey.visit(pid, directory)
+    survey.find_bind_mounts(first=own[0])
+    return NamespacesReading(
+        namespaces=survey.namespaces(),
+        memberships=tuple(survey.memberships),
+        own=own,
+        init=_init(root, survey.memberships),
+        problems=problems.all(),
+    )
+
+
+def _own(root: Root) -> tuple[int | None, ...]:
+    """Return the reader's own namespaces; all None in a recorded tree."""
+    inodes: list[int | None] = []
+    for kind in TYPES:
+        try:
+            inodes.append(ns_link.parse(root.link(f"proc/self/ns/{kind}"))[1])
+        except (CollectError, FormatError):
+            inodes.append(None)
+    return tuple(inodes)
+
+
+def _init(root: Root, memberships: Sequence[Membership]) -> tuple[int | None, ...]:
+    """Return pid 1's namespaces; where they are refused, those of kthreadd, which never leaves them."""
+    known = {membership.pid: membership.inodes for membership in memberships[:2]}
+    inodes = known.get(1, _UNKNOWN)
+    if inodes != _UNKNOWN or 2 not in known:
+        return inodes
+    try:
+        second = pid_stat.parse(root.read("proc/2/stat"))
+    except (CollectError, FormatError):
+        return inodes
+    return known[2] if second.kernel_thread else inodes
+
+
+class _Survey:
+    """What one walk finds out: who is in which namespace, and what holds those with nobody in it."""
+
+    def __init__(self, root: Root, problems: Problems) -> None:
+        self.memberships: list[Membership] = []
+        self._root = root
+        self._problems = problems
+        self._types: dict[int, Type] = {}
+        self._members: dict[int, list[int]] = {}
+        self._pins: dict[int, list[Pin]] = {}
+        self._doors: dict[int, list[str]] = {}
+        """Paths within the root by which a namespace can be opened."""
+        self._seen: dict[str, int] = {}
+
+    def visit(self, pid: int, directory: Directory) -> None:
+        """Take in one process; its start is read last, for only one that is still there has it."""
+        try:
+            told = self._inodes(directory)
+            ticks = pid_stat.start_ticks(directory.read("../stat"))
+        except (Missing, Gone):
+            return
+        except CollectError as error:
+            self._problems.failed(error)
+            return
+        except FormatError as error:
+            self._problems.malformed(f"/proc/{pid}/stat", error)
+            return
+        self.memberships.append(Membership(pid, ticks, told or _UNKNOWN))
+        if told is None:
+            return
+        for kind, inode in zip(TYPES, told, strict=True):
+            if inode is not None:
+                self._types[inode] = kind
+                self._members.setdefault(inode, []).append(pid)
+        self._children(pid, directory, told)
+        self._descriptors(pid, directory)
+
+    def _inodes(self, directory: Directory) -> tuple[int | None, ...] | None:
+        """Return them by type, for a zombie has left most of its own; None where it is refused."""
+        inodes: list[int | None] = []
+        for kind in TYPES:
+            try:
+                link = directory.link(kind)
+                inodes.append(self._seen.get(link) or self._parse(link))
+            except Missing:
+                inodes.append(None)
+            except Denied as error:
+                self._problems.failed(error)
+                return None  # it is refused by process, not by type
+            except FormatError as error:
+                self._problems.malformed(directory.path(kind), error)
+                inodes.append(None)
+        return tuple(inodes)
+
+    def _parse(self, link: str) -> int:
+        inode = self._seen[link] = ns_link.parse(link)[1]
+        return inode
+
+    def _children(self, pid: int, directory: Directory, inodes: tuple[int | None, ...]) -> None:
+        """Find namespaces that are made and not yet entered: only the next child will be in it."""
+        for kind, file in _FOR_CHILDREN:
+            try:
+                link = directory.link(file)
+                inode = self._seen.get(link) or self._parse(link)
+            except (Missing, Gone, Denied):
+                continue  # a link to nothing yet; or refused, as its other links were
+            except FormatError as error:
+                self._problems.malformed(directory.path(file), error)
+                continue
+            if inode not in inodes:
+                self._pin(inode, kind, Pin("children", f"/proc/{pid}/ns/{file}"))
+
+    def _descriptors(self, pid: int, directory: Directory) -> None:
+        """Find open namespaces among a process's files."""
+        try:
+            with directory.directory("../fd") as files:
+                for number in files.names():
+                    self._descriptor(f"/proc/{pid}/fd/{number}", number, files)
+        except (Missing, Gone):
+            return
+        except CollectError as error:
+            self._problems.failed(error)
+
+    def _descriptor(self, path: str, number: str, files: Directory) -> None:
+        try:
+            link = files.link(number)
+        except (Missing, Gone):
+            return
+        if link.startswith("/") or ":[" not in link:
+            return
+        kind = _TYPES.get(link.partition(":")[0])
+        if kind is not None:
+            inode = self._seen.get(link) or self._parse(link)
+            self._pin(inode, kind, Pin("fd", path))
+
+    def _pin(self, inode: int, kind: Type, pin: Pin, *, door: str | None = None) -> None:
+        self._types[inode] = kind
+        self._pins.setdefault(inode, []).append(pin)
+        self._doors.setdefault(inode, []).append(door or pin.path)
+
+    def find_bind_mounts(self, *, first: int | None) -> None:
+        """Look for mounted namespaces in each mount namespace, `first` before the others."""
+        namespaces = [inode for inode, kind in self._types.items() if kind == "mnt"]
+        told: set[tuple[int, str]] = set()
+        for namespace in sorted(namespaces, key=lambda inode: inode != first):
+            pid, mounts = self._first_bind_mounts(namespace)
+            for kind, inode, mountpoint in mounts:
+                if (inode, mountpoint) not in told:
+                    told.add((inode, mountpoint))
+                    door = f"/proc/{pid}/root{mountpoint}"
+                    self._pin(inode, kind, Pin("bind", mountpoint, namespace), door=door)
+
+    def _first_bind_mounts(self, namespace: int) -> tuple[int, list[tuple[Type, int, str]]]:
+        """Return the bind mounts as the first process that is still there sees them, and its pid."""
+        for pid in self._members.get(namespace, ()):
+            mounts = self._bind_mounts(pid)
+            if mounts is not None:
+                return pid, mounts
+        return 0, []
+
+    def _bind_mounts(self, pid: int) -> list[tuple[Type, int, str]] | None:
+        """Return type, inode and mountpoint of each; None when the process went away."""
+        name = f"proc/{pid}/mountinfo"
+        found: list[tuple[Type, int, str]] = []
+        try:
+            data = self._root.read(name)
+            lines = [line for line in data.splitlines() if b" - nsfs " in line]
+            for mount in mountinfo.parse(b"\n".join(lines)) if lines else ():
+                kind, inode = ns_link.parse(mount.root)
+                if kind in _TYPES:
+                    found.append((_TYPES[kind], inode, mount.mountpoint))
+        except (Missing, Gone, Unsupported):
+            return None
+        except CollectError as error:
+            self._problems.failed(error)
+        except FormatError as error:
+            self._problems.malformed(f"/{name}", error)
+        return found
+
+    def namespaces(self) -> tuple[Namespace, ...]:
+        """Return all that were found, and their ancestors and owners, by inode."""
+        relations: dict[int, Relations] = {}
+        if procfs.mounted(self._root):
+            for inode, kind in self._types.items():
+                self._explore(inode, kind, relations)
+        types = self._types | {inode: said.type for inode, said in relations.items()}
+        return tuple(
+            self._namespace(inode, kind, relations.get(inode, Relations(kind)))
+            for inode, kind in sorted(types.items())
+        )
+
+    def _explore(self, inode: int, kind: Type, relations: dict[int, Relations]) -> None:
+        """Ask a namespace through the first of its members, then of its pins, that lets one in."""
+        failed: CollectError | None = None
+        members = (f"/proc/{pid}/ns/{kind}" for pid in self._members.get(inode, ()))
+        for name in (*members, *self._doors.get(inode, ())):
+            try:
+                nsfs.explore(self._root.resolve(name), kind, inode, relations, name=name)
+            except (Missing, Gone):
+                continue
+            except CollectError as error:
+                failed = error
+            else:
+                return
+        if failed is not None:
+            self._problems.failed(failed)
+
+    def _namespace(self, inode: int, kind: Type, said: Relations) -> Namespace:
+        mapped = kind == "user"
+        return Namespace(
+            inode=inode,
+            type=kind,
+            parent=said.parent,
+            owner_user_ns=said.owner_user_ns,
+            owner_uid=said.owner_uid,
+            pinned_by=tuple(self._pins.get(inode, ())),
+            uid_map=self._map(inode, "uid_map") if mapped else None,
+            gid_map=self._map(inode, "gid_map") if mapped else None,
+        )
+
+    def _map(self, inode: int, file: str) -> tuple[IdMap, ...] | None:
+        """Return a user namespace's map, as the reader numbers ids; None with no process in it."""
+        for pid in self._members.get(inode, ()):
+            name = f"proc/{pid}/{file}"
+            try:
+                return tuple(IdMap(*line) for line in idmap.parse(self._root.read(name)))
+            except (Missing, Gone):
+                continue
+            except CollectError as error:
+                self._problems.failed(error)
+            except FormatError as error:
+                self._problems.malformed(f"/{name}", error)
+            return None
+        return None
