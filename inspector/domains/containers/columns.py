@@ -106,11 +106,11 @@ def _throttled(container: Container) -> float | None:
     return used.throttled_ratio if used else None
 
 
-def _io_units.total(container: Container) -> float | None:
+def _io_total(container: Container) -> float | None:
     return _sum(io_rate(container, write=False), io_rate(container, write=True))
 
 
-def _network_units.total(container: Container) -> float | None:
+def _network_total(container: Container) -> float | None:
     used = network(container)
     return _sum(used.rx_bytes_per_second, used.tx_bytes_per_second) if used else None
 

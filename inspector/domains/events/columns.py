@@ -1,7 +1,7 @@
 """Columns of events, and one line of text for an event's body."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, cast
 
 from inspector.columns import Column
 from inspector.domains.events.model import Event
@@ -20,9 +20,9 @@ def summary(event: Event) -> str:
 
 def _short(value: object) -> str:
     if isinstance(value, Mapping):
-        return "{" + ", ".join(str(key) for key in value) + "}"
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        return ", ".join(_short(part) for part in value)
+        return "{" + ", ".join(map(str, cast("Mapping[str, object]", value))) + "}"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_short, cast("Sequence[object]", value)))
     return str(value)
 
 
