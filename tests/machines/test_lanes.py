@@ -1,0 +1,130 @@
+"""Small machines run the live tests on hosts of other kinds, and leave nothing on this one."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from tests import requirements
+from tests.machines import machine
+
+pytestmark = [pytest.mark.machine, pytest.mark.root, pytest.mark.timeout(600)]
+
+PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--durations=10")
+LIVE = ("-m", "not machine and not engine", "tests/live")
+CGROUP_FILE_SYSTEMS = {"ns-v1": "tmpfs", "ns-v2": "cgroup2fs", "uml": "cgroup2fs"}
+
+
+@pytest.fixture(params=machine.LANES)
+def lane(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    if reason := machine.missing(name):
+        requirements.lacking(f"{name}: {reason}")
+    return name
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path
+    assert_nothing_stays(tmp_path)
+
+
+def assert_nothing_stays(results: Path) -> None:
+    """Check that no process, cgroup, mount or memory file of a machine is on the host any more."""
+    assert processes_of(results) == []
+    name = "cinspect-machine-"
+    assert [path for path in Path("/sys/fs/cgroup").rglob(f"*{name}*") if path.is_dir()] == []
+    assert str(results) not in Path("/proc/self/mountinfo").read_text()
+    assert list(Path("/dev/shm").glob("vm_file*")) == []
+
+
+def processes_of(results: Path) -> list[str]:
+    """Return the command lines of this host's processes that belong to a machine."""
+    lines: list[str] = []
+    for directory in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (
+                (directory / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+            )
+            environment = (directory / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if str(results) in command or b"container=cinspect-machine" in environment:
+            lines.append(f"{directory.name} {command}")
+    return lines
+
+
+def test_systemd_is_the_first_process_of_the_machine(lane: str, results: Path) -> None:
+    script = "cat /proc/1/comm /machine/state; stat -fc %T /sys/fs/cgroup; exit 7"
+    outcome = machine.run(lane, ("sh", "-c", script), results, timeout_seconds=60)
+    assert outcome.exit_code == 7, outcome.console
+    assert outcome.output.split() == ["systemd", "running", CGROUP_FILE_SYSTEMS[lane]]
+
+
+def test_a_machine_writes_nothing_to_the_hosts_root(lane: str, results: Path) -> None:
+    marker = Path("/etc", f"cinspect-machine-{os.getpid()}")
+    outcome = machine.run(lane, ("touch", str(marker)), results, timeout_seconds=60)
+    assert outcome.exit_code == 0, outcome.console
+    assert not marker.exists()
+
+
+def test_a_command_that_takes_too_long_is_ended_with_its_machine(lane: str, results: Path) -> None:
+    seconds = 15 if lane == "uml" else 3
+    command = ("sh", "-c", "echo up; sleep 1000")
+    outcome = machine.run(lane, command, results, timeout_seconds=seconds)
+    assert outcome.exit_code == machine.TIMED_OUT
+    assert outcome.output == "up\n"
+
+
+def test_nothing_stays_when_the_driver_is_killed(lane: str, results: Path) -> None:
+    driver = (
+        "import pathlib, sys; from tests.machines import machine; "
+        "machine.run(sys.argv[1], ('sleep', '1000'), pathlib.Path(sys.argv[2]))"
+    )
+    with subprocess.Popen((sys.executable, "-c", driver, lane, str(results))) as process:
+        state = results / "state"
+        eventually(lambda: state.exists() and state.read_text() == "running\n", seconds=60)
+        assert processes_of(results)
+        process.send_signal(signal.SIGKILL)
+    eventually(lambda: not processes_of(results), seconds=20)
+    eventually(lambda: not list(Path("/sys/fs/cgroup").rglob("cinspect-machine-*")), seconds=20)
+
+
+def test_it_refuses_to_start_a_systemd_in_the_hosts_namespaces(tmp_path: Path) -> None:
+    script = machine.GUEST / "namespaces.sh"
+    arguments = ("v1", str(tmp_path), os.readlink("/proc/self/ns/mnt"))
+    for prefix in ((), ("unshare", "--pid", "--fork", "--kill-child")):
+        done = subprocess.run(
+            (*prefix, script, *arguments), check=False, capture_output=True, text=True
+        )
+        assert done.returncode == 1
+        assert "refused" in done.stderr
+
+
+def test_the_live_tests_pass(lane: str, results: Path) -> None:
+    command = (*PYTEST, "--junitxml=/machine/junit.xml", *LIVE)
+    outcome = machine.run(lane, command, results, timeout_seconds=400)
+    assert outcome.exit_code == 0, outcome.output + outcome.console
+    suite = ElementTree.parse(results / "junit.xml").getroot()[0]
+    counts = {key: int(suite.attrib[key]) for key in ("tests", "failures", "errors", "skipped")}
+    assert counts["tests"] - counts["skipped"] > 0
+    assert (counts["failures"], counts["errors"]) == (0, 0)
+    sys.stdout.write(f"{lane}: {counts}\n{outcome.output}")
+    for case in suite.iter("testcase"):
+        for skipped in case.iter("skipped"):
+            assert "root" not in skipped.attrib["message"], case.attrib["name"]
+
+
+def eventually(holds: object, *, seconds: float) -> None:
+    """Wait until this is so, at most this long."""
+    assert callable(holds)
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"not so after {seconds} s"
+        time.sleep(0.1)
