@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from collectors.errors import CollectError, Denied, Gone, Missing, Unsupported
+from runtime.formats import text
 
 _CHUNK = 65536
 _SHORT = 3072
@@ -51,7 +52,10 @@ class Root:
             raise translate(error, name, operation(error)) from error
 
     def names(self, directory: str) -> list[str]:
-        """Return the entries of a directory; raise as `read` does."""
+        """Return the entries of a directory; raise as `read` does.
+
+        A name that is not UTF-8 is as the os module has it, to be opened; for a record, `text.clean` it.
+        """
         self.reads.files += 1
         try:
             return os.listdir(self.resolve(directory))
@@ -59,18 +63,19 @@ class Root:
             raise translate(error, directory, "readdir") from error
 
     def link(self, name: str) -> str:
-        """Return what a symbolic link says; raise as `read` does."""
+        """Return what a symbolic link says, as clean text; raise as `read` does."""
         self.reads.files += 1
         try:
-            return os.readlink(self.resolve(name))
+            return text.clean(os.readlink(self.resolve(name)))
         except OSError as error:
             raise translate(error, name, "readlink") from error
 
-    def directory(self, name: str) -> "Directory":
-        """Open a directory to read from; raise as `read` does. Use it in a `with`."""
+    def directory(self, name: str, *, listed: bool = False) -> "Directory":
+        """Open a directory to read from, and to list; raise as `read` does. Use it in a `with`."""
         self.reads.files += 1
+        flags = os.O_DIRECTORY | os.O_CLOEXEC | (os.O_RDONLY if listed else os.O_PATH)
         try:
-            fd = os.open(self.resolve(name), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            fd = os.open(self.resolve(name), flags)
         except OSError as error:
             raise translate(error, name, "open") from error
         return Directory(fd, name, self.reads)
@@ -103,7 +108,7 @@ class Directory:
 
     def path(self, name: str) -> str:
         """Return a file's absolute path within the root, for a problem to name it."""
-        return os.path.normpath(f"/{self.name.lstrip('/')}/{name}")
+        return os.path.normpath(text.clean(f"/{self.name.lstrip('/')}/{name}"))
 
     def read(self, name: str) -> bytes:
         """Return a file's bytes; raise as `Root.read` does."""
@@ -124,24 +129,39 @@ class Directory:
         return Directory(fd, f"{self.name}/{name}", self._reads)
 
     def names(self) -> list[str]:
-        """Return its entries; only of one that a directory opened. Raise as `Root.read` does."""
+        """Return its entries; only where it was opened to be listed. Raise as `Root.read` does."""
         try:
             return os.listdir(self.fd)
         except OSError as error:
             raise translate(error, self.name, "readdir") from error
 
+    def entries(self) -> tuple[list[str], list[str]]:
+        """Return its files and its directories, as `names` does; of links nothing is said."""
+        try:
+            with os.scandir(self.fd) as scan:
+                entries = list(scan)
+            directories = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+            files = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
+        except OSError as error:
+            raise translate(error, self.name, "readdir") from error
+        return files, directories
+
+    def inode(self) -> int:
+        """Return its own inode."""
+        return os.fstat(self.fd).st_ino
+
     def link(self, name: str) -> str:
         """Return what a symbolic link says; raise as `Root.read` does."""
         self._reads.files += 1
         try:
-            return os.readlink(name, dir_fd=self.fd)
+            return text.clean(os.readlink(name, dir_fd=self.fd))
         except OSError as error:
             raise translate(error, self.path(name), "readlink") from error
 
 
 def translate(error: OSError, name: str, operation: str) -> CollectError:
     """Return the collecting error for a system error: what the reader can do about it."""
-    path = f"/{name.lstrip('/')}"
+    path = text.clean(f"/{name.lstrip('/')}")
     message = os.strerror(error.errno) if error.errno else str(error)
     if error.errno in _GONE:
         return Gone(path, operation, message)

@@ -1,115 +1,37 @@
 """Reads every cgroup's files, in every hierarchy: v1, hybrid and v2 (cgroups(7), cgroup-v2.rst)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from msgspec import Struct
 
+from collectors.cgroupfs import hierarchies, v1, v2
+from collectors.cgroupfs.group import Group
+from collectors.cgroupfs.records import Cgroup, Cpu, Hierarchy, Memory, Pids
 from collectors.collector import Key
-from collectors.errors import Problem
+from collectors.errors import CollectError, Gone, Missing, Problem, Problems
+from collectors.formats import diskstats
+from collectors.formats.io_device import IoDevice
+from collectors.formats.pressure import Pressure, PressureLine
 from collectors.root import Root
+from runtime.errors import FormatError
+from runtime.formats import text
 
+__all__ = [
+    "KEY",
+    "Cgroup",
+    "CgroupsReading",
+    "Cpu",
+    "Hierarchy",
+    "IoDevice",
+    "Memory",
+    "Pids",
+    "Pressure",
+    "PressureLine",
+    "read",
+]
 
-class Hierarchy(Struct, frozen=True):
-    """One mounted cgroup hierarchy."""
-
-    version: Literal[1, 2]
-    mountpoint: str
-    controllers: tuple[str, ...]
-    """v1: as mounted, `("cpu", "cpuacct")` or `("name=systemd",)`; v2: cgroup.controllers of the root."""
-    root: str
-    """The path within the hierarchy that is mounted: `/` unless seen from a container."""
-
-
-class Cpu(Struct, frozen=True, kw_only=True):
-    """Microseconds; v1's nanoseconds are divided. Quota over period is the limit in cores."""
-
-    usage_usec: int | None = None
-    user_usec: int | None = None
-    system_usec: int | None = None
-    periods: int | None = None
-    throttled_periods: int | None = None
-    throttled_usec: int | None = None
-    quota_usec: int | None = None
-    """None: no limit of its own."""
-    period_usec: int | None = None
-    shares: int | None = None
-    weight: int | None = None
-
-
-class Memory(Struct, frozen=True, kw_only=True):
-    """Bytes. A limit that is None is "no limit of its own"."""
-
-    current_bytes: int | None = None
-    anon_bytes: int | None = None
-    file_bytes: int | None = None
-    inactive_file_bytes: int | None = None
-    """What the working set leaves out: current - inactive_file (v1: total_inactive_file)."""
-    kernel_bytes: int | None = None
-    swap_bytes: int | None = None
-    peak_bytes: int | None = None
-    limit_bytes: int | None = None
-    high_bytes: int | None = None
-    swap_limit_bytes: int | None = None
-    oom_kills: int | None = None
-    events: Mapping[str, int] = {}
-
-
-class IoDevice(Struct, frozen=True):
-    """One device's counters since the cgroup was made."""
-
-    device: str
-    """`major:minor`."""
-    read_bytes: int
-    write_bytes: int
-    read_ops: int
-    write_ops: int
-
-
-class Pids(Struct, frozen=True):
-    """Tasks, threads included."""
-
-    current: int | None
-    limit: int | None
-
-
-class PressureLine(Struct, frozen=True):
-    """Percentages as the kernel prints them, and stalled microseconds in all."""
-
-    avg10: float
-    avg60: float
-    avg300: float
-    total_usec: int
-
-
-class Pressure(Struct, frozen=True):
-    """One PSI file (psi.rst)."""
-
-    some: PressureLine | None
-    full: PressureLine | None
-
-
-class Cgroup(Struct, frozen=True, kw_only=True):
-    """One cgroup of one hierarchy; a group that a v1 hierarchy cannot tell is None."""
-
-    hierarchy: str
-    """Joined controllers as in /proc/PID/cgroup, `cpu,cpuacct`; `` for v2."""
-    path: str
-    """Below the hierarchy's mounted root, beginning with `/`."""
-    inode: int
-    controllers: tuple[str, ...]
-    processes: int | None
-    """How many are in it itself, not below."""
-    populated: bool | None
-    frozen: bool | None
-    cpu: Cpu | None = None
-    cpuset_cpus: str | None = None
-    cpuset_mems: str | None = None
-    memory: Memory | None = None
-    io: tuple[IoDevice, ...] | None = None
-    pids: Pids | None = None
-    pressure: Mapping[str, Pressure] | None = None
-    """By `cpu`, `memory`, `io`."""
+Mode = Literal["v1", "hybrid", "unified"]
 
 
 class CgroupsReading(Struct, frozen=True):
@@ -127,5 +49,70 @@ KEY = Key("cgroups", CgroupsReading)
 
 
 def read(root: Root) -> CgroupsReading:
-    """Walk the hierarchies; a cgroup that goes away while being read is left out."""
-    raise NotImplementedError(root)
+    """Walk the hierarchies; a cgroup that goes away while being read is left out.
+
+    Raises `Missing` where no hierarchy is mounted.
+    """
+    problems = Problems()
+    found = hierarchies.find(root, problems)
+    cgroups: list[Cgroup] = []
+    for hierarchy in found:
+        cgroups.extend(_walk(root, hierarchy, problems))
+    devices = {device.device for cgroup in cgroups for device in cgroup.io or ()}
+    return CgroupsReading(
+        mode=_mode(found),
+        hierarchies=found,
+        cgroups=tuple(cgroups),
+        device_names=_device_names(root, devices, problems) if devices else {},
+        problems=problems.all(),
+    )
+
+
+def _mode(found: Iterable[Hierarchy]) -> Mode:
+    versions = {hierarchy.version for hierarchy in found}
+    if len(versions) == 2:
+        return "hybrid"
+    return "unified" if 2 in versions else "v1"
+
+
+def _walk(root: Root, hierarchy: Hierarchy, problems: Problems) -> Iterable[Cgroup]:
+    """Yield a hierarchy's cgroups, each before those below it."""
+    read_group = v2.read if hierarchy.version == 2 else v1.read
+    pending = ["/"]
+    while pending:
+        path = pending.pop()
+        try:
+            with Group.open(root, hierarchy, path, problems) as group:
+                yield read_group(group)
+                below = path.rstrip("/")
+                pending.extend(f"{below}/{child}" for child in sorted(group.children, reverse=True))
+        except (Missing, Gone):
+            continue
+        except CollectError as error:
+            problems.failed(error)
+
+
+def _device_names(root: Root, devices: Iterable[str], problems: Problems) -> Mapping[str, str]:
+    """Name the devices from diskstats; one that has no line there by its link in sysfs."""
+    try:
+        known = diskstats.parse(root.read("proc/diskstats"))
+    except CollectError as error:
+        problems.failed(error)
+        known = {}
+    except FormatError as error:
+        problems.malformed("/proc/diskstats", error)
+        known = {}
+    names: dict[str, str] = {}
+    for device in sorted(devices):
+        name = known.get(device) or _linked_name(root, device)
+        if name is not None:
+            names[device] = name
+    return names
+
+
+def _linked_name(root: Root, device: str) -> str | None:
+    """Return None for a device that is not there any more: its counters outlive it."""
+    try:
+        return text.clean(root.link(f"sys/dev/block/{device}").rpartition("/")[2])
+    except CollectError:
+        return None

@@ -1,0 +1,84 @@
+"""What is read of a cgroup: the records that version 1 and version 2 share."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from msgspec import Struct
+
+from collectors.formats.io_device import IoDevice
+from collectors.formats.pressure import Pressure
+
+
+class Hierarchy(Struct, frozen=True):
+    """One mounted cgroup hierarchy."""
+
+    version: Literal[1, 2]
+    mountpoint: str
+    controllers: tuple[str, ...]
+    """v1: as mounted, `("cpu", "cpuacct")` or `("name=systemd",)`; v2: cgroup.controllers of the root."""
+    root: str
+    """The path within the hierarchy that is mounted: `/` unless seen from a container."""
+
+
+class Cpu(Struct, frozen=True, kw_only=True):
+    """Microseconds; v1's nanoseconds are divided. Quota over period is the limit in cores."""
+
+    usage_usec: int | None = None
+    user_usec: int | None = None
+    system_usec: int | None = None
+    periods: int | None = None
+    throttled_periods: int | None = None
+    throttled_usec: int | None = None
+    quota_usec: int | None = None
+    """None: no limit of its own."""
+    period_usec: int | None = None
+    shares: int | None = None
+    weight: int | None = None
+
+
+class Memory(Struct, frozen=True, kw_only=True):
+    """Bytes. A limit that is None is "no limit of its own"."""
+
+    current_bytes: int | None = None
+    anon_bytes: int | None = None
+    file_bytes: int | None = None
+    inactive_file_bytes: int | None = None
+    """What the working set leaves out: current - inactive_file (v1: total_inactive_file)."""
+    kernel_bytes: int | None = None
+    swap_bytes: int | None = None
+    peak_bytes: int | None = None
+    limit_bytes: int | None = None
+    high_bytes: int | None = None
+    swap_limit_bytes: int | None = None
+    oom_kills: int | None = None
+    events: Mapping[str, int] = {}
+
+
+class Pids(Struct, frozen=True):
+    """Tasks, threads included."""
+
+    current: int | None
+    limit: int | None
+
+
+class Cgroup(Struct, frozen=True, kw_only=True):
+    """One cgroup of one hierarchy; a group that a v1 hierarchy cannot tell is None."""
+
+    hierarchy: str
+    """Joined controllers as in /proc/PID/cgroup, `cpu,cpuacct`; `` for v2."""
+    path: str
+    """Below the hierarchy's mounted root, beginning with `/`."""
+    inode: int
+    controllers: tuple[str, ...]
+    processes: int | None
+    """How many are in it itself, not below."""
+    populated: bool | None
+    frozen: bool | None
+    cpu: Cpu | None = None
+    cpuset_cpus: str | None = None
+    cpuset_mems: str | None = None
+    memory: Memory | None = None
+    io: tuple[IoDevice, ...] | None = None
+    pids: Pids | None = None
+    pressure: Mapping[str, Pressure] | None = None
+    """By `cpu`, `memory`, `io`."""

@@ -1,0 +1,104 @@
+"""The files of one cgroup of version 2 (cgroup-v2.rst, "Core Interface Files" and "Controllers")."""
+
+from collections.abc import Mapping
+
+from collectors.cgroupfs.group import Group
+from collectors.cgroupfs.records import Cgroup, Cpu, Memory, Pids
+from collectors.formats import io_device, pressure, scalar
+from collectors.formats.pressure import Pressure
+
+_PRESSURES = ("cpu", "memory", "io")
+
+
+def read(group: Group) -> Cgroup:
+    """Read one; the root has few files, what it has not is None."""
+    events = group.flat("cgroup.events")
+    controllers = group.read("cgroup.controllers", _words) or ()
+    return Cgroup(
+        hierarchy="",
+        path=group.path,
+        inode=group.inode,
+        controllers=controllers,
+        processes=group.members(),
+        populated=_flag(events, "populated"),
+        frozen=_flag(events, "frozen"),
+        cpu=_cpu(group),
+        cpuset_cpus=group.cpus_or_nodes("cpuset.cpus.effective", "cpuset.cpus"),
+        cpuset_mems=group.cpus_or_nodes("cpuset.mems.effective", "cpuset.mems"),
+        memory=_memory(group),
+        io=group.read("io.stat", io_device.parse_stat),
+        pids=_pids(group),
+        pressure=_pressure(group),
+    )
+
+
+def _words(data: bytes) -> tuple[str, ...]:
+    return tuple(data.decode("ascii", "backslashreplace").split())
+
+
+def _flag(events: Mapping[str, int], key: str) -> bool | None:
+    value = events.get(key)
+    return None if value is None else value != 0
+
+
+def _cpu(group: Group) -> Cpu | None:
+    stat = group.flat("cpu.stat")
+    bandwidth = group.read("cpu.max", scalar.bandwidth)
+    if not stat and bandwidth is None:
+        return None
+    quota, period = bandwidth or (None, None)
+    return Cpu(
+        usage_usec=stat.get("usage_usec"),
+        user_usec=stat.get("user_usec"),
+        system_usec=stat.get("system_usec"),
+        periods=stat.get("nr_periods"),
+        throttled_periods=stat.get("nr_throttled"),
+        throttled_usec=stat.get("throttled_usec"),
+        quota_usec=quota,
+        period_usec=period,
+        weight=group.number("cpu.weight"),
+    )
+
+
+def _memory(group: Group) -> Memory | None:
+    stat = group.flat("memory.stat")
+    if not stat and "memory.current" not in group:
+        return None
+    events = group.flat("memory.events")
+    return Memory(
+        current_bytes=group.number("memory.current"),
+        anon_bytes=stat.get("anon"),
+        file_bytes=stat.get("file"),
+        inactive_file_bytes=stat.get("inactive_file"),
+        kernel_bytes=_kernel(stat),
+        swap_bytes=group.number("memory.swap.current"),
+        peak_bytes=group.number("memory.peak"),
+        limit_bytes=group.limit("memory.max"),
+        high_bytes=group.limit("memory.high"),
+        swap_limit_bytes=group.limit("memory.swap.max"),
+        oom_kills=events.get("oom_kill"),
+        events=events,
+    )
+
+
+def _kernel(stat: Mapping[str, int]) -> int | None:
+    """Return the kernel's own memory; before Linux 5.18 there are its parts only."""
+    if "kernel" in stat:
+        return stat["kernel"]
+    parts = [stat[key] for key in ("slab", "kernel_stack", "pagetables", "percpu") if key in stat]
+    return sum(parts) if parts else None
+
+
+def _pids(group: Group) -> Pids | None:
+    if "pids.current" not in group:
+        return None
+    return Pids(group.number("pids.current"), group.limit("pids.max"))
+
+
+def _pressure(group: Group) -> Mapping[str, Pressure] | None:
+    found: dict[str, Pressure] = {}
+    for resource in _PRESSURES:
+        value = group.read(f"{resource}.pressure", pressure.parse)
+        if value is not None:
+            found[resource] = value
+    return found or None
