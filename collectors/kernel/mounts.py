@@ -3,7 +3,8 @@
 from msgspec import Struct
 
 from collectors.collector import Key
-from collectors.errors import Problem
+from collectors.errors import CollectError, Gone, Problem
+from collectors.members import ask, members, mounts_of
 from collectors.root import Root
 from runtime.formats.mountinfo import MountInfo
 
@@ -31,5 +32,28 @@ KEY = Key("mounts", MountsReading)
 
 
 def read(root: Root) -> MountsReading:
-    """Read one process's mountinfo for each mount namespace."""
-    raise NotImplementedError(root)
+    """Read one process's mountinfo for each mount namespace: the one with the lowest pid.
+
+    Where that one exits meanwhile the next is asked; a namespace whose last process exits is left
+    out.
+    """
+    by_namespace, denied = members(root, "mnt")
+    problems = list(denied)
+    found: list[NamespaceMounts] = []
+    for inode, pids in by_namespace.items():
+        try:
+            pid, mounts = ask(pids, lambda pid: mounts_of(root, pid))
+        except Gone:
+            continue
+        except CollectError as error:
+            problems.append(error.problem())
+            continue
+        found.append(NamespaceMounts(inode, pid, _root_path(root, pid), mounts))
+    return MountsReading(tuple(found), tuple(problems))
+
+
+def _root_path(root: Root, pid: int) -> str | None:
+    try:
+        return root.link(f"proc/{pid}/root")
+    except CollectError:
+        return None

@@ -1,0 +1,95 @@
+"""Finds which processes are in each namespace of a type, so that one of them can be asked."""
+
+import errno
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, TypeVar
+
+from collectors.errors import CollectError, Denied, Gone, Kind, Missing, Problem
+from collectors.root import Root
+from runtime.errors import FormatError
+from runtime.formats import mountinfo
+from runtime.formats.mountinfo import MountInfo
+
+T = TypeVar("T")
+_REFUSALS = 8
+"""After so many processes that are there and do not tell, no other one is asked."""
+
+
+class Damaged(CollectError):  # noqa: N818 - named as what it says, like its siblings
+    """A file did not have the format that its documentation gives it."""
+
+    kind: Kind = "format"
+
+
+def members(
+    root: Root, kind: Literal["mnt", "net"]
+) -> tuple[Mapping[int, Sequence[int]], tuple[Problem, ...]]:
+    """Return the pids in each namespace, ascending, by the namespace's inode (namespaces(7)).
+
+    A process that exits meanwhile, and a zombie, which is in none, are left out. Those that this
+    user may not look at are one problem together: without root they are most of the host.
+    """
+    found: dict[int, list[int]] = {}
+    problems: list[Problem] = []
+    denied: Denied | None = None
+    count = 0
+    for pid in sorted(int(name) for name in root.names("proc") if name.isdecimal()):
+        try:
+            inode = namespace(root, pid, kind)
+        except (Missing, Gone):
+            continue
+        except Denied as error:
+            denied, count = error, count + 1
+            continue
+        except CollectError as error:
+            problems.append(error.problem())
+            continue
+        found.setdefault(inode, []).append(pid)
+    if denied is not None:
+        message = f"{denied.message}, of {count} processes"
+        problems.append(Problem(f"/proc/*/ns/{kind}", denied.operation, denied.kind, message))
+    return found, tuple(problems)
+
+
+def namespace(root: Root, pid: int | str, kind: Literal["mnt", "net"]) -> int:
+    """Return the inode of a process's namespace; raise as `Root.link` does."""
+    name = f"proc/{pid}/ns/{kind}"
+    target = root.link(name)
+    inode = target.removeprefix(f"{kind}:[").removesuffix("]")
+    if not inode.isdecimal():
+        raise Damaged(f"/{name}", "readlink", f"not a namespace: {target[:80]!r}")
+    return int(inode)
+
+
+def ask(pids: Sequence[int], question: Callable[[int], T]) -> tuple[int, T]:
+    """Return the first of the processes that answers, and its answer.
+
+    Raises what the last one that was asked raised; `Gone` when all of them went away.
+    """
+    refusals: list[CollectError] = []
+    for pid in pids:
+        try:
+            return pid, question(pid)
+        except (Missing, Gone):
+            continue
+        except CollectError as error:
+            refusals.append(error)
+            if len(refusals) == _REFUSALS:
+                break
+    if refusals:
+        raise refusals[-1]
+    raise Gone("/proc", "open", "every process of the namespace went away")
+
+
+def mounts_of(root: Root, pid: int) -> tuple[MountInfo, ...]:
+    """Return the mounts that a process sees; raise as `Root.read` does, `Damaged` on a torn file."""
+    name = f"proc/{pid}/mountinfo"
+    try:
+        return mountinfo.parse(root.read(name))
+    except FormatError as error:
+        raise Damaged(f"/{name}", "parse", str(error)) from error
+    except CollectError as error:
+        # A process that became a zombie has no namespaces any more: open(2) says EINVAL.
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EINVAL:
+            raise Gone(error.path, error.operation, error.message) from error
+        raise

@@ -1,0 +1,1 @@
+"""Understands overlay filesystems from outside: their options, lower layers and upper directory."""
