@@ -50,7 +50,7 @@ packages: ## Install the packages that the tests need (Debian, as root).
 	@scripts/packages.sh $(RUN_PACKAGES) $(TEST_PACKAGES)
 
 wheel: $(VENV)/dev ## Build dist/*.whl.
-	@$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	@$(BIN)/python -m pip wheel -qq --no-deps --wheel-dir dist .
 	@ls dist/*.whl
 
 bench: $(VENV)/dev packages ## Measure it against its peers, side by side.
@@ -67,9 +67,9 @@ $(VENV)/bin/python:
 
 $(VENV)/run: pyproject.toml | $(VENV)/bin/python
 	@scripts/packages.sh $(RUN_PACKAGES)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable .
 	@touch $@
 
 $(VENV)/dev: pyproject.toml | $(VENV)/bin/python
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev]'
 	@touch $@
