@@ -154,7 +154,8 @@ class Directory:
         """Return what a symbolic link says; raise as `Root.read` does."""
         self._reads.files += 1
         try:
-            return text.clean(os.readlink(name, dir_fd=self.fd))
+            target = os.readlink(name, dir_fd=self.fd)
+            return target if target.isascii() else text.clean(target)
         except OSError as error:
             raise translate(error, self.path(name), "readlink") from error
 

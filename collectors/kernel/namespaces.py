@@ -287,7 +287,8 @@ class _Survey:
         if procfs.mounted(self._root):
             for inode, kind in self._types.items():
                 self._explore(inode, kind, relations)
-        types = self._types | {inode: said.type for inode, said in relations.items()}
+        types: dict[int, Type] = dict(self._types)
+        types.update((inode, said.type) for inode, said in relations.items())
         return tuple(
             self._namespace(inode, kind, relations.get(inode, Relations(kind)))
             for inode, kind in sorted(types.items())
@@ -317,10 +318,17 @@ class _Survey:
             parent=said.parent,
             owner_user_ns=said.owner_user_ns,
             owner_uid=said.owner_uid,
-            pinned_by=tuple(self._pins.get(inode, ())),
+            pinned_by=self._holders(inode),
             uid_map=self._map(inode, "uid_map") if mapped else None,
             gid_map=self._map(inode, "gid_map") if mapped else None,
         )
+
+    def _holders(self, inode: int) -> tuple[Pin, ...]:
+        """Return its pins; that children go where others are already is nothing to tell."""
+        pins = self._pins.get(inode, ())
+        if inode in self._members:
+            return tuple(pin for pin in pins if pin.kind != "children")
+        return tuple(pins)
 
     def _map(self, inode: int, file: str) -> tuple[IdMap, ...] | None:
         """Return a user namespace's map, as the reader numbers ids; None with no process in it."""

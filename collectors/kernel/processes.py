@@ -69,9 +69,10 @@ def read(root: Root) -> ProcessesReading:
     nothing: what is read is all of one process, or it is left out.
     """
     problems = Problems()
+    parsed = _Cgroups(problems)
     processes: list[Process] = []
     for _, directory in procfs.opened(root, problems):
-        process = _process(directory, problems)
+        process = _process(directory, parsed, problems)
         if process is not None:
             processes.append(process)
     return ProcessesReading(
@@ -82,15 +83,14 @@ def read(root: Root) -> ProcessesReading:
     )
 
 
-def _process(directory: Directory, problems: Problems) -> Process | None:
+def _process(directory: Directory, parsed: "_Cgroups", problems: Problems) -> Process | None:
     file = "stat"
     try:
         stat = pid_stat.parse(directory.read(file))
         file = "status"
         status = pid_status.parse(directory.read(file))
         command = () if stat.kernel_thread else _command(directory, problems)
-        file = "cgroup"
-        cgroups = _cgroups(directory, problems)
+        cgroups = parsed.read(directory)
     except (Missing, Gone):
         return None
     except CollectError as error:
@@ -144,14 +144,26 @@ def _command(directory: Directory, problems: Problems) -> tuple[str, ...]:
         return ()
 
 
-def _cgroups(directory: Directory, problems: Problems) -> tuple[CgroupEntry, ...]:
-    """Return its cgroups; none where the kernel was built without, which is told from an exit."""
-    try:
-        return pid_cgroup.parse(directory.read("cgroup"))
-    except Missing:
-        directory.read("stat")
-    except FormatError as error:
-        procfs.malformed(directory, "cgroup", error, problems)
-    except Denied as error:
-        problems.failed(error)
-    return ()
+class _Cgroups:
+    """Reads /proc/PID/cgroup; most processes of a host share a few texts, each is parsed once."""
+
+    def __init__(self, problems: Problems) -> None:
+        self._problems = problems
+        self._known: dict[bytes, tuple[CgroupEntry, ...]] = {}
+
+    def read(self, directory: Directory) -> tuple[CgroupEntry, ...]:
+        """Return its cgroups; none where the kernel was built without, which is told from an exit."""
+        try:
+            data = directory.read("cgroup")
+            entries = self._known.get(data)
+            if entries is None:
+                entries = self._known[data] = pid_cgroup.parse(data)
+        except Missing:
+            directory.read("stat")
+        except FormatError as error:
+            procfs.malformed(directory, "cgroup", error, self._problems)
+        except Denied as error:
+            self._problems.failed(error)
+        else:
+            return entries
+        return ()

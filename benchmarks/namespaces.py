@@ -1,0 +1,146 @@
+"""Compares listing the namespaces of a busy host with `lsns -J`, side by side in one run.
+
+Makes idle processes, some of them in groups with namespaces of their own as containers are, then
+takes turns: `lsns -J`, `cinspect dump --section namespaces`, and the collector alone in a fresh
+interpreter. Prints the medians and their ratios, as text and then as one line of JSON.
+
+    python benchmarks/namespaces.py [--processes 4000] [--groups 40] [--rounds 7]
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+CROWD = """
+import ctypes, os, sys
+groups, size = int(sys.argv[1]), int(sys.argv[2])
+libc = ctypes.CDLL(None, use_errno=True)
+NEW = 0x00020000 | 0x04000000 | 0x08000000  # CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC
+def idle():
+    os.close(1)
+    os.read(0, 1)  # ends with the benchmark, whichever way that ends
+    os._exit(0)
+for group in range(groups):
+    if os.fork():
+        continue
+    if group and os.geteuid() == 0 and libc.unshare(NEW):
+        raise OSError(ctypes.get_errno(), "unshare")
+    for _ in range(size - 1):
+        if os.fork() == 0:
+            idle()
+    os.write(1, b".")
+    idle()
+os.close(1)
+os.read(0, 1)
+"""
+"""A tiny interpreter that forks: its children share its memory and wait for a pipe to close."""
+
+COLLECTOR = """
+import time
+from collectors.kernel import namespaces
+from collectors.root import Root
+started = time.perf_counter()
+reading = namespaces.read(Root())
+print(time.perf_counter() - started, len(reading.memberships), len(reading.namespaces))
+"""
+
+
+@contextmanager
+def crowd(processes: int, groups: int) -> Iterator[None]:
+    """Keep that many idle processes alive."""
+    size = max(processes // groups, 1)
+    command = [sys.executable, "-I", "-S", "-c", CROWD, str(groups), str(size)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
+        assert parent.stdin is not None
+        assert parent.stdout is not None
+        try:
+            ready = parent.stdout.read()  # ends when every leader has closed its end
+            if len(ready) != groups:
+                raise SystemExit(f"only {len(ready)} of {groups} groups could be made")
+            yield
+        finally:
+            parent.stdin.close()
+            parent.wait()
+            wait_until_gone(parent.pid)
+
+
+def wait_until_gone(session_leader: int) -> None:
+    """Wait for orphans to be reaped, so that the next run does not see them."""
+    before = -1
+    while (now := sum(name.isdigit() for name in os.listdir("/proc"))) != before:
+        before = now
+        time.sleep(0.2)
+    del session_leader
+
+
+def timed(command: Sequence[str]) -> tuple[float, bytes]:
+    """Run a command; return its wall time in seconds and what it printed."""
+    started = time.perf_counter()
+    result = subprocess.run(command, cwd=PROJECT, stdout=subprocess.PIPE, check=True)
+    return time.perf_counter() - started, result.stdout
+
+
+def check(lsns: bytes, dump: bytes | None) -> None:
+    """Stop when the dump lacks a namespace that lsns shows: speed is nothing without that."""
+    if dump is None:
+        return
+    shown = {int(line["ns"]) for line in json.loads(lsns)["namespaces"]}
+    ours = {entry["inode"] for entry in json.loads(dump)["namespaces"]}
+    if missing := shown - ours:
+        raise SystemExit(f"namespaces that lsns shows and the dump does not: {sorted(missing)}")
+
+
+def dump_command() -> list[str] | None:
+    """Return the dump's command line; None while it cannot run."""
+    command = [sys.executable, "-m", "inspector.cli.main", "dump", "--section", "namespaces"]
+    probe = subprocess.run(command, cwd=PROJECT, capture_output=True, check=False)
+    if probe.returncode == 0 and probe.stdout:
+        return command
+    print(f"dump does not run: {probe.stderr.decode(errors='replace')[-200:]}", file=sys.stderr)
+    return None
+
+
+def measure(rounds: int) -> dict[str, float]:
+    """Take turns; return the medians in seconds."""
+    dump = dump_command()
+    times: dict[str, list[float]] = {"lsns": [], "collector": []}
+    for _ in range(rounds):
+        seconds, listed = timed(["lsns", "-J"])
+        times["lsns"].append(seconds)
+        if dump is not None:
+            seconds, dumped = timed(dump)
+            times.setdefault("dump", []).append(seconds)
+            check(listed, dumped)
+        _, printed = timed([sys.executable, "-c", COLLECTOR])
+        times["collector"].append(float(printed.split()[0]))
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--processes", type=int, default=4000)
+    parser.add_argument("--groups", type=int, default=40)
+    parser.add_argument("--rounds", type=int, default=7)
+    options = parser.parse_args()
+    with crowd(options.processes, options.groups):
+        medians = measure(options.rounds)
+    for name, seconds in medians.items():
+        print(f"{name:<10} {seconds * 1000:8.1f} ms   {seconds / medians['lsns']:5.2f} of lsns -J")
+    ratios = {
+        f"{name}_ratio": medians[name] / medians["lsns"] for name in medians if name != "lsns"
+    }
+    print(json.dumps({"processes": options.processes, "seconds": medians, **ratios}))
+
+
+if __name__ == "__main__":
+    main()
