@@ -1,0 +1,93 @@
+"""What the verbs share when they run: the event loop, one line a failure, Docker's exit statuses."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, TypeVar
+
+from inspector import exit_codes
+from inspector.cli import options
+from inspector.errors import Failure
+from runtime.errors import CommandNotExecutable, CommandNotFound, RuntimeFailure
+
+T = TypeVar("T")
+
+
+def execute(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end on a new event loop; of a group of failures raise the first one."""
+    try:
+        return asyncio.run(work)
+    except BaseExceptionGroup as group:
+        raise _first(group) from group
+
+
+async def for_each(references: Sequence[str], action: Callable[[str], Awaitable[None]]) -> int:
+    """Act on one after the other; print each that worked, say of each that failed why.
+
+    Return 0, or 1 when any failed.
+    """
+    status = exit_codes.DONE
+    for reference in references:
+        try:
+            await action(reference)
+        except (RuntimeFailure, Failure) as failure:
+            options.talk(str(failure))
+            status = exit_codes.FAILED
+        else:
+            say(reference)
+    return status
+
+
+def engine_status(work: Callable[[], int]) -> int:
+    """Run `run`'s or `exec`'s work; a failure of the engine's is said and becomes 125, 126 or 127."""
+    try:
+        return work()
+    except Failure as failure:
+        options.talk(str(failure))
+        # What is none of the engine's (no terminal, --read-only) keeps its own status.
+        return exit_codes.ENGINE_FAILED if failure.status == exit_codes.USAGE else failure.status
+    except RuntimeFailure as failure:
+        options.talk(str(failure))
+        return failure_status(failure)
+
+
+def failure_status(failure: RuntimeFailure) -> int:
+    """Return the exit status that Docker has for a failure to start a command."""
+    match failure:
+        case CommandNotFound():
+            return exit_codes.NOT_FOUND
+        case CommandNotExecutable():
+            return exit_codes.NOT_EXECUTABLE
+        case _:
+            return exit_codes.ENGINE_FAILED
+
+
+def say(line: str) -> None:
+    """Print one line of data."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def add_references(parser: argparse.ArgumentParser, *, many: bool = True) -> None:
+    """Add the positional that names containers: one, or one and more."""
+    if many:
+        parser.add_argument(
+            "containers", metavar="CONTAINER", nargs="+", help="a name, an id, its beginning"
+        )
+    else:
+        parser.add_argument("container", metavar="CONTAINER", help="a name, an id, its beginning")
+
+
+def describe(parser: argparse.ArgumentParser, description: str, *examples: str) -> None:
+    """Set a verb's description and examples."""
+    parser.description = description
+    if examples:
+        parser.epilog = "examples:\n" + "\n".join(f"  {example}" for example in examples)
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    found: BaseException = group
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found

@@ -1,0 +1,61 @@
+"""Starts and removes the demo container, on the embedded engine like any other one."""
+
+from typing import Final
+
+from inspector.demo.workload import COMMAND
+from inspector.errors import Failure
+from runtime.api import Runtime
+from runtime.errors import NotFound
+from runtime.types import HOST_IMAGE, Container, ContainerOptions, Resources
+
+NAME: Final = "demo"
+LABEL: Final = "cinspect.demo"
+
+OPTIONS: Final = ContainerOptions(
+    image=HOST_IMAGE,
+    command=COMMAND,
+    name=NAME,
+    hostname=NAME,
+    env=("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C"),
+    auto_remove=True,
+    resources=Resources(memory_bytes=128 << 20, cpus=0.5, pids_limit=64),
+    labels={LABEL: "1"},
+)
+
+
+async def start(engine: Runtime) -> Container:
+    """Return the running demo container: the one that runs already, or a new one.
+
+    Raises `Failure` when somebody else's container has its name.
+    """
+    found = await _find(engine)
+    if found is not None and found.status == "running":
+        return found
+    if found is not None:
+        await engine.remove(found.id, force=True)
+    created = await engine.create(OPTIONS)
+    try:
+        return await engine.start(created.id)
+    except BaseException:
+        await engine.remove(created.id, force=True)
+        raise
+
+
+async def remove(engine: Runtime) -> bool:
+    """Remove it; return whether there was one."""
+    found = await _find(engine)
+    if found is not None:
+        await engine.remove(found.id, force=True)
+    return found is not None
+
+
+async def _find(engine: Runtime) -> Container | None:
+    try:
+        found = await engine.container(NAME)
+    except NotFound:
+        return None
+    if found.labels.get(LABEL) != "1":
+        raise Failure(
+            f"a container named {NAME} is there and is no demo: rename or remove it first"
+        )
+    return found
