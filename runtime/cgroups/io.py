@@ -1,0 +1,59 @@
+"""The controller of block devices: blkio in v1, io in v2 (cgroup-v2.rst, "IO")."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from runtime.cgroups.controller import Reader, Write
+from runtime.formats.spec import entries, section
+
+KEY = "blockIO"
+_THROTTLES = (
+    ("throttleReadBpsDevice", "blkio.throttle.read_bps_device", "rbps"),
+    ("throttleWriteBpsDevice", "blkio.throttle.write_bps_device", "wbps"),
+    ("throttleReadIOPSDevice", "blkio.throttle.read_iops_device", "riops"),
+    ("throttleWriteIOPSDevice", "blkio.throttle.write_iops_device", "wiops"),
+)
+
+
+def needed(resources: Mapping[str, Any]) -> Sequence[str]:
+    """Return ("io",) if anything is asked for; the manager knows v1's name of it."""
+    return ("io",) if any(section(resources, KEY).values()) else ()
+
+
+def first(resources: Mapping[str, Any], current: Reader) -> Sequence[Write]:
+    """Return v1's writes; weights go to whichever scheduler's file is there."""
+    block = section(resources, KEY)
+    prefix = "blkio." if current("blkio.weight") is not None else "blkio.bfq."
+    writes: list[Write] = []
+    if block.get("weight"):
+        writes.append(Write(f"{prefix}weight", str(block["weight"])))
+    if block.get("leafWeight"):
+        writes.append(Write("blkio.leaf_weight", str(block["leafWeight"])))
+    writes.extend(
+        Write(f"{prefix}weight_device", f"{each['major']}:{each['minor']} {each['weight']}")
+        for each in entries(block, "weightDevice")
+        if each.get("weight")
+    )
+    for key, file, _ in _THROTTLES:
+        writes.extend(
+            Write(file, f"{each['major']}:{each['minor']} {each['rate']}")
+            for each in entries(block, key)
+        )
+    return writes
+
+
+def second(resources: Mapping[str, Any], current: Reader) -> Sequence[Write]:
+    """Return v2's writes; v1's weights are 10 to 1000, v2's 1 to 10000."""
+    block = section(resources, KEY)
+    writes: list[Write] = []
+    if weight := block.get("weight"):
+        if current("io.bfq.weight") is not None:
+            writes.append(Write("io.bfq.weight", str(weight)))
+        else:
+            writes.append(Write("io.weight", str(1 + (weight - 10) * 9999 // 990)))
+    for key, _, name in _THROTTLES:
+        writes.extend(
+            Write("io.max", f"{each['major']}:{each['minor']} {name}={each['rate']}")
+            for each in entries(block, key)
+        )
+    return writes

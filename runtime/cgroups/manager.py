@@ -1,0 +1,467 @@
+"""One container's cgroups in every hierarchy of this host, v1, hybrid or v2, under one name."""
+
+import contextlib
+import os
+import signal as signals
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from runtime.cgroups import cpu, cpuset, devices, freezer, hugetlb, io, memory, pids, statistics
+from runtime.cgroups.controller import Reader, Write
+from runtime.cgroups.hierarchy import Hierarchy, discover, read, write
+from runtime.cgroups.oom import OomWatch
+from runtime.errors import FailedPrecondition, Internal, InvalidArgument, Unimplemented
+from runtime.linux import bpf
+
+_V2 = ("cpu", "cpuset", "hugetlb", "io", "memory", "pids", "rdma")
+"""What a container's cgroup gets on v2 where it is to be had."""
+_REMOVAL_SECONDS = 10.0
+_FIRST_NAMES = {"io": "blkio"}
+
+
+class Join:
+    """Open files by which a child enters the cgroups: born into v2's, then by itself into v1's.
+
+    A lone thread that writes "0" into `tasks` moves in 0.03 ms a hierarchy; its pid written by
+    another into `cgroup.procs` waits 8 ms for an RCU grace period.
+    """
+
+    __slots__ = ("into", "tasks")
+
+    def __init__(self, into: int | None, tasks: tuple[int, ...]) -> None:
+        self.into = into
+        """The v2 cgroup's directory, for CLONE_INTO_CGROUP."""
+        self.tasks = tasks
+        """Each v1 cgroup's `tasks`."""
+
+    def close(self) -> None:
+        """Close them all."""
+        for descriptor in (*self.tasks, *(() if self.into is None else (self.into,))):
+            os.close(descriptor)
+        self.into, self.tasks = None, ()
+
+
+class Visible(NamedTuple):
+    """A hierarchy as it is mounted inside the container."""
+
+    name: str
+    """The directory below /sys/fs/cgroup; empty for v2 alone."""
+    directory: str
+    aliases: tuple[str, ...]
+    """The single controllers that share it, as links."""
+
+
+class Manager:
+    """One container's cgroups; `path` is below each hierarchy's root as it is seen here.
+
+    Where the visible root cannot be written, `path` is below the caller's own cgroup instead.
+    """
+
+    def __init__(self, path: str) -> None:
+        parts = path.split("/")
+        if not path.startswith("/") or not path.strip("/") or {"..", "."} & set(parts):
+            raise InvalidArgument(f"not the path of a cgroup: {path!r}")
+        self.path = "/" + "/".join(part for part in parts if part)
+        self._hierarchies = discover()
+        if not self._hierarchies:
+            raise FailedPrecondition("no cgroup hierarchy is mounted here")
+        self._bases = {each.name: _base(each) for each in self._hierarchies}
+
+    # What is where
+
+    def directory(self, controller: str) -> str | None:
+        """Return the directory of the hierarchy that has a controller; None if none has."""
+        found = self._of(controller)
+        return None if found is None else self._directory(found)
+
+    def directories(self) -> dict[str, str]:
+        """Return the cgroup's directory in each hierarchy, by the hierarchy's name."""
+        return {each.name: self._directory(each) for each in self._hierarchies}
+
+    def visible(self) -> tuple[Visible, ...]:
+        """Return what the container's /sys/fs/cgroup is made of."""
+        if len(self._hierarchies) == 1 and self._hierarchies[0].version == 2:
+            return (Visible("", self._directory(self._hierarchies[0]), ()),)
+        return tuple(
+            Visible(
+                os.path.basename(each.mountpoint),
+                self._directory(each),
+                each.controllers if each.version == 1 and len(each.controllers) > 1 else (),
+            )
+            for each in self._hierarchies
+        )
+
+    def exists(self) -> bool:
+        """Tell whether any of the directories is there."""
+        return any(os.path.isdir(self._directory(each)) for each in self._hierarchies)
+
+    def _directory(self, hierarchy: Hierarchy) -> str:
+        return self._bases[hierarchy.name] + self.path
+
+    def _of(self, controller: str) -> Hierarchy | None:
+        first = _FIRST_NAMES.get(controller, controller)
+        for each in self._hierarchies:
+            if (first if each.version == 1 else controller) in each.controllers:
+                return each
+        return None
+
+    @property
+    def _unified(self) -> Hierarchy | None:
+        return next((each for each in self._hierarchies if each.version == 2), None)
+
+    # Making and limiting
+
+    def create(self, resources: Mapping[str, Any]) -> None:
+        """Make the directories and set the limits of an OCI `linux.resources`.
+
+        Raises `FailedPrecondition` for a limit whose controller is not to be had, and leaves
+        nothing behind if anything fails.
+        """
+        self._check(resources)
+        made: list[str] = []
+        try:
+            for each in self._hierarchies:
+                _make(self._bases[each.name], self.path, made=made)
+                if each.version == 2:
+                    self._enable(each)
+                elif "cpuset" in each.controllers:
+                    _inherit_cpuset(self._bases[each.name], self.path)
+            self._check_enabled(resources)
+            self._apply(resources)
+            self._attach_devices(resources)
+        except BaseException:
+            for directory in reversed(made):
+                _remove_directory(directory)
+            raise
+
+    def update(self, resources: Mapping[str, Any]) -> None:
+        """Change the limits that `resources` names; the others stay."""
+        self._check(resources)
+        self._check_enabled(resources)
+        if resources.get("devices") and self._of("devices") is None:
+            raise Unimplemented("device rules of a running container cannot change on cgroup v2")
+        self._apply(resources)
+
+    def _check(self, resources: Mapping[str, Any]) -> None:
+        for module in (memory, cpu, cpuset, pids, io, hugetlb):
+            for controller in module.needed(resources):
+                if self._of(controller) is None:
+                    raise FailedPrecondition(
+                        f"linux.resources.{module.KEY}: the {controller} controller is not "
+                        f"available on this host"
+                    )
+
+    def _check_enabled(self, resources: Mapping[str, Any]) -> None:
+        unified = self._unified
+        if unified is None:
+            return
+        held = read(f"{self._directory(unified)}/cgroup.controllers").decode().split()
+        for module in (memory, cpu, cpuset, pids, io, hugetlb):
+            for controller in module.needed(resources):
+                if self._of(controller) is unified and controller not in held:
+                    raise FailedPrecondition(
+                        f"linux.resources.{module.KEY}: the {controller} controller cannot be "
+                        f"enabled below {self._bases[unified.name] or '/'}: processes are in it"
+                    )
+
+    def _enable(self, unified: Hierarchy) -> None:
+        """Enable v2's controllers from the root down to the parent; what fails is found later."""
+        directory = self._bases[unified.name]
+        for part in self.path.strip("/").split("/"):
+            offered = read(f"{directory}/cgroup.controllers").decode().split()
+            enabled = read(f"{directory}/cgroup.subtree_control").decode().split()
+            for controller in set(_V2) & set(offered) - set(enabled):
+                with contextlib.suppress(OSError):
+                    write(f"{directory}/cgroup.subtree_control", f"+{controller}")
+            directory = f"{directory}/{part}"
+
+    def _apply(self, resources: Mapping[str, Any]) -> None:
+        for name, module in (
+            ("memory", memory),
+            ("cpu", cpu),
+            ("cpuset", cpuset),
+            ("pids", pids),
+            ("io", io),
+            ("hugetlb", hugetlb),
+            ("devices", devices),
+        ):
+            hierarchy = self._of(name)
+            if hierarchy is None:
+                continue
+            directory = self._directory(hierarchy)
+            current = _reader(directory)
+            translate = module.first if hierarchy.version == 1 else module.second
+            _perform(directory, translate(resources, current))
+        if unified := resources.get("unified"):
+            self._apply_unified(unified)
+
+    def _apply_unified(self, values: Mapping[str, str]) -> None:
+        hierarchy = self._unified
+        if hierarchy is None:
+            raise FailedPrecondition("linux.resources.unified: cgroup v2 is not mounted here")
+        for file in values:
+            if "/" in file or "." not in file:
+                raise InvalidArgument(f"linux.resources.unified: {file!r} is not a cgroup's file")
+        writes = [Write(file, value) for file, value in values.items()]
+        _perform(self._directory(hierarchy), writes)
+
+    def _attach_devices(self, resources: Mapping[str, Any]) -> None:
+        unified = self._unified
+        if unified is None or self._of("devices") is not None or not resources.get("devices"):
+            return
+        program = bpf.assemble(bpf.DeviceList(resources["devices"]))
+        directory = os.open(self._directory(unified), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            bpf.attach_devices(directory, program)
+        finally:
+            os.close(directory)
+
+    # Processes
+
+    def join_paths(self) -> Join:
+        """Return the open files by which a child enters; the caller closes them."""
+        tasks: list[int] = []
+        into: int | None = None
+        try:
+            for each in self._hierarchies:
+                directory = self._directory(each)
+                if each.version == 2:
+                    into = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+                else:
+                    tasks.append(os.open(f"{directory}/tasks", os.O_WRONLY | os.O_CLOEXEC))
+        except OSError:
+            Join(into, tuple(tasks)).close()
+            raise
+        return Join(into, tuple(tasks))
+
+    def second_directory_of(self, pid: int) -> str | None:
+        """Return the v2 cgroup that a process is in now, if v2 is there."""
+        unified = self._unified
+        if unified is None:
+            return None
+        for line in read(f"/proc/{pid}/cgroup").splitlines():
+            if line.startswith(b"0::"):
+                return self._bases[unified.name] + os.fsdecode(line[3:])
+        return None
+
+    def pids(self) -> list[int]:
+        """Return the host's pids of every process in it and below."""
+        return sorted(self._pids(self._main()))
+
+    def _main(self) -> str:
+        """Return the directory by which its processes are found: the freezer's, or v2's."""
+        hierarchy = self._of("freezer") or self._unified or self._hierarchies[0]
+        return self._directory(hierarchy)
+
+    @staticmethod
+    def _pids(top: str) -> set[int]:
+        found: set[int] = set()
+        for directory in _tree(top):
+            try:
+                found.update(int(each) for each in read(f"{directory}/cgroup.procs").split())
+            except (FileNotFoundError, ProcessLookupError, NotADirectoryError):
+                continue
+            except OSError as error:
+                if error.errno != 95:  # EOPNOTSUPP: a threaded cgroup; its root lists them
+                    raise
+        return found - {0}
+
+    def freeze(self) -> None:
+        """Stop every process; returns when they are stopped."""
+        self._freezer().freeze()
+
+    def thaw(self) -> None:
+        """Let them go on."""
+        self._freezer().thaw()
+
+    def frozen(self) -> bool:
+        """Tell whether it is frozen, by itself or by an ancestor."""
+        return self._freezer().frozen()
+
+    def _freezer(self) -> freezer.Freezer:
+        first = self._of("freezer")
+        if first is not None:
+            return freezer.FirstFreezer(self._directory(first))
+        if self._unified is None:
+            raise FailedPrecondition("no freezer is available on this host")
+        return freezer.SecondFreezer(self._directory(self._unified))
+
+    def kill(self, signal: int = signals.SIGKILL) -> None:
+        """Send a signal to all of its processes; SIGKILL reaches even what forks meanwhile."""
+        if not os.path.isdir(self._main()):
+            return
+        if signal != signals.SIGKILL:
+            self._signal_all(signal)
+            return
+        unified = self._unified
+        if unified is not None and self._kill_file(self._directory(unified)):
+            # On a hybrid host a process may have left v2's cgroup; the freezer's has it then.
+            if self._of("freezer") is None:
+                return
+            if not self.frozen() and not self.pids():
+                return
+        freeze = self._freezer()
+        for _ in range(100):
+            freeze.freeze()
+            found = self._signal_all(signal)
+            freeze.thaw()
+            if not found:
+                return
+            time.sleep(0.002)
+
+    @staticmethod
+    def _kill_file(directory: str) -> bool:
+        try:
+            write(f"{directory}/cgroup.kill", "1")
+        except OSError:  # before Linux 5.14
+            return False
+        return True
+
+    def _signal_all(self, signal: int) -> int:
+        found = self.pids()
+        for pid in found:
+            try:
+                os.kill(pid, signal)
+            except ProcessLookupError:
+                continue
+        return len(found)
+
+    # Telling
+
+    def stats(self) -> dict[str, Any]:
+        """Return its numbers: `cpu`, `memory`, `pids`, `io`, `hugetlb`, as `statistics` has them.
+
+        A part whose controller is not to be had is absent.
+        """
+        return statistics.collect(
+            {
+                name: (hierarchy.version, self._directory(hierarchy))
+                for name in ("cpu", "cpuacct", "memory", "pids", "io", "hugetlb")
+                if (hierarchy := self._of(name) or (self._unified if name == "cpu" else None))
+            }
+        )
+
+    def oom_events(self) -> OomWatch | None:
+        """Return a watch on kills for lack of memory; None without a memory controller."""
+        hierarchy = self._of("memory")
+        if hierarchy is None:
+            return None
+        try:
+            return OomWatch(self._directory(hierarchy), version=hierarchy.version)
+        except FileNotFoundError:  # v2, and the controller could not be enabled
+            return None
+
+    # Removing
+
+    def delete(self) -> None:
+        """Remove it and every cgroup below, after killing what is left; gone is success.
+
+        Raises `Internal` if it is still in use after ten seconds.
+        """
+        deadline = time.monotonic() + _REMOVAL_SECONDS
+        if any(self._pids(self._directory(each)) for each in self._hierarchies):
+            self.kill()
+        for each in self._hierarchies:
+            self._remove(self._directory(each), deadline=deadline)
+            parent = os.path.dirname(self._directory(each))
+            if parent != self._bases[each.name]:
+                _remove_directory(parent)
+
+    def _remove(self, top: str, *, deadline: float) -> None:
+        pause = 0.0005
+        while True:
+            for directory in reversed(_tree(top)):
+                _remove_directory(directory)
+            if not os.path.isdir(top):
+                return
+            if time.monotonic() > deadline:
+                raise Internal(f"{top}: cannot be removed: processes {sorted(self._pids(top))}")
+            for pid in self._pids(top):
+                try:
+                    os.kill(pid, signals.SIGKILL)
+                except ProcessLookupError:
+                    continue
+            time.sleep(pause)
+            pause = min(pause * 2, 0.05)
+
+
+def _base(hierarchy: Hierarchy) -> str:
+    root = hierarchy.mountpoint.rstrip("/")
+    return root if os.access(root, os.W_OK) else root + hierarchy.own.rstrip("/")
+
+
+def _make(base: str, path: str, *, made: list[str]) -> None:
+    directory = base
+    for part in path.strip("/").split("/"):
+        directory = f"{directory}/{part}"
+        try:
+            os.mkdir(directory, 0o755)
+        except FileExistsError:
+            continue
+        made.append(directory)
+
+
+def _inherit_cpuset(base: str, path: str) -> None:
+    """Give each level the cpus and memory nodes of the one above: v1 begins with none."""
+    directory = base
+    for part in path.strip("/").split("/"):
+        parent, directory = directory, f"{directory}/{part}"
+        for file in ("cpuset.cpus", "cpuset.mems"):
+            if not read(f"{directory}/{file}").strip():
+                write(f"{directory}/{file}", read(f"{parent}/{file}").decode().strip())
+
+
+def _tree(top: str) -> list[str]:
+    """Return a cgroup and all below it, parents first."""
+    result = [top]
+    for directory in result:
+        try:
+            with os.scandir(directory) as entries:
+                result.extend(each.path for each in entries if each.is_dir(follow_symlinks=False))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+    return result
+
+
+def _remove_directory(directory: str) -> None:
+    """Remove a cgroup if it can be removed now."""
+    try:
+        os.rmdir(directory)
+    except OSError:
+        return
+
+
+def _reader(directory: str) -> Reader:
+    def current(file: str) -> str | None:
+        try:
+            return read(f"{directory}/{file}").decode()
+        except OSError:
+            return None
+
+    return current
+
+
+def _perform(directory: str, writes: Sequence[Write]) -> None:
+    for each in writes:
+        try:
+            write(f"{directory}/{each.file}", each.value)
+        except FileNotFoundError:
+            if not each.optional:
+                raise FailedPrecondition(
+                    f"{directory}/{each.file}: this kernel has no such limit"
+                ) from None
+        except OSError as error:
+            raise _refused(directory, each, error) from error
+
+
+def _refused(directory: str, failed: Write, error: OSError) -> Exception:
+    message = f"{directory}/{failed.file}: cannot be set to {failed.value!r}: {error.strerror}"
+    if error.errno == 16 and failed.file in {
+        "memory.limit_in_bytes",
+        "memory.memsw.limit_in_bytes",
+    }:
+        return FailedPrecondition(f"{message}: more memory than that is in use")
+    if error.errno in {22, 34}:  # EINVAL, ERANGE
+        return InvalidArgument(message)
+    return Internal(message)

@@ -1,0 +1,51 @@
+"""The child's side of a clone: run the steps, report the one that failed, never return."""
+
+import json
+import os
+import socket
+from collections.abc import Sequence
+from typing import NoReturn
+
+from runtime.errors import (
+    CommandNotExecutable,
+    CommandNotFound,
+    Internal,
+    RuntimeFailure,
+)
+from runtime.init import identity
+from runtime.init.step import Child, Step, explain
+
+_MAX_REPORT = 32 << 10
+
+
+def main(steps: Sequence[Step], state: Child, *, close: socket.socket) -> NoReturn:
+    """Become the command, or say why not and exit: 127 without a command, 126 if it cannot run."""
+    status = 1
+    step: Step | None = None
+    try:
+        close.close()
+        os.umask(0)
+        identity.reset_signals()
+        for step in steps:
+            step.execute(state)
+    except BaseException as error:  # noqa: BLE001 - past it lies the parent's code, in a copy of it
+        status = 127 if isinstance(error, CommandNotFound) else 126
+        _report(state, step, error)
+    finally:
+        os._exit(status)
+
+
+def _report(state: Child, step: Step | None, error: BaseException) -> None:
+    what = step.describe() if step is not None else "begin"
+    if isinstance(error, CommandNotFound | CommandNotExecutable):
+        message = str(error)
+    else:
+        message = explain(what, error)
+        if not isinstance(error, OSError | RuntimeFailure):
+            message = f"{what}: {type(error).__name__}: {error}"
+    kind = type(error).__name__ if isinstance(error, RuntimeFailure) else Internal.__name__
+    data = json.dumps({"kind": kind, "message": message[:_MAX_REPORT]})
+    try:
+        state.sync.send(data.encode())
+    except OSError:
+        return  # the parent is gone: nobody is left to be told

@@ -1,0 +1,202 @@
+"""The steps after the pivot that take away: read-only and masked paths, and the kernel's knobs."""
+
+import os
+import posixpath
+import stat
+
+from runtime.errors import FailedPrecondition, InvalidArgument
+from runtime.init import paths
+from runtime.init.step import Child, Step
+from runtime.linux import constants, mounts, syscalls
+
+
+class ReadonlyPaths(Step):
+    """Make paths read-only by mounts of themselves over themselves."""
+
+    __slots__ = ("_paths",)
+
+    def __init__(self, protected: tuple[str, ...]) -> None:
+        self._paths = protected
+
+    def describe(self) -> str:
+        """Name the paths."""
+        return f"make read-only: {' '.join(self._paths)}"
+
+    def execute(self, child: Child, /) -> None:
+        """Do it for each that is there."""
+        for path in self._paths:
+            try:
+                place = paths.find(child.rootfs, path)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            tree = mounts.open_tree(place, recursive=True)
+            mounts.set_attributes(tree, attributes=constants.MOUNT_ATTR_RDONLY, recursive=True)
+            mounts.move_mount(tree, place)
+            os.close(tree)
+            os.close(place)
+
+
+class MaskedPaths(Step):
+    """Hide files behind the null device and directories behind one empty tmpfs."""
+
+    __slots__ = ("_paths",)
+
+    def __init__(self, masked: tuple[str, ...]) -> None:
+        self._paths = masked
+
+    def describe(self) -> str:
+        """Name the paths."""
+        return f"mask: {' '.join(self._paths)}"
+
+    def execute(self, child: Child, /) -> None:
+        """Do it for each that is there; the null device is verified first."""
+        null = empty = -1
+        for path in self._paths:
+            try:
+                place = paths.find(child.rootfs, path)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            if stat.S_ISDIR(os.fstat(place).st_mode):
+                if empty < 0:
+                    empty = mounts.filesystem(
+                        "tmpfs",
+                        {"source": "tmpfs", "nr_blocks": "1", "nr_inodes": "1", "ro": ""},
+                        attributes=constants.MOUNT_ATTR_RDONLY,
+                    )
+                    tree = os.dup(empty)
+                else:
+                    tree = mounts.open_tree(empty)
+            else:
+                if null < 0:
+                    null = paths.null_device(child.rootfs)
+                tree = mounts.open_tree(null)
+            mounts.move_mount(tree, place)
+            os.close(tree)
+            os.close(place)
+        for each in (null, empty):
+            if each >= 0:
+                os.close(each)
+
+
+class ReadonlyRoot(Step):
+    """Make the root mount read-only; what is mounted below it stays as it is."""
+
+    __slots__ = ()
+
+    def describe(self) -> str:
+        """Say it."""
+        return "make the root read-only"
+
+    def execute(self, _child: Child, /) -> None:
+        """Change the one mount."""
+        root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        mounts.set_attributes(root, attributes=constants.MOUNT_ATTR_RDONLY)
+        os.close(root)
+
+
+class RootPropagation(Step):
+    """Give the root the propagation that the spec names."""
+
+    __slots__ = ("_flags", "_name")
+
+    def __init__(self, name: str, flags: int) -> None:
+        self._name = name
+        self._flags = flags
+
+    def describe(self) -> str:
+        """Name it."""
+        return f"make the root {self._name}"
+
+    def execute(self, _child: Child, /) -> None:
+        """Change it."""
+        mounts.mount("", "/", flags=self._flags)
+
+
+class Sysctl(Step):
+    """Set one kernel parameter, in the container's own procfs and nowhere else."""
+
+    __slots__ = ("_key", "_value")
+
+    def __init__(self, key: str, value: str) -> None:
+        self._key = key
+        self._value = value
+
+    def describe(self) -> str:
+        """Name it."""
+        return f"set sysctl {self._key}"
+
+    def execute(self, child: Child, /) -> None:
+        """Write the value after making sure that the file is procfs's."""
+        path = f"/proc/sys/{self._key.replace('.', '/')}"
+        file = paths.find(child.rootfs, path, flags=os.O_WRONLY, strict=True)
+        try:
+            if syscalls.filesystem_magic(file) != constants.PROC_SUPER_MAGIC:
+                raise InvalidArgument(f"{path}: is not in a proc filesystem")
+            os.write(file, self._value.encode())
+        finally:
+            os.close(file)
+
+
+class Device(Step):
+    """Make a device node with its owner and mode."""
+
+    __slots__ = ("_device", "_gid", "_mode", "_path", "_uid")
+
+    def __init__(self, path: str, mode: int, device: int, *, uid: int = 0, gid: int = 0) -> None:
+        self._path = path
+        self._mode = mode
+        self._device = device
+        self._uid = uid
+        self._gid = gid
+
+    def describe(self) -> str:
+        """Name it, with its numbers."""
+        kind = "b" if stat.S_ISBLK(self._mode) else "p" if stat.S_ISFIFO(self._mode) else "c"
+        numbers = f"{os.major(self._device)}:{os.minor(self._device)}"
+        return f"make the device {self._path} {kind} {numbers}"
+
+    def execute(self, child: Child, /) -> None:
+        """Make it in a directory that no link leads to; one that is there must be the same.
+
+        The child's umask is 0 until the command's is set.
+        """
+        parent_path, name = posixpath.split(paths.clean(self._path))
+        parent = paths.make(child.rootfs, parent_path, directory=True, strict=True)
+        try:
+            try:
+                os.mknod(name, self._mode, self._device, dir_fd=parent)
+            except FileExistsError:
+                status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+                if (stat.S_IFMT(status.st_mode), status.st_rdev) != (
+                    stat.S_IFMT(self._mode),
+                    self._device,
+                ):
+                    raise FailedPrecondition(f"{self._path}: another file is there") from None
+            os.chown(name, self._uid, self._gid, dir_fd=parent, follow_symlinks=False)
+        finally:
+            os.close(parent)
+
+
+class Link(Step):
+    """Make a symbolic link in /dev, if nothing is there yet."""
+
+    __slots__ = ("_path", "_target")
+
+    def __init__(self, target: str, path: str) -> None:
+        self._target = target
+        self._path = path
+
+    def describe(self) -> str:
+        """Name both ends."""
+        return f"link {self._path} to {self._target}"
+
+    def execute(self, child: Child, /) -> None:
+        """Make it in a directory that no link leads to."""
+        parent_path, name = posixpath.split(paths.clean(self._path))
+        parent = paths.make(child.rootfs, parent_path, directory=True, strict=True)
+        try:
+            os.symlink(self._target, name, dir_fd=parent)
+        except FileExistsError:
+            return
+        finally:
+            os.close(parent)

@@ -1,0 +1,354 @@
+"""The steps that make the process the container's: session, terminal, user, capabilities, filter."""
+
+import fcntl
+import os
+import signal
+import stat
+import struct
+import termios
+from typing import Final
+
+from runtime.errors import CommandNotExecutable, InvalidArgument
+from runtime.init import command, paths, users
+from runtime.init.step import Child, Step
+from runtime.linux import constants, syscalls
+from runtime.linux.syscalls import CapabilitySets
+
+_PTMX: Final = os.makedev(5, 2)
+_UNIX98_SLAVES: Final = range(136, 144)
+
+
+class Terminal(Step):
+    """Open a terminal of the container's own devpts and make it the controlling one."""
+
+    __slots__ = ("_columns", "_console", "_rows")
+
+    def __init__(self, rows: int, columns: int, *, console: bool) -> None:
+        self._rows = rows
+        self._columns = columns
+        self._console = console
+
+    def describe(self) -> str:
+        """Say it, with the size."""
+        return f"open a terminal of {self._columns}x{self._rows}"
+
+    def execute(self, child: Child, /) -> None:
+        """Ask the master for its slave (ioctl_tty(2), TIOCGPTPEER): no path to be swapped."""
+        master = paths.verified_device(child.rootfs, "/dev/pts/ptmx", _PTMX)
+        if syscalls.filesystem_magic(master) != constants.DEVPTS_SUPER_MAGIC:
+            raise InvalidArgument("/dev/pts/ptmx: is not in a devpts filesystem")
+        fcntl.ioctl(master, constants.TIOCSPTLCK, struct.pack("=i", 0))
+        flags = os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC
+        slave = fcntl.ioctl(master, constants.TIOCGPTPEER, flags)
+        if os.major(os.fstat(slave).st_rdev) not in _UNIX98_SLAVES:
+            raise InvalidArgument("/dev/pts/ptmx: did not make a pseudoterminal")
+        if self._rows or self._columns:
+            size = struct.pack("=4H", self._rows, self._columns, 0, 0)
+            fcntl.ioctl(slave, termios.TIOCSWINSZ, size)
+        os.setsid()
+        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+        if self._console:
+            self._bind(child, slave)
+        for target in range(3):
+            os.dup2(slave, target)
+        os.close(slave)
+        child.console = fcntl.fcntl(master, fcntl.F_DUPFD_CLOEXEC, 10)
+        os.close(master)
+
+    @staticmethod
+    def _bind(child: Child, slave: int) -> None:
+        from runtime.linux import mounts  # noqa: PLC0415 - an exec does without
+
+        place = paths.make(child.rootfs, "/dev/console", directory=False, strict=True)
+        tree = mounts.open_tree(slave)
+        mounts.move_mount(tree, place)
+        os.close(tree)
+        os.close(place)
+
+
+class Streams(Step):
+    """Begin a session, and put the given descriptors in the places of the standard streams."""
+
+    __slots__ = ()
+
+    def describe(self) -> str:
+        """Say it."""
+        return "set up the standard streams"
+
+    def execute(self, child: Child, /) -> None:
+        """Copy them; the host's null device becomes the container's own."""
+        os.setsid()
+        if child.stdio is None:
+            raise InvalidArgument("process.terminal is false, and there are no streams")
+        copies = [fcntl.fcntl(each, fcntl.F_DUPFD_CLOEXEC, 10) for each in child.stdio]
+        null = -1
+        for target, source in enumerate(copies):
+            status = os.fstat(source)
+            if stat.S_ISCHR(status.st_mode) and status.st_rdev == os.makedev(1, 3):
+                if null < 0:
+                    null = _own_null(child.rootfs)
+                source = null if null >= 0 else source  # noqa: PLW2901 - the same stream, of the container
+            os.dup2(source, target)
+
+
+def _own_null(root: int) -> int:
+    try:
+        null = paths.null_device(root)
+    except (OSError, InvalidArgument):
+        return -2  # a container without /dev/null keeps the descriptor it was given
+    high = fcntl.fcntl(null, fcntl.F_DUPFD_CLOEXEC, 10)
+    os.close(null)
+    return high
+
+
+class WorkingDirectory(Step):
+    """Enter the working directory, made first if it is missing, and make sure it is inside."""
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def describe(self) -> str:
+        """Name it."""
+        return f"enter the working directory {self._path}"
+
+    def execute(self, child: Child, /) -> None:
+        """Change, and ask where it is: a place outside the root has no path (CVE-2024-21626)."""
+        place = paths.make(child.rootfs, self._path, directory=True)
+        os.fchdir(place)
+        os.close(place)
+        if not os.getcwd().startswith("/"):
+            raise InvalidArgument(f"{self._path}: leads out of the container")
+
+
+class Identify(Step):
+    """Find out who the command runs as, and complete its environment."""
+
+    __slots__ = ("_environment", "_gid", "_groups", "_name", "_uid")
+
+    def __init__(
+        self, name: str | None, uid: int, gid: int, *, groups: tuple[int, ...], env: tuple[str, ...]
+    ) -> None:
+        self._name = name
+        self._uid = uid
+        self._gid = gid
+        self._groups = groups
+        self._environment = env
+
+    def describe(self) -> str:
+        """Name the user."""
+        return f"find the user {self._name or f'{self._uid}:{self._gid}'}"
+
+    def execute(self, child: Child, /) -> None:
+        """Read the container's passwd and group; a missing HOME comes from there too."""
+        child.environment = dict(_split(each) for each in self._environment)
+        uid, gid, groups, home = self._uid, self._gid, self._groups, None
+        if self._name is not None or "HOME" not in child.environment:
+            passwd = users.read_database(child.rootfs, "/etc/passwd")
+            wanted = self._name if self._name is not None else str(uid)
+            group = users.read_database(child.rootfs, "/etc/group") if self._name else b""
+            user = users.resolve(wanted, passwd=passwd, group=group)
+            home = user.home
+            if self._name is not None:
+                uid, gid, groups = user.uid, user.gid, user.groups + self._groups
+        child.uid, child.gid, child.groups = uid, gid, groups
+        child.environment.setdefault("HOME", home or "/")
+
+
+def _split(entry: str) -> tuple[str, str]:
+    key, _, value = entry.partition("=")
+    return key, value
+
+
+class GiveStreams(Step):
+    """Let the command's user open its own streams again by /dev/stdout and its like."""
+
+    __slots__ = ("_terminal",)
+
+    def __init__(self, *, terminal: bool) -> None:
+        self._terminal = terminal
+
+    def describe(self) -> str:
+        """Say it."""
+        return "give the standard streams to the user"
+
+    def execute(self, child: Child, /) -> None:
+        """Change the owner of pipes and of the own terminal, never of what the host shares."""
+        for descriptor in range(3):
+            mode = os.fstat(descriptor).st_mode
+            if (self._terminal or stat.S_ISFIFO(mode)) and child.uid:
+                os.fchown(descriptor, child.uid, -1)
+
+
+class BoundingSet(Step):
+    """Drop the capabilities that nothing in the container may ever have."""
+
+    __slots__ = ("_keep",)
+
+    def __init__(self, keep: int) -> None:
+        self._keep = keep
+
+    def describe(self) -> str:
+        """Give the set as a mask."""
+        return f"limit the bounding set to {self._keep:#x}"
+
+    def execute(self, _child: Child, /) -> None:
+        """Drop one by one, up to the last one that this kernel knows."""
+        for number in range(64):
+            try:
+                if (
+                    syscalls.prctl(constants.PR_CAPBSET_READ, number)
+                    and not self._keep >> number & 1
+                ):
+                    syscalls.prctl(constants.PR_CAPBSET_DROP, number)
+            except OSError as error:
+                if error.errno != 22:  # EINVAL: past the last one
+                    raise
+                return
+
+
+class SwitchUser(Step):
+    """Become the command's user, with capabilities kept for the next step."""
+
+    __slots__ = ("_umask",)
+
+    def __init__(self, umask: int) -> None:
+        self._umask = umask
+
+    def describe(self) -> str:
+        """Say it, with the umask."""
+        return f"become the user, umask {self._umask:04o}"
+
+    def execute(self, child: Child, /) -> None:
+        """Set groups before the group, the group before the user."""
+        syscalls.prctl(constants.PR_SET_KEEPCAPS, 1)
+        os.setgroups(child.groups)
+        os.setresgid(child.gid, child.gid, child.gid)
+        os.setresuid(child.uid, child.uid, child.uid)
+        syscalls.prctl(constants.PR_SET_KEEPCAPS, 0)
+        os.umask(self._umask)
+
+
+class Capabilities(Step):
+    """Set the capability sets that are asked for."""
+
+    __slots__ = ("_ambient", "_sets")
+
+    def __init__(self, sets: CapabilitySets, ambient: int) -> None:
+        self._sets = sets
+        self._ambient = ambient
+
+    def describe(self) -> str:
+        """Give the sets as masks."""
+        effective, permitted, inheritable = self._sets
+        return (
+            f"set capabilities: effective {effective:#x} permitted {permitted:#x} "
+            f"inheritable {inheritable:#x} ambient {self._ambient:#x}"
+        )
+
+    def execute(self, _child: Child, /) -> None:
+        """Set three at once, and the ambient ones after."""
+        syscalls.capset(self._sets)
+        syscalls.prctl(constants.PR_CAP_AMBIENT, constants.PR_CAP_AMBIENT_CLEAR_ALL)
+        for number in range(self._ambient.bit_length()):
+            if self._ambient >> number & 1:
+                syscalls.prctl(constants.PR_CAP_AMBIENT, constants.PR_CAP_AMBIENT_RAISE, number)
+
+
+class NoNewPrivileges(Step):
+    """Let no set-user-id program or file capability add privileges, for ever."""
+
+    __slots__ = ()
+
+    def describe(self) -> str:
+        """Say it."""
+        return "set no_new_privs"
+
+    def execute(self, _child: Child, /) -> None:
+        """Set it."""
+        syscalls.prctl(constants.PR_SET_NO_NEW_PRIVS, 1)
+
+
+class Seccomp(Step):
+    """Load the filter of system calls."""
+
+    __slots__ = ("_flags", "_program")
+
+    def __init__(self, program: bytes, flags: int) -> None:
+        self._program = program
+        self._flags = flags
+
+    def describe(self) -> str:
+        """Give its length."""
+        return f"load a seccomp filter of {len(self._program) // 8} instructions"
+
+    def execute(self, _child: Child, /) -> None:
+        """Load it."""
+        syscalls.seccomp_filter(self._program, self._flags)
+
+
+class FindCommand(Step):
+    """Look the command up as the user that will run it."""
+
+    __slots__ = ("_arguments",)
+
+    def __init__(self, arguments: tuple[str, ...]) -> None:
+        self._arguments = arguments
+
+    def describe(self) -> str:
+        """Name it."""
+        return f"find the command {self._arguments[0] if self._arguments else ''}"
+
+    def execute(self, child: Child, /) -> None:
+        """Search the container's PATH."""
+        child.executable = command.find(self._arguments, child.environment.get("PATH"))
+
+
+class CloseDescriptors(Step):
+    """Really close everything but the streams and the parent's socket."""
+
+    __slots__ = ()
+
+    def describe(self) -> str:
+        """Say it."""
+        return "close all other descriptors"
+
+    def execute(self, child: Child, /) -> None:
+        """Close around the socket."""
+        kept = sorted(each for each in (child.sync.fileno(), child.console) if each > 2)
+        first = 3
+        for each in kept:
+            if first < each:
+                syscalls.close_range(first, each - 1)
+            first = each + 1
+        syscalls.close_range(first, 0x7FFFFFFF)
+        child.rootfs = -1
+
+
+class Execute(Step):
+    """Become the command, with no signal blocked or ignored."""
+
+    __slots__ = ("_arguments",)
+
+    def __init__(self, arguments: tuple[str, ...]) -> None:
+        self._arguments = arguments
+
+    def describe(self) -> str:
+        """Name it."""
+        return f"execute {self._arguments[0]}"
+
+    def execute(self, child: Child, /) -> None:
+        """Never returns."""
+        try:
+            os.execve(child.executable, self._arguments, child.environment)  # noqa: S606 - the whole point
+        except OSError as error:
+            raise CommandNotExecutable(f"{self._arguments[0]}: {error.strerror}") from None
+
+
+def reset_signals() -> None:
+    """Give every ignored signal its default action, and block none."""
+    for number in signal.valid_signals():
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())

@@ -1,0 +1,270 @@
+"""The steps that enter cgroups and namespaces, first of all."""
+
+import fcntl
+import os
+import socket
+import struct
+
+from runtime.errors import Cancelled, FailedPrecondition, InvalidArgument
+from runtime.init.step import Child, Step
+from runtime.linux import constants, syscalls
+
+
+class EnterCgroups(Step):
+    """Enter the v1 cgroups by the files that the parent has opened."""
+
+    __slots__ = ()
+
+    def describe(self) -> str:
+        """Say it."""
+        return "enter the cgroups"
+
+    def execute(self, child: Child, /) -> None:
+        """Write 0, which is oneself: a lone thread moves without waiting for others."""
+        for descriptor in child.tasks:
+            os.write(descriptor, b"0")
+
+
+class AwaitIdMap(Step):
+    """Wait until the parent has written the id maps, and become root by them."""
+
+    __slots__ = ()
+
+    def describe(self) -> str:
+        """Say it."""
+        return "become root of the user namespace"
+
+    def execute(self, child: Child, /) -> None:
+        """Tell the parent, wait, and change all ids."""
+        child.sync.send(b"U")
+        if child.sync.recv(16) != b"M":
+            raise Cancelled("the parent is gone")
+        become_root()
+
+
+def become_root() -> None:
+    """Take the ids 0 of the user namespace, and no groups."""
+    os.setresgid(0, 0, 0)
+    os.setresuid(0, 0, 0)
+    os.setgroups(())
+    # Changing ids has made the process what it was before: readable by others of that user.
+    syscalls.prctl(constants.PR_SET_DUMPABLE, 0)
+
+
+class JoinNamespace(Step):
+    """Enter a namespace that is there already."""
+
+    __slots__ = ("_descriptor", "_kind", "_path")
+
+    def __init__(self, kind: str, path: str) -> None:
+        self._kind = kind
+        self._path = path
+        self._descriptor = -1
+
+    def describe(self) -> str:
+        """Name its type and path."""
+        return f"join the {self._kind} namespace {self._path}"
+
+    def prepare(self) -> None:
+        """Open it where the path means what the caller meant."""
+        self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def release(self) -> None:
+        """Close it."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def execute(self, _child: Child, /) -> None:
+        """Enter; the kernel refuses one of another type."""
+        syscalls.setns(self._descriptor, constants.NAMESPACES[self._kind])
+
+
+class JoinProcess(Step):
+    """Enter namespaces of a process, all at once."""
+
+    __slots__ = ("_flags", "_pid", "_pidfd")
+
+    def __init__(self, pid: int, pidfd: int, flags: int) -> None:
+        self._pid = pid
+        self._pidfd = pidfd
+        self._flags = flags
+
+    def describe(self) -> str:
+        """Name the process and the flags."""
+        return f"join the namespaces {self._flags:#x} of process {self._pid}"
+
+    def execute(self, child: Child, /) -> None:
+        """Enter; the root directory becomes that of the mount namespace."""
+        syscalls.setns(self._pidfd, self._flags)
+        if self._flags & constants.CLONE_NEWUSER:
+            become_root()
+        child.rootfs = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+class PrivateCgroups(Step):
+    """Make what the process is in the root of a new cgroup namespace."""
+
+    __slots__ = ()
+
+    def describe(self) -> str:
+        """Say it."""
+        return "unshare the cgroup namespace"
+
+    def execute(self, _child: Child, /) -> None:
+        """Unshare, now that the cgroups are entered."""
+        syscalls.unshare(constants.CLONE_NEWCGROUP)
+
+
+class Keyring(Step):
+    """Leave the host's session keyring."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def describe(self) -> str:
+        """Name the new one."""
+        return f"join the session keyring {self._name}"
+
+    def execute(self, _child: Child, /) -> None:
+        """Join one of its own; a kernel without keyrings has none to leave."""
+        try:
+            syscalls.join_session_keyring(self._name)
+        except OSError as error:
+            if error.errno != 38:  # ENOSYS
+                raise
+
+
+class Names(Step):
+    """Set the host name and the NIS domain name."""
+
+    __slots__ = ("_domainname", "_hostname")
+
+    def __init__(self, hostname: str, domainname: str) -> None:
+        self._hostname = hostname
+        self._domainname = domainname
+
+    def describe(self) -> str:
+        """Give the names."""
+        domain = f", domain name {self._domainname}" if self._domainname else ""
+        return f"set the host name {self._hostname}{domain}"
+
+    def execute(self, _child: Child, /) -> None:
+        """Set what is given."""
+        if self._hostname:
+            syscalls.sethostname(self._hostname)
+        if self._domainname:
+            syscalls.setdomainname(self._domainname)
+
+
+class Loopback(Step):
+    """Bring up `lo` in the new network namespace."""
+
+    __slots__ = ()
+
+    def describe(self) -> str:
+        """Say it."""
+        return "bring up the loopback interface"
+
+    def execute(self, _child: Child, /) -> None:
+        """Add IFF_UP to its flags (netdevice(7))."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as control:
+            request = struct.pack("=16sh14x", b"lo", 0)
+            answer = fcntl.ioctl(control, constants.SIOCGIFFLAGS, request)
+            (flags,) = struct.unpack_from("=h", answer, 16)
+            request = struct.pack("=16sh14x", b"lo", flags | constants.IFF_UP)
+            fcntl.ioctl(control, constants.SIOCSIFFLAGS, request)
+
+
+class Rlimit(Step):
+    """Set one resource limit."""
+
+    __slots__ = ("_hard", "_kind", "_soft")
+
+    def __init__(self, kind: str, soft: int, hard: int) -> None:
+        if kind not in _RLIMITS:
+            raise InvalidArgument(f"process.rlimits: the type {kind!r} is unknown")
+        self._kind = kind
+        self._soft = soft
+        self._hard = hard
+
+    def describe(self) -> str:
+        """Name it, with both values."""
+        return f"set {self._kind} to {self._soft}:{self._hard}"
+
+    def execute(self, _child: Child, /) -> None:
+        """Set it."""
+        syscalls.prlimit(0, _RLIMITS[self._kind], self._soft, self._hard)
+
+
+_RLIMITS = {
+    f"RLIMIT_{name}": number
+    for number, name in enumerate(
+        (
+            "CPU",
+            "FSIZE",
+            "DATA",
+            "STACK",
+            "CORE",
+            "RSS",
+            "NPROC",
+            "NOFILE",
+            "MEMLOCK",
+            "AS",
+            "LOCKS",
+            "SIGPENDING",
+            "MSGQUEUE",
+            "NICE",
+            "RTPRIO",
+            "RTTIME",
+        )
+    )
+}
+"""By number (asm-generic/resource.h)."""
+
+
+class OomScore(Step):
+    """Say how readily the kernel should kill the container for lack of memory."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: int) -> None:
+        self._value = value
+
+    def describe(self) -> str:
+        """Give the value."""
+        return f"set oom_score_adj to {self._value}"
+
+    def execute(self, _child: Child, /) -> None:
+        """Write it while /proc is still the host's."""
+        descriptor = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(descriptor, str(self._value).encode())
+        finally:
+            os.close(descriptor)
+
+
+class Ready(Step):
+    """Tell the parent that all is set up, and wait for its word to go on."""
+
+    __slots__ = ("waits",)
+
+    def __init__(self, *, wait: bool) -> None:
+        self.waits = wait
+
+    def describe(self) -> str:
+        """Say it."""
+        return "wait for the start" if self.waits else "tell the parent"
+
+    def execute(self, child: Child, /) -> None:
+        """Send the terminal along; a parent that is gone never starts it."""
+        if child.console >= 0:
+            socket.send_fds(child.sync, [b"R"], [child.console])
+            os.close(child.console)
+            child.console = -1
+        else:
+            child.sync.send(b"R")
+        if self.waits and child.sync.recv(16) != b"S":
+            raise FailedPrecondition("the parent is gone")

@@ -1,0 +1,284 @@
+"""The steps that build the container's tree of mounts, before it becomes the root."""
+
+import os
+import stat
+from collections.abc import Sequence
+
+from runtime.errors import InvalidArgument
+from runtime.init import paths
+from runtime.init.options import Options
+from runtime.init.step import Child, Step
+from runtime.linux import constants, mounts, syscalls
+
+_KERNEL_PLACES = ("proc", "sys", "dev")
+
+
+class Propagation(Step):
+    """Cut the new mount namespace off from the host's, so that nothing mounted here shows there."""
+
+    __slots__ = ("_flags",)
+
+    def __init__(self, flags: int) -> None:
+        self._flags = flags
+
+    def describe(self) -> str:
+        """Say which kind."""
+        kind = "slave" if self._flags & constants.MS_SLAVE else "private"
+        return f"make every mount {kind}"
+
+    def execute(self, _child: Child, /) -> None:
+        """Change all mounts at once."""
+        mounts.mount("", "/", flags=self._flags | constants.MS_REC)
+
+
+class RootMount(Step):
+    """Put a copy of the root's mounts over the host's root, and hold it.
+
+    The parent copies it: a child in a user namespace might not get there.
+    """
+
+    __slots__ = ("_path", "_tree")
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._tree = -1
+
+    def describe(self) -> str:
+        """Name the directory."""
+        return f"mount the root {self._path}"
+
+    def prepare(self) -> None:
+        """Copy the mounts, detached and private."""
+        try:
+            self._tree = mounts.open_tree(constants.AT_FDCWD, self._path, recursive=True)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self._path) from None
+        if not stat.S_ISDIR(os.fstat(self._tree).st_mode):
+            raise InvalidArgument(f"{self._path}: is not a directory")
+        mounts.set_attributes(self._tree, propagation=constants.MS_PRIVATE, recursive=True)
+
+    def release(self) -> None:
+        """Close the copy."""
+        if self._tree >= 0:
+            os.close(self._tree)
+            self._tree = -1
+
+    def execute(self, child: Child, /) -> None:
+        """Attach it over `/`, from where it can become the root."""
+        place = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        mounts.move_mount(self._tree, place)
+        os.close(place)
+        child.rootfs = os.dup(self._tree)
+
+
+def is_kernel_place(destination: str) -> bool:
+    """Tell whether a destination must not be reached over a link: /proc, /sys, /dev and below."""
+    return paths.clean(destination).split("/")[0] in _KERNEL_PLACES
+
+
+class FilesystemMount(Step):
+    """Mount a new filesystem: proc, sysfs, tmpfs, devpts, mqueue and so on."""
+
+    __slots__ = ("_destination", "_fstype", "_options", "_source")
+
+    def __init__(self, fstype: str, source: str, destination: str, options: Options) -> None:
+        self._fstype = fstype
+        self._source = source
+        self._destination = destination
+        self._options = options
+
+    def describe(self) -> str:
+        """Name type and destination."""
+        return f"mount {self._fstype} on {self._destination}"
+
+    def execute(self, child: Child, /) -> None:
+        """Mount on the place's descriptor."""
+        strict = is_kernel_place(self._destination)
+        place = paths.make(child.rootfs, self._destination, directory=True, strict=strict)
+        flags = self._options.flags
+        data = self._options.data
+        if self._fstype in {"proc", "sysfs", "mqueue"}:
+            data = ""
+        try:
+            target = paths.descriptor_path(place)
+            mounts.mount(self._source, target, fstype=self._fstype, flags=flags, data=data)
+        finally:
+            os.close(place)
+        if self._options.propagation:
+            placed = paths.find(child.rootfs, self._destination, strict=strict)
+            mounts.set_attributes(placed, propagation=self._options.propagation & ~constants.MS_REC)
+            os.close(placed)
+
+
+class BindMount(Step):
+    """Show a file or directory of the host in the container.
+
+    The parent opens it: a child in a user namespace might not get there.
+    """
+
+    __slots__ = ("_destination", "_options", "_source", "_tree")
+
+    def __init__(self, source: str, destination: str, options: Options) -> None:
+        self._source = source
+        self._destination = destination
+        self._options = options
+        self._tree = -1
+
+    def describe(self) -> str:
+        """Name source and destination, and whether it is read-only."""
+        read_only = self._options.attributes.set & constants.MOUNT_ATTR_RDONLY
+        return f"bind {self._source} on {self._destination}{' read-only' if read_only else ''}"
+
+    def prepare(self) -> None:
+        """Copy the mount, detached, with the attributes it will have."""
+        options = self._options
+        try:
+            self._tree = mounts.open_tree(constants.AT_FDCWD, self._source, recursive=options.rbind)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self._source) from None
+        # Nothing shall come in from the host later, unless that is asked for.
+        mounts.set_attributes(
+            self._tree,
+            propagation=(options.propagation & ~constants.MS_REC) or constants.MS_PRIVATE,
+            recursive=bool(options.propagation & constants.MS_REC) or not options.propagation,
+        )
+        for change, recursive in ((options.attributes, False), (options.recursive, True)):
+            if change.set or change.clear:
+                mounts.set_attributes(
+                    self._tree, attributes=change.set, clear=change.clear, recursive=recursive
+                )
+
+    def release(self) -> None:
+        """Close the copy."""
+        if self._tree >= 0:
+            os.close(self._tree)
+            self._tree = -1
+
+    def execute(self, child: Child, /) -> None:
+        """Attach the copy."""
+        directory = stat.S_ISDIR(os.fstat(self._tree).st_mode)
+        strict = is_kernel_place(self._destination)
+        clean = paths.clean(self._destination)
+        if not clean:
+            raise InvalidArgument("a mount cannot cover the container's root")
+        if clean == "proc" or clean.startswith("proc/"):
+            _refuse_proc(self._tree, clean)
+        place = paths.make(child.rootfs, clean, directory=directory, strict=strict)
+        try:
+            mounts.move_mount(self._tree, place)
+        finally:
+            os.close(place)
+
+
+_PROC_FILES = frozenset(
+    f"proc/{name}"
+    for name in (
+        "cpuinfo",
+        "diskstats",
+        "meminfo",
+        "stat",
+        "swaps",
+        "uptime",
+        "loadavg",
+        "slabinfo",
+        "sys/kernel/ns_last_pid",
+        "sys/crypto/fips_enabled",
+    )
+)
+"""What a bind may cover below /proc: statistics, as lxcfs supplies them."""
+
+
+def _refuse_proc(tree: int, destination: str) -> None:
+    if destination in _PROC_FILES:
+        return
+    if destination == "proc" and syscalls.filesystem_magic(tree) == constants.PROC_SUPER_MAGIC:
+        return
+    raise InvalidArgument(f"nothing may be mounted on /{destination}")
+
+
+class CgroupMount(Step):
+    """Show the container its own cgroups: v2's directory, or one directory a v1 hierarchy."""
+
+    __slots__ = ("_destination", "_hierarchies", "_read_only", "_trees")
+
+    def __init__(
+        self,
+        destination: str,
+        hierarchies: Sequence[tuple[str, str, tuple[str, ...]]],
+        *,
+        read_only: bool,
+    ) -> None:
+        self._destination = destination
+        self._hierarchies = tuple(hierarchies)
+        self._read_only = read_only
+        self._trees: list[int] = []
+
+    def describe(self) -> str:
+        """Name the hierarchies."""
+        names = " ".join(name or "unified" for name, _, _ in self._hierarchies)
+        return f"mount cgroups on {self._destination}: {names}"
+
+    def prepare(self) -> None:
+        """Copy the mounts of the container's directories."""
+        attributes = (
+            constants.MOUNT_ATTR_NOSUID | constants.MOUNT_ATTR_NODEV | constants.MOUNT_ATTR_NOEXEC
+        )
+        if self._read_only:
+            attributes |= constants.MOUNT_ATTR_RDONLY
+        for _, directory, _ in self._hierarchies:
+            self._trees.append(mounts.open_tree(constants.AT_FDCWD, directory))
+            mounts.set_attributes(
+                self._trees[-1], attributes=attributes, propagation=constants.MS_PRIVATE
+            )
+
+    def release(self) -> None:
+        """Close the copies."""
+        while self._trees:
+            os.close(self._trees.pop())
+
+    def execute(self, child: Child, /) -> None:
+        """Attach them: v2 alone directly, several in a tmpfs."""
+        place = paths.make(child.rootfs, self._destination, directory=True, strict=True)
+        if self._hierarchies[0][0] == "":
+            mounts.move_mount(self._trees[0], place)
+            os.close(place)
+            return
+        attributes = (
+            constants.MOUNT_ATTR_NOSUID | constants.MOUNT_ATTR_NODEV | constants.MOUNT_ATTR_NOEXEC
+        )
+        top = mounts.filesystem(
+            "tmpfs", {"source": "tmpfs", "mode": "755", "size": "64k"}, attributes=attributes
+        )
+        # What is attached to a detached mount is a matter of newer kernels: so the top goes first.
+        mounts.move_mount(top, place)
+        os.close(place)
+        for tree, (name, _, aliases) in zip(self._trees, self._hierarchies, strict=True):
+            os.mkdir(name, 0o755, dir_fd=top)
+            for alias in aliases:
+                if alias != name:
+                    os.symlink(name, alias, dir_fd=top)
+            directory = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=top)
+            mounts.move_mount(tree, directory)
+            os.close(directory)
+        if self._read_only:
+            mounts.set_attributes(top, attributes=constants.MOUNT_ATTR_RDONLY)
+        os.close(top)
+
+
+class PivotRoot(Step):
+    """Make the container's root the root, and drop the host's mounts."""
+
+    __slots__ = ()
+
+    def describe(self) -> str:
+        """Say it."""
+        return "pivot into the root"
+
+    def execute(self, child: Child, /) -> None:
+        """Stack the old root over the new one at `.`, and take it away (pivot_root(2))."""
+        os.fchdir(child.rootfs)
+        mounts.pivot_root(".", ".")
+        mounts.unmount(".", constants.MNT_DETACH)
+        os.chdir("/")
+        os.close(child.rootfs)
+        child.rootfs = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

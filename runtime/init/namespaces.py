@@ -1,0 +1,44 @@
+"""Which namespaces a spec asks for: new ones, and ones to join (config-linux.md)."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from runtime.errors import InvalidArgument, Unimplemented
+from runtime.formats.spec import entries, section
+from runtime.linux import constants
+
+
+class Namespaces(NamedTuple):
+    """A spec's namespaces by type."""
+
+    new: frozenset[str]
+    joined: Mapping[str, str]
+    """From type to path."""
+
+    @property
+    def clone_flags(self) -> int:
+        """The flags to clone with: the cgroup namespace is made later, inside the cgroups."""
+        return sum(constants.NAMESPACES[kind] for kind in self.new - {"cgroup"})
+
+
+def of(spec: Mapping[str, Any]) -> Namespaces:
+    """Return the namespaces of a spec; raises `InvalidArgument` for what cannot be."""
+    new: set[str] = set()
+    joined: dict[str, str] = {}
+    for entry in entries(section(spec, "linux"), "namespaces"):
+        kind = entry.get("type")
+        if kind not in constants.NAMESPACES:
+            raise InvalidArgument(f"linux.namespaces: unknown type {kind!r}")
+        if kind in new or kind in joined:
+            raise InvalidArgument(f"linux.namespaces: {kind} is there twice")
+        if entry.get("path"):
+            joined[kind] = str(entry["path"])
+        else:
+            new.add(kind)
+    if "mount" not in new:
+        raise Unimplemented("linux.namespaces: a container needs a mount namespace of its own")
+    if "time" in new or "user" in joined:
+        kind = "time" if "time" in new else "user"
+        how = "a new" if kind == "time" else "joining a"
+        raise Unimplemented(f"linux.namespaces: {how} {kind} namespace is not supported")
+    return Namespaces(frozenset(new), joined)

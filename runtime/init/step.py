@@ -1,0 +1,80 @@
+"""What the setting up of a container is made of: steps, and the state they share in the child."""
+
+import os
+import socket
+
+from runtime.errors import RuntimeFailure
+
+
+class Child:
+    """What the steps have found out so far, on the child's side of the clone."""
+
+    __slots__ = (
+        "console",
+        "environment",
+        "executable",
+        "gid",
+        "groups",
+        "rootfs",
+        "stdio",
+        "sync",
+        "tasks",
+        "uid",
+    )
+
+    def __init__(self, *, sync: socket.socket, tasks: tuple[int, ...]) -> None:
+        self.sync = sync
+        """The socket to the parent."""
+        self.tasks = tasks
+        """The files of v1 cgroups to enter by."""
+        self.rootfs = -1
+        """The root directory, opened as a path: of the container to be, later of everything."""
+        self.stdio: tuple[int, int, int] | None = None
+        self.console = -1
+        """The terminal's master, to be sent to the parent."""
+        self.uid = 0
+        self.gid = 0
+        self.groups: tuple[int, ...] = ()
+        self.environment: dict[str, str] = {}
+        self.executable = ""
+
+
+class Step:
+    """One thing to do to become the container.
+
+    `prepare` and `release` run in the parent, before and after the clone; `execute` in the child.
+    """
+
+    __slots__ = ()
+
+    def describe(self) -> str:
+        """Say what the step does, with the path or name it does it to."""
+        raise NotImplementedError
+
+    def prepare(self) -> None:
+        """Open what only the parent can reach."""
+
+    def release(self) -> None:
+        """Close what `prepare` opened."""
+
+    def execute(self, child: Child, /) -> None:
+        """Do it; raises OSError or a `RuntimeFailure`."""
+        raise NotImplementedError
+
+
+class StepFailure(Exception):  # noqa: N818 - it is the report of a failure
+    """A step failed: which, and how."""
+
+    def __init__(self, step: Step, cause: OSError | RuntimeFailure) -> None:
+        super().__init__(explain(step.describe(), cause))
+        self.cause = cause
+
+
+def explain(what: str, cause: BaseException) -> str:
+    """Return one line: the step, the call or path, and the kernel's words."""
+    if isinstance(cause, OSError) and cause.errno is not None:
+        where = (
+            f"{os.fsdecode(cause.filename)}: " if isinstance(cause.filename, str | bytes) else ""
+        )
+        return f"{what}: {where}{cause.strerror or os.strerror(cause.errno)}"
+    return f"{what}: {cause}"

@@ -1,0 +1,185 @@
+"""One function a system call that Python lacks; each raises OSError that carries the call's name.
+
+`PyDLL` keeps the interpreter's lock during a call: with it released, a child made by clone3 would
+wait for a lock whose holder does not exist on its side.
+"""
+
+import ctypes
+import os
+import struct
+from typing import Final, NamedTuple
+
+from runtime.linux import constants
+
+_libc = ctypes.PyDLL(None, use_errno=True)
+_libc.syscall.restype = ctypes.c_long
+_libc.prctl.argtypes = [ctypes.c_int, *[ctypes.c_ulong] * 4]
+
+_GENERIC: Final = {"pivot_root": 41, "keyctl": 219, "seccomp": 277, "bpf": 280}
+_X86_64: Final = {"pivot_root": 155, "keyctl": 250, "seccomp": 317, "bpf": 321}
+_COMMON: Final = {
+    "open_tree": 428,
+    "move_mount": 429,
+    "fsopen": 430,
+    "fsconfig": 431,
+    "fsmount": 432,
+    "clone3": 435,
+    "close_range": 436,
+    "openat2": 437,
+    "mount_setattr": 442,
+}
+_NUMBERS: Final = _COMMON | (_X86_64 if os.uname().machine == "x86_64" else _GENERIC)
+
+
+def failure(name: str) -> OSError:
+    """Return the error that the last call of `libc` left in errno."""
+    errno = ctypes.get_errno()
+    return OSError(errno, os.strerror(errno), name)
+
+
+def call(name: str, *arguments: "int | bytes | ctypes.Array[ctypes.c_char] | None") -> int:
+    """Make a system call that the C library has no function for; return what it returned."""
+    result = int(
+        _libc.syscall(
+            ctypes.c_long(_NUMBERS[name]),
+            *[ctypes.c_long(each) if isinstance(each, int) else each for each in arguments],
+        )
+    )
+    if result < 0:
+        raise failure(name)
+    return result
+
+
+class Cloned(NamedTuple):
+    """What clone3 returned: in the child `pid` is 0 and `pidfd` is -1."""
+
+    pid: int
+    pidfd: int
+
+
+def clone3(flags: int, *, exit_signal: int, cgroup: int | None = None) -> Cloned:
+    """Fork with new namespaces; `cgroup` is the directory of the v2 cgroup to be born in.
+
+    Only for a process without threads, whose child then executes or exits (clone3(2)).
+    """
+    pidfd = ctypes.c_int(-1)
+    flags |= constants.CLONE_PIDFD | (constants.CLONE_INTO_CGROUP if cgroup is not None else 0)
+    # flags pidfd child_tid parent_tid exit_signal stack stack_size tls set_tid set_tid_size cgroup
+    packed = struct.pack(
+        "=11Q", flags, ctypes.addressof(pidfd), 0, 0, exit_signal, 0, 0, 0, 0, 0, cgroup or 0
+    )
+    pid = call("clone3", ctypes.create_string_buffer(packed, len(packed)), len(packed))
+    return Cloned(pid, pidfd.value if pid else -1)
+
+
+def unshare(flags: int) -> None:
+    """Move the calling process into new namespaces (unshare(2))."""
+    if _libc.unshare(flags) < 0:
+        raise failure("unshare")
+
+
+def setns(descriptor: int, flags: int) -> None:
+    """Enter the namespace of a file, or with a pidfd several of a process (setns(2))."""
+    if _libc.setns(descriptor, flags) < 0:
+        raise failure("setns")
+
+
+def openat2(directory: int, path: str, flags: int, *, resolve: int, mode: int = 0) -> int:
+    """Open with limits on how the path resolves; the descriptor closes on exec (openat2(2))."""
+    packed = struct.pack("=3Q", flags | os.O_CLOEXEC, mode, resolve)
+    return call("openat2", directory, os.fsencode(path), packed, len(packed))
+
+
+def close_range(first: int, last: int) -> None:
+    """Close every descriptor from first to last inclusive (close_range(2))."""
+    call("close_range", first, last, 0)
+
+
+def prctl(option: int, *arguments: int) -> int:
+    """Operate on the calling process (prctl(2))."""
+    result = int(_libc.prctl(option, *arguments, *[0] * (4 - len(arguments))))
+    if result < 0:
+        raise failure("prctl")
+    return result
+
+
+_CAPABILITY_VERSION_3: Final = 0x20080522
+
+
+class CapabilitySets(NamedTuple):
+    """Capability sets of a thread, a bit each."""
+
+    effective: int
+    permitted: int
+    inheritable: int
+
+
+def capget() -> CapabilitySets:
+    """Return the calling thread's capability sets (capget(2))."""
+    header = ctypes.create_string_buffer(struct.pack("=Ii", _CAPABILITY_VERSION_3, 0), 8)
+    data = ctypes.create_string_buffer(24)
+    if _libc.capget(header, data) < 0:
+        raise failure("capget")
+    low = struct.unpack("=6I", data.raw)
+    return CapabilitySets(*[low[i] | low[i + 3] << 32 for i in range(3)])
+
+
+def capset(sets: CapabilitySets) -> None:
+    """Set the calling thread's capability sets (capset(2))."""
+    header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
+    low = [each & 0xFFFFFFFF for each in sets]
+    high = [each >> 32 for each in sets]
+    if _libc.capset(header, struct.pack("=6I", *low, *high)) < 0:
+        raise failure("capset")
+
+
+def seccomp_filter(program: bytes, flags: int = 0) -> None:
+    """Load a BPF program of `struct sock_filter`s as the thread's filter (seccomp(2))."""
+    buffer = ctypes.create_string_buffer(program, len(program))
+    header = struct.pack("@HP", len(program) // 8, ctypes.addressof(buffer))
+    call("seccomp", constants.SECCOMP_SET_MODE_FILTER, flags, header)
+
+
+def sethostname(name: str) -> None:
+    """Set the UTS namespace's host name (sethostname(2))."""
+    encoded = os.fsencode(name)
+    if _libc.sethostname(encoded, ctypes.c_size_t(len(encoded))) < 0:
+        raise failure("sethostname")
+
+
+def setdomainname(name: str) -> None:
+    """Set the UTS namespace's NIS domain name (setdomainname(2))."""
+    encoded = os.fsencode(name)
+    if _libc.setdomainname(encoded, ctypes.c_size_t(len(encoded))) < 0:
+        raise failure("setdomainname")
+
+
+def join_session_keyring(name: str) -> None:
+    """Start a session keyring of that name (keyctl(2))."""
+    call("keyctl", constants.KEYCTL_JOIN_SESSION_KEYRING, os.fsencode(name))
+
+
+def prlimit(pid: int, resource: int, soft: int, hard: int) -> None:
+    """Set a process's resource limit; 2**64-1 is unlimited (prlimit(2))."""
+    if _libc.prlimit(pid, resource, struct.pack("=2Q", soft, hard), None) < 0:
+        raise failure("prlimit")
+
+
+def filesystem_magic(descriptor: int) -> int:
+    """Return f_type of the filesystem that a descriptor is on (fstatfs(2))."""
+    buffer = ctypes.create_string_buffer(256)
+    if _libc.fstatfs(descriptor, buffer) < 0:
+        raise failure("fstatfs")
+    return int(struct.unpack_from("=q", buffer)[0])
+
+
+def inotify(path: str, mask: int) -> int:
+    """Return a non-blocking inotify descriptor that watches one path (inotify(7))."""
+    descriptor = int(_libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK))
+    if descriptor < 0:
+        raise failure("inotify_init1")
+    if _libc.inotify_add_watch(descriptor, os.fsencode(path), mask) < 0:
+        error = failure("inotify_add_watch")
+        os.close(descriptor)
+        raise error
+    return descriptor
