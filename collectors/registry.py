@@ -1,9 +1,15 @@
 """Every collector and every engine adapter: adding one is a line here."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from collectors.addresses import Address, addresses
 from collectors.collector import Collector, FileCollector
 from collectors.engine import Engine
+from collectors.engines.docker import DockerEngine
+from collectors.engines.embedded import EmbeddedEngine
+from collectors.engines.podman import PodmanEngine
+from collectors.engines.unusable import Unusable
 from collectors.kernel import (
     cgroups,
     host,
@@ -33,5 +39,35 @@ def collectors(root: Root) -> Sequence[Collector[object]]:
 
 def engines(*, engine_root: str, engine_state: str) -> Sequence[Engine]:
     """Return one of each engine adapter; the two directories are the embedded engine's own."""
-    del engine_root, engine_state
-    return ()
+    found: list[Engine] = [EmbeddedEngine(root=engine_root, state=engine_state)]
+    for make, where in _sockets(os.environ):
+        found += [
+            make(one.path, name=one.name) if one.usable else Unusable(one.name, one.path)
+            for one in where
+        ]
+    return tuple(found)
+
+
+def _sockets(
+    environment: Mapping[str, str],
+) -> Iterator[tuple[Callable[..., Engine], Sequence[Address]]]:
+    yield (
+        DockerEngine,
+        addresses(
+            "docker",
+            variable="DOCKER_HOST",
+            usual="/var/run/docker.sock",
+            rootless="docker.sock",
+            environment=environment,
+        ),
+    )
+    yield (
+        PodmanEngine,
+        addresses(
+            "podman",
+            variable="CONTAINER_HOST",
+            usual="/run/podman/podman.sock",
+            rootless="podman/podman.sock",
+            environment=environment,
+        ),
+    )

@@ -1,0 +1,78 @@
+"""Docker, over its socket."""
+
+from typing import TYPE_CHECKING
+
+from msgspec import structs
+
+from collectors.engine import EngineContainer, EngineReading
+from collectors.errors import CollectError
+from collectors.wire import docker_api
+from collectors.wire.docker_api import Details, Info, Inspected, Journal, Listed, Version
+from collectors.wire.http_unix import connect
+
+if TYPE_CHECKING:
+    from collectors.wire.http import Http
+
+_ALL = float("inf")
+
+
+class DockerEngine:
+    """Lists Docker's containers: two requests a reading, and one for each that changed."""
+
+    def __init__(self, address: str, *, name: str = "docker") -> None:
+        """Take the path of the socket."""
+        self.name = name
+        self.address = address
+        self._version: str | None = None
+        self._cgroup_driver: str | None = None
+        self._details = Details("/containers/{id}/json")
+        # The daemon keeps its last 256 events in memory, whatever their age.
+        self._journal = Journal(
+            "docker", address, "/events?since={since}&until={until}", first_seconds=_ALL
+        )
+
+    async def collect(self) -> EngineReading:
+        """Ask; raise `Missing` without a socket, `Denied`, `Unavailable` when it does not answer."""
+        async with connect(self.address) as http:
+            try:
+                return await self._collect(http)
+            except CollectError:
+                # Whatever comes back may be another daemon.
+                self._version = None
+                raise
+
+    async def _collect(self, http: "Http") -> EngineReading:
+        if self._version is None:
+            self._version = (await http.get("/version", Version)).version
+            self._cgroup_driver = (await http.get("/info", Info)).cgroup_driver
+        events = await self._journal.read(http)
+        self._details.forget(one.container for one in events if one.container is not None)
+        listed = await http.get_list("/containers/json?all=1", Listed)
+        self._details.keep([one.id for one in listed])
+        containers = [
+            self._container(one, await self._details.of(http, one.id, one.state)) for one in listed
+        ]
+        return EngineReading(
+            name=self.name,
+            version=self._version,
+            address=self.address,
+            containers=tuple(containers),
+            events=events,
+        )
+
+    def _container(self, listed: Listed, inspected: Inspected | None) -> EngineContainer:
+        container = docker_api.container("docker", listed, inspected)
+        cgroup = _cgroup(inspected, self._cgroup_driver)
+        return structs.replace(container, cgroup=cgroup)
+
+
+def _cgroup(inspected: Inspected | None, driver: str | None) -> str | None:
+    """Return where the daemon puts a container, as its documentation of `--cgroup-parent` says."""
+    if inspected is None or inspected.host_config is None:
+        return None
+    parent = inspected.host_config.cgroup_parent or ""
+    if driver == "cgroupfs":
+        return f"/{parent.strip('/') or 'docker'}/{inspected.id}"
+    if driver == "systemd" and parent in {"", "system.slice"}:
+        return f"/system.slice/docker-{inspected.id}.scope"
+    return None

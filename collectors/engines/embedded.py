@@ -1,0 +1,105 @@
+"""The runtime of this project, seen as an engine like any other."""
+
+import os
+from collections import deque
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from collectors.engine import EngineContainer, EngineEvent, EngineReading, EngineShim
+from collectors.errors import Missing, Unavailable
+from runtime.errors import RuntimeFailure
+
+if TYPE_CHECKING:
+    from runtime.api import Runtime
+    from runtime.types import Container, Event
+
+_KEPT = 200
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
+
+class EmbeddedEngine:
+    """Lists the embedded engine's containers, and what its journal of events has that is new."""
+
+    name = "cinspect"
+
+    def __init__(self, *, root: str, state: str) -> None:
+        """Take the engine's own directories."""
+        self.address = state
+        self._root = root
+        self._runtime: Runtime | None = None
+        self._since: datetime | None = None
+        self._at_since: list[Event] = []
+
+    async def collect(self) -> EngineReading:
+        """Ask; raise `Missing` where nothing was ever run, `Unavailable` when its records are bad."""
+        if self._runtime is None:
+            if not os.path.isdir(self._root):  # noqa: ASYNC240 - one stat, once
+                raise Missing(self._root, "open", "no container was made yet")
+            # Loaded only where there is an engine to ask: most hosts that are looked at have none.
+            from runtime.api import Runtime  # noqa: PLC0415
+
+            self._runtime = Runtime(root=self._root, state=self.address)
+        try:
+            containers = await self._runtime.containers()
+            events = await self._events(self._runtime)
+        except RuntimeFailure as error:
+            raise Unavailable(self.address, "collect", str(error)) from error
+        return EngineReading(
+            name=self.name,
+            version=None,
+            address=self.address,
+            containers=tuple(map(_container, containers)),
+            events=tuple(map(_event, events)),
+        )
+
+    async def _events(self, runtime: "Runtime") -> list["Event"]:
+        first = self._since is None
+        found: deque[Event] = deque(maxlen=_KEPT if first else None)
+        async for event in runtime.events(since=self._since or _EPOCH, follow=False):
+            # The journal is asked from the last event's own time on, and has that one again.
+            if event not in self._at_since:
+                found.append(event)
+        if found:
+            last = max(event.timestamp for event in found)
+            if last != self._since:
+                self._at_since = []
+            self._since = last
+            self._at_since += [event for event in found if event.timestamp == last]
+        return list(found)
+
+
+def _container(container: "Container") -> EngineContainer:
+    shim = container.shim
+    return EngineContainer(
+        id=container.id,
+        engine="cinspect",
+        name=container.name,
+        engine_namespace=container.namespace,
+        image=container.image,
+        labels=container.labels,
+        command=container.command,
+        status=container.status,
+        pid=container.pid,
+        created_at=container.created_at,
+        started_at=container.started_at,
+        finished_at=container.finished_at,
+        exit_code=container.exit_code,
+        runtime=container.runtime,
+        shim=EngineShim(shim.pid, shim.address, shim.version) if shim is not None else None,
+        cgroup=container.cgroup,
+        lowerdirs=container.lowerdirs,
+        upperdir=container.upperdir,
+        error=container.error,
+    )
+
+
+def _event(event: "Event") -> EngineEvent:
+    named = event.event.get("container_id") or event.event.get("id")
+    return EngineEvent(
+        timestamp=event.timestamp,
+        source="cinspect",
+        topic=event.topic,
+        engine_namespace=event.namespace,
+        container=named if isinstance(named, str) else None,
+        event=event.event,
+    )

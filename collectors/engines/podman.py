@@ -1,0 +1,62 @@
+"""Podman, over the socket of its service, where one runs."""
+
+from typing import TYPE_CHECKING
+
+from collectors.engine import EngineReading
+from collectors.errors import CollectError
+from collectors.wire import docker_api
+from collectors.wire.docker_api import Details, Journal, Listed, Version
+from collectors.wire.http_unix import connect
+
+if TYPE_CHECKING:
+    from collectors.wire.http import Http
+
+_DAY = 86400.0
+
+
+class PodmanEngine:
+    """Lists Podman's containers by its own API, which tells pods, monitors and cgroups."""
+
+    def __init__(self, address: str, *, name: str = "podman") -> None:
+        """Take the path of the socket."""
+        self.name = name
+        self.address = address
+        self._version: str | None = None
+        self._details = Details("")
+        # Podman reads its events from a file or the system's journal, which can be long.
+        self._journal = Journal(
+            "podman",
+            address,
+            "/events?stream=false&since={since}&until={until}",
+            first_seconds=_DAY,
+        )
+
+    async def collect(self) -> EngineReading:
+        """Ask; raise `Missing` without a socket, `Denied`, `Unavailable` when it does not answer."""
+        async with connect(self.address) as http:
+            try:
+                return await self._collect(http)
+            except CollectError:
+                self._version = None
+                raise
+
+    async def _collect(self, http: "Http") -> EngineReading:
+        if self._version is None:
+            self._version = (await http.get("/version", Version)).version
+            self._details.target = f"/v{self._version}/libpod/containers/{{id}}/json"
+        events = await self._journal.read(http)
+        self._details.forget(one.container for one in events if one.container is not None)
+        target = f"/v{self._version}/libpod/containers/json?all=true"
+        listed = await http.get_list(target, Listed)
+        self._details.keep([one.id for one in listed])
+        containers = [
+            docker_api.container("podman", one, await self._details.of(http, one.id, one.state))
+            for one in listed
+        ]
+        return EngineReading(
+            name=self.name,
+            version=self._version,
+            address=self.address,
+            containers=tuple(containers),
+            events=events,
+        )

@@ -1,0 +1,290 @@
+"""What Docker's API says of containers and events; Podman's service says the same, and more."""
+
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import msgspec
+from msgspec import Struct
+
+from collectors.engine import EngineContainer, EngineEvent, EngineShim, Status
+from collectors.errors import Unavailable
+from collectors.wire.failures import Refused
+
+if TYPE_CHECKING:
+    from collectors.wire.http import Http
+
+_OVERLAP = 2.0
+"""Seconds."""
+_KEPT = 200
+
+STATUS: Mapping[str, Status] = {
+    "created": "created",
+    "configured": "created",
+    "initialized": "created",
+    "running": "running",
+    "stopping": "running",
+    "paused": "paused",
+    "restarting": "stopped",
+    "exited": "stopped",
+    "stopped": "stopped",
+    "removing": "stopped",
+    "dead": "stopped",
+}
+"""Docker's and Podman's words in ours; one that waits to be restarted has no process."""
+
+
+class Listed(Struct, rename="pascal"):
+    """One entry of `/containers/json`."""
+
+    id: str
+    names: list[str] | None = None
+    image: str | None = None
+    image_id: str | None = msgspec.field(name="ImageID", default=None)
+    created: int | str | None = None
+    """Docker: seconds since the epoch; Podman: RFC 3339."""
+    labels: dict[str, str] | None = None
+    state: str = ""
+    pod: str | None = None
+    """Podman: the pod's id, or empty."""
+
+
+class InspectedState(Struct, rename="pascal"):
+    """`State` of an inspected container."""
+
+    status: str = ""
+    pid: int = 0
+    exit_code: int | None = None
+    started_at: str | None = None
+    finished_at: str | None = None
+    error: str | None = None
+    conmon_pid: int | None = None
+    """Podman: the process that owns the container."""
+    cgroup_path: str | None = None
+    """Podman."""
+
+
+class GraphDriver(Struct, rename="pascal"):
+    """`GraphDriver`: the directories of an overlay."""
+
+    name: str = ""
+    data: dict[str, str] | None = None
+
+
+class HostConfig(Struct, rename="pascal"):
+    """`HostConfig`, as far as it is used."""
+
+    cgroup_parent: str | None = None
+    runtime: str | None = None
+
+
+class Inspected(Struct, rename="pascal"):
+    """The answer to `/containers/ID/json`."""
+
+    id: str
+    state: InspectedState
+    created: str | None = None
+    path: str | None = None
+    args: list[str] | None = None
+    host_config: HostConfig | None = None
+    graph_driver: GraphDriver | None = None
+    oci_runtime: str | None = msgspec.field(name="OCIRuntime", default=None)
+    """Podman."""
+    image_digest: str | None = None
+    """Podman."""
+
+
+class Version(Struct, rename="pascal"):
+    """The answer to `/version`."""
+
+    version: str
+
+
+class Actor(Struct, rename="pascal"):
+    """What an event is about."""
+
+    id: str = msgspec.field(name="ID", default="")
+    attributes: dict[str, str] | None = None
+
+
+class Happened(Struct):
+    """One line of `/events`."""
+
+    type: str = msgspec.field(name="Type", default="")
+    action: str = msgspec.field(name="Action", default="")
+    actor: Actor = msgspec.field(name="Actor", default_factory=Actor)
+    time_nano: int = msgspec.field(name="timeNano", default=0)
+    time: int = 0
+
+
+class Info(Struct, rename="pascal"):
+    """The answer to `/info`, as far as it is used."""
+
+    cgroup_driver: str | None = None
+
+
+@dataclass(slots=True)
+class Details:
+    """Remembers inspected containers, so that only those that changed are asked for again."""
+
+    target: str
+    """What to GET, with `{id}` in it."""
+    _known: dict[str, tuple[str, Inspected]] = field(
+        default_factory=dict[str, tuple[str, Inspected]]
+    )
+
+    def forget(self, changed: Iterable[str]) -> None:
+        """Forget those that an event spoke of."""
+        for container in changed:
+            self._known.pop(container, None)
+
+    def keep(self, present: Collection[str]) -> None:
+        """Forget those that are not there any more."""
+        for container in self._known.keys() - set(present):
+            del self._known[container]
+
+    async def of(self, http: "Http", container: str, state: str) -> Inspected | None:
+        """Return one container's details; None when it went away since it was listed."""
+        known = self._known.get(container)
+        if known is not None and known[0] == state:
+            return known[1]
+        try:
+            inspected = await http.get(self.target.format(id=quote(container)), Inspected)
+        except Refused as error:
+            if error.status in {404, 409}:
+                return None
+            raise
+        self._known[container] = (state, inspected)
+        return inspected
+
+
+@dataclass(slots=True)
+class Journal:
+    """Asks for the events since it was last asked, each once."""
+
+    source: str
+    path: str
+    target: str
+    """What to GET, with `{since}` and `{until}` in it."""
+    first_seconds: float
+    """How far back the first time goes."""
+    _until: float | None = None
+    _seen: set[tuple[int, str]] = field(default_factory=set[tuple[int, str]])
+
+    async def read(self, http: "Http") -> tuple[EngineEvent, ...]:
+        """Return new events, oldest first; the first time those that the engine kept, at most 200."""
+        now = time.time()
+        first = self._until is None
+        # An event is filed a moment after its time: looking back a little finds those filed late.
+        since = now - self.first_seconds if self._until is None else self._until - _OVERLAP
+        target = self.target.format(since=f"{max(since, 1):.6f}", until=f"{now:.6f}")
+        body = await http.get_bytes(target)
+        found = list(events(self.source, self.path, body.splitlines()))
+        new = [event for event, mark in found if mark not in self._seen]
+        self._until = now
+        self._seen = {mark for _, mark in found}
+        return tuple(new[-_KEPT:]) if first else tuple(new)
+
+
+def container(engine: str, listed: Listed, inspected: Inspected | None) -> EngineContainer:
+    """Return one container in our words: the list's entry, and the details where they were had."""
+    state = inspected.state if inspected is not None else InspectedState()
+    status = STATUS.get(listed.state)
+    stopped = status == "stopped"
+    layers = _layers(inspected)
+    lower = layers.get("LowerDir")
+    return EngineContainer(
+        id=listed.id,
+        engine=engine,
+        name=next((name.removeprefix("/") for name in listed.names or ()), None),
+        image=listed.image,
+        image_digest=_digest(listed, inspected),
+        labels=listed.labels or {},
+        command=_command(inspected),
+        status=status,
+        pod=listed.pod or None,
+        pid=state.pid or None,
+        created_at=_created(listed, inspected),
+        started_at=moment(state.started_at),
+        finished_at=moment(state.finished_at) if stopped else None,
+        exit_code=state.exit_code if stopped else None,
+        runtime=_runtime(inspected),
+        shim=EngineShim(state.conmon_pid) if state.conmon_pid else None,
+        cgroup=state.cgroup_path or None,
+        lowerdirs=tuple(lower.split(":")) if lower else (),
+        upperdir=layers.get("UpperDir") or None,
+        error=state.error or None,
+    )
+
+
+def moment(text: str | None) -> datetime | None:
+    """Return an RFC 3339 time; the year 1 that stands for "never", and nonsense, are None."""
+    if not text or text.startswith("0001-"):
+        return None
+    try:
+        return msgspec.convert(text, datetime).astimezone(UTC)
+    except (msgspec.ValidationError, OverflowError):
+        return None
+
+
+def events(
+    source: str, path: str, lines: Iterable[bytes]
+) -> Iterator[tuple[EngineEvent, tuple[int, str]]]:
+    """Yield the events of an answer, one JSON a line, each with what tells it from the others."""
+    for line in lines:
+        if not line.strip():
+            continue
+        try:
+            said = msgspec.json.decode(line, type=Happened)
+            raw = msgspec.json.decode(line, type=dict[str, object])
+        except msgspec.DecodeError as error:
+            raise Unavailable(path, "GET /events", f"not an event: {error}") from error
+        nanoseconds = said.time_nano or said.time * 1_000_000_000
+        action, _, _ = said.action.partition(":")
+        yield (
+            EngineEvent(
+                timestamp=datetime.fromtimestamp(nanoseconds / 1e9, UTC),
+                source=source,
+                topic=f"/{said.type}/{action}",
+                engine_namespace=None,
+                container=said.actor.id if said.type == "container" else None,
+                event=raw,
+            ),
+            (nanoseconds, f"{said.action} {said.actor.id}"),
+        )
+
+
+def _layers(inspected: Inspected | None) -> Mapping[str, str]:
+    driver = inspected.graph_driver if inspected is not None else None
+    return (driver.data or {}) if driver is not None else {}
+
+
+def _command(inspected: Inspected | None) -> tuple[str, ...] | None:
+    if inspected is None or not inspected.path:
+        return None
+    return (inspected.path, *(inspected.args or ()))
+
+
+def _created(listed: Listed, inspected: Inspected | None) -> datetime | None:
+    exact = moment(inspected.created) if inspected is not None else None
+    if exact is not None or listed.created is None:
+        return exact
+    if isinstance(listed.created, str):
+        return moment(listed.created)
+    return datetime.fromtimestamp(listed.created, UTC)
+
+
+def _digest(listed: Listed, inspected: Inspected | None) -> str | None:
+    if inspected is not None and inspected.image_digest:
+        return inspected.image_digest
+    return listed.image_id
+
+
+def _runtime(inspected: Inspected | None) -> str | None:
+    if inspected is None:
+        return None
+    host = inspected.host_config
+    return inspected.oci_runtime or (host.runtime if host is not None else None) or None

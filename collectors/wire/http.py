@@ -1,0 +1,127 @@
+"""Speaks HTTP/1.1 on an open connection: h11 for the protocol, asyncio for the bytes."""
+
+import asyncio
+import os
+from typing import NoReturn, TypeVar
+
+import h11
+import msgspec
+
+from collectors.errors import Unavailable
+from collectors.wire.failures import Refused
+
+T = TypeVar("T")
+
+_BODY_MAX = 64 << 20
+"""Bytes; ten thousand containers are about half of it."""
+_HEAD_MAX = 64 << 10
+_CHUNK = 64 << 10
+
+
+class Http:
+    """One connection, used again for as long as the server keeps it."""
+
+    def __init__(
+        self, path: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """Take an open connection to the socket at a path."""
+        self._path = path
+        self._reader = reader
+        self._writer = writer
+        self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD_MAX)
+
+    async def get(self, target: str, kind: type[T]) -> T:
+        """Return the JSON answer to a GET as a type; raise as `get_bytes` does."""
+        return self._decode(target, await self.get_bytes(target), kind)
+
+    async def get_list(self, target: str, kind: type[T]) -> list[T]:
+        """Return the JSON list that answers a GET; some engines write an empty one as `null`."""
+        body = await self.get_bytes(target)
+        return [] if body.strip() == b"null" else self._decode(target, body, list[kind])  # type: ignore[valid-type]  # mypy takes a variable for no type, but this is a value
+
+    async def get_bytes(self, target: str) -> bytes:
+        """Return the body of the answer to a GET.
+
+        Raises `Refused` on an error status, and `Unavailable` when the peer closes early, does not
+        speak HTTP, or says more than 64 MiB. There is no deadline in here: the caller has one.
+        """
+        try:
+            return await self._exchange(target)
+        except h11.ProtocolError as error:
+            self._fail(target, f"does not speak HTTP as it should: {error}", error)
+        except OSError as error:
+            self._fail(target, os.strerror(error.errno) if error.errno else str(error), error)
+
+    def close(self) -> None:
+        """Close at once."""
+        self._writer.transport.abort()
+
+    def _decode(self, target: str, body: bytes, kind: type[T]) -> T:
+        try:
+            return msgspec.json.decode(body, type=kind)
+        except msgspec.DecodeError as error:
+            self._fail(target, f"answered what is not expected: {error}", error)
+
+    async def _exchange(self, target: str) -> bytes:
+        if self._connection.our_state is h11.DONE:
+            self._connection.start_next_cycle()
+        request = h11.Request(
+            method="GET",
+            target=target,
+            headers=[("Host", "localhost"), ("Accept", "application/json")],
+        )
+        self._writer.write(self._connection.send(request))
+        self._writer.write(self._connection.send(h11.EndOfMessage()))
+        await self._writer.drain()
+        response = await self._event(target)
+        while isinstance(response, h11.InformationalResponse):
+            response = await self._event(target)
+        if not isinstance(response, h11.Response):
+            self._fail(target, "closed the connection without an answer")
+        body = await self._body(target)
+        if response.status_code >= 400:
+            raise Refused(
+                self._path,
+                f"GET {target}",
+                f"status {response.status_code}: {_reason(body)}",
+                status=response.status_code,
+            )
+        return body
+
+    async def _body(self, target: str) -> bytes:
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            event = await self._event(target)
+            if isinstance(event, h11.EndOfMessage):
+                return b"".join(chunks)
+            if not isinstance(event, h11.Data):
+                self._fail(target, "closed the connection within an answer")
+            size += len(event.data)
+            if size > _BODY_MAX:
+                self._fail(target, f"answered more than {_BODY_MAX >> 20} MiB")
+            chunks.append(bytes(event.data))
+
+    async def _event(self, target: str) -> h11.Event:
+        while True:
+            event = self._connection.next_event()
+            if isinstance(event, h11.Event):
+                return event
+            if event is h11.PAUSED:
+                self._fail(target, "switched protocols unasked")
+            self._connection.receive_data(await self._reader.read(_CHUNK))
+
+    def _fail(self, target: str, message: str, cause: Exception | None = None) -> NoReturn:
+        raise Unavailable(self._path, f"GET {target}", message) from cause
+
+
+def _reason(body: bytes) -> str:
+    """Return what an error's body says: engines put it in `message`."""
+    try:
+        return msgspec.json.decode(body, type=_Error).message
+    except msgspec.DecodeError:
+        return body[:200].decode("utf-8", "replace").strip()
+
+
+class _Error(msgspec.Struct):
+    message: str
