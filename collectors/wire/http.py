@@ -52,6 +52,13 @@ class Http:
         except OSError as error:
             self._fail(target, os.strerror(error.errno) if error.errno else str(error), error)
 
+    async def send(self, method: str, target: str, content: bytes = b"") -> bytes:
+        """Send a request of another method, with JSON or none; answer and raise as `get_bytes`."""
+        try:
+            return await self._exchange(target, method=method, content=content)
+        except (h11.ProtocolError, OSError) as error:
+            raise Unavailable(self._path, f"{method} {target}", str(error)) from error
+
     def close(self) -> None:
         """Close at once."""
         self._writer.transport.abort()
@@ -62,15 +69,18 @@ class Http:
         except msgspec.DecodeError as error:
             self._fail(target, f"answered what is not expected: {error}", error)
 
-    async def _exchange(self, target: str) -> bytes:
+    async def _exchange(self, target: str, *, method: str = "GET", content: bytes = b"") -> bytes:
         if self._connection.our_state is h11.DONE:
             self._connection.start_next_cycle()
-        request = h11.Request(
-            method="GET",
-            target=target,
-            headers=[("Host", "localhost"), ("Accept", "application/json")],
-        )
+        headers = [("Host", "localhost"), ("Accept", "application/json")]
+        if method != "GET":
+            headers.append(("Content-Length", str(len(content))))
+        if content:
+            headers.append(("Content-Type", "application/json"))
+        request = h11.Request(method=method, target=target, headers=headers)
         self._writer.write(self._connection.send(request))
+        if content:
+            self._writer.write(self._connection.send(h11.Data(content)))
         self._writer.write(self._connection.send(h11.EndOfMessage()))
         await self._writer.drain()
         response = await self._event(target)
@@ -82,7 +92,7 @@ class Http:
         if response.status_code >= 400:
             raise Refused(
                 self._path,
-                f"GET {target}",
+                f"{method} {target}",
                 f"status {response.status_code}: {_reason(body)}",
                 status=response.status_code,
             )
