@@ -268,8 +268,8 @@ class _Survey:
         found: list[tuple[Type, int, str]] = []
         try:
             data = self._root.read(name)
-            lines = [line for line in data.splitlines() if b" - nsfs " in line]
-            for mount in mountinfo.parse(b"\n".join(lines)) if lines else ():
+            lines = [line + b"\n" for line in data.split(b"\n") if b" - nsfs " in line]
+            for mount in mountinfo.parse(b"".join(lines)):
                 kind, inode = ns_link.parse(mount.root)
                 if kind in _TYPES:
                     found.append((_TYPES[kind], inode, mount.mountpoint))
