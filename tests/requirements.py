@@ -19,3 +19,8 @@ def commands(*names: str) -> None:
     absent = [name for name in names if shutil.which(name) is None]
     if absent:
         lacking(f"not installed: {', '.join(absent)} (try: make packages)")
+
+
+def absent_here(reason: str) -> NoReturn:
+    """Skip a test of something that this kind of host cannot have, however it is set up."""
+    pytest.skip(reason)

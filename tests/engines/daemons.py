@@ -1,0 +1,176 @@
+"""Starts real engines for the tests alone: private daemons on a directory of their own."""
+
+import contextlib
+import json
+import shutil
+import signal
+import subprocess
+import tarfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+IMAGE: Final = "cinspect-test:1"
+APPLETS: Final = (
+    "sh",
+    "sleep",
+    "cat",
+    "echo",
+    "rm",
+    "mkdir",
+    "dd",
+    "head",
+    "tail",
+    "true",
+    "id",
+    "ls",
+)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """An engine's command line, and how cinspect is told where its socket is."""
+
+    command: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    address: str | None = None
+    scratch: Path = Path()
+
+    def __call__(self, *arguments: str, check: bool = True) -> str:
+        """Run one of its commands; return what it printed, without the last newline."""
+        done = subprocess.run(
+            (*self.command, *arguments),
+            check=False,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert not check or done.returncode == 0, f"{arguments}: {done.stderr}"
+        return done.stdout.removesuffix("\n")
+
+    def json(self, *arguments: str) -> Any:
+        """Run one of its commands that prints JSON; return it decoded."""
+        return json.loads(self(*arguments))
+
+
+def make_rootfs(directory: Path) -> Path:
+    """Make a root directory with a static busybox in it; return it."""
+    rootfs = directory / "rootfs"
+    for name in ("bin", "etc", "proc", "sys", "dev", "tmp"):
+        (rootfs / name).mkdir(parents=True)
+    busybox = shutil.which("busybox")
+    assert busybox
+    shutil.copy(busybox, rootfs / "bin" / "busybox")
+    for applet in APPLETS:
+        (rootfs / "bin" / applet).symlink_to("busybox")
+    (rootfs / "etc" / "passwd").write_text("root:x:0:0:root:/:/bin/sh\n")
+    return rootfs
+
+
+def archive(rootfs: Path) -> Path:
+    """Return a tar of the root directory, beside it."""
+    path = rootfs.with_suffix(".tar")
+    with tarfile.open(path, "w") as tar:
+        tar.add(rootfs, arcname=".")
+    return path
+
+
+@contextlib.contextmanager
+def containerd(scratch: Path) -> Iterator[Engine]:
+    """Run a containerd without CRI; yield `ctr` in a namespace of the tests' own."""
+    address = str(scratch / "containerd.sock")
+    configuration = scratch / "containerd.toml"
+    configuration.write_text(
+        f"""
+        version = 2
+        root = "{scratch}/containerd"
+        state = "{scratch}/containerd-state"
+        disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"]
+        [grpc]
+        address = "{address}"
+        """
+    )
+    command = ("containerd", "--config", str(configuration))
+    ctr = Engine(
+        ("ctr", "--address", address, "--namespace", scratch.name),
+        {"CONTAINERD_ADDRESS": address},
+        address,
+        scratch,
+    )
+    with _daemon(command, scratch, lambda: ctr("version")):
+        yield ctr
+
+
+@contextlib.contextmanager
+def docker(scratch: Path, containerd_address: str, rootfs_tar: Path) -> Iterator[Engine]:
+    """Run a dockerd upon that containerd, without a network; yield `docker` with the image in it."""
+    socket = f"unix://{scratch}/docker.sock"
+    command = (
+        *("dockerd", "--data-root", f"{scratch}/docker", "--exec-root", f"{scratch}/docker-exec"),
+        *("--host", socket, "--pidfile", f"{scratch}/docker.pid"),
+        *("--containerd", containerd_address),
+        *("--iptables=false", "--ip6tables=false", "--bridge=none"),
+    )
+    cli = Engine(("docker", "--host", socket), {"DOCKER_HOST": socket}, socket, scratch)
+    with _daemon(command, scratch, lambda: cli("version")):
+        cli("import", str(rootfs_tar), IMAGE)
+        try:
+            yield cli
+        finally:
+            if ids := cli("ps", "--all", "--quiet").split():
+                cli("rm", "--force", *ids)
+
+
+@contextlib.contextmanager
+def podman(scratch: Path, rootfs_tar: Path) -> Iterator[Engine]:
+    """Yield `podman` on stores of its own with the image in it, and its service's socket."""
+    socket = f"unix://{scratch}/podman.sock"
+    command = (
+        *("podman", "--root", f"{scratch}/podman", "--runroot", f"{scratch}/podman-run"),
+        *("--tmpdir", f"{scratch}/podman-tmp", "--cgroup-manager", "cgroupfs"),
+        *("--events-backend", "file", "--storage-driver", "overlay", "--runtime", "runc"),
+    )
+    cli = Engine(command, {"CONTAINER_HOST": socket}, socket, scratch)
+    cli("import", "--quiet", str(rootfs_tar), IMAGE)
+    service = (*command, "system", "service", "--time", "0", socket)
+    with _daemon(service, scratch, (scratch / "podman.sock").exists):
+        try:
+            yield cli
+        finally:
+            if ids := cli("ps", "--all", "--quiet").split():
+                cli("rm", "--force", "--time", "0", *ids)
+
+
+@contextlib.contextmanager
+def _daemon(command: Sequence[str], scratch: Path, answers: Callable[[], object]) -> Iterator[None]:
+    """Run a daemon until the end of the block; its log is kept in case it does not answer."""
+    log = scratch / f"{command[0]}.log"
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        ) as process,
+    ):
+        try:
+            _await(answers, process, log)
+            yield
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _await(answers: Callable[[], object], process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        with contextlib.suppress(AssertionError):
+            if answers() is not False:
+                return
+        running = process.poll() is None and time.monotonic() < deadline
+        assert running, log.read_text(errors="replace")[-3000:]
+        time.sleep(0.05)
