@@ -18,6 +18,7 @@ from runtime.errors import FormatError
 from runtime.formats import text
 
 __all__ = [
+    "HIERARCHIES",
     "KEY",
     "Cgroup",
     "CgroupsReading",
@@ -29,6 +30,7 @@ __all__ = [
     "Pressure",
     "PressureLine",
     "read",
+    "read_hierarchies",
 ]
 
 Mode = Literal["v1", "hybrid", "unified"]
@@ -46,6 +48,8 @@ class CgroupsReading(Struct, frozen=True):
 
 
 KEY = Key("cgroups", CgroupsReading)
+HIERARCHIES = Key("hierarchies", CgroupsReading)
+"""The same without any cgroup, for who asks only how they are mounted."""
 
 
 def read(root: Root) -> CgroupsReading:
@@ -64,6 +68,19 @@ def read(root: Root) -> CgroupsReading:
         hierarchies=found,
         cgroups=tuple(cgroups),
         device_names=_device_names(root, devices, problems) if devices else {},
+        problems=problems.all(),
+    )
+
+
+def read_hierarchies(root: Root) -> CgroupsReading:
+    """Find the hierarchies and walk none; raise as `read` does."""
+    problems = Problems()
+    found = hierarchies.find(root, problems)
+    return CgroupsReading(
+        mode=_mode(found),
+        hierarchies=found,
+        cgroups=(),
+        device_names={},
         problems=problems.all(),
     )
 

@@ -2,6 +2,7 @@
 
 import os
 import resource
+from collections.abc import Iterable
 
 from msgspec import Struct
 
@@ -13,7 +14,7 @@ from collectors.formats.pid_cgroup import CgroupEntry
 from collectors.root import Directory, Root
 from runtime.errors import FormatError
 
-__all__ = ["KEY", "CgroupEntry", "Process", "ProcessesReading", "read"]
+__all__ = ["KEY", "CgroupEntry", "Process", "ProcessesReading", "read", "read_some"]
 
 
 class Process(Struct, frozen=True, kw_only=True):
@@ -77,6 +78,35 @@ def read(root: Root) -> ProcessesReading:
             processes.append(process)
     return ProcessesReading(
         processes=tuple(processes),
+        ticks_per_second=os.sysconf("SC_CLK_TCK"),
+        own_pid=procfs.own_pid(root),
+        problems=problems.all(),
+    )
+
+
+def read_some(root: Root, pids: Iterable[int]) -> ProcessesReading:
+    """Read these processes and their ancestors only; the others are as if they were not there."""
+    problems = Problems()
+    parsed = _Cgroups(problems)
+    processes: dict[int, Process] = {}
+    pending = sorted(pids, reverse=True)
+    seen = {0, *pending}
+    while pending:
+        try:
+            with root.directory(f"proc/{pending.pop()}") as directory:
+                process = _process(directory, parsed, problems)
+        except (Missing, Gone):
+            continue
+        except CollectError as error:
+            problems.failed(error)
+            continue
+        if process is not None:
+            processes[process.pid] = process
+            if process.ppid not in seen:
+                seen.add(process.ppid)
+                pending.append(process.ppid)
+    return ProcessesReading(
+        processes=tuple(processes[pid] for pid in sorted(processes)),
         ticks_per_second=os.sysconf("SC_CLK_TCK"),
         own_pid=procfs.own_pid(root),
         problems=problems.all(),
