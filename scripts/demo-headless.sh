@@ -1,12 +1,12 @@
 #!/bin/bash
-# demo-headless.sh CINSPECT: runs a container, prints what is seen of it as JSON, removes it.
+# demo-headless.sh CINSPECT: starts the demo container, prints what is seen of it as JSON, and
+# removes it, unless it was there before.
 set -eu
 cinspect=$1
-name=demo-$$
 
-# Its processes, limits and changed files are there to be seen in what is printed.
-container=$("$cinspect" run --detach --name "$name" --hostname demo \
-  --memory 128m --cpus 0.5 --pids-limit 64 @host \
-  sh -c 'echo changed > /etc/motd; echo new > /srv/demo; while :; do date; sleep 1; done')
-trap '"$cinspect" rm --force "$name" > /dev/null' EXIT
-"$cinspect" dump --pretty --interval 1 --container "$container"
+if ! "$cinspect" inspect demo > /dev/null 2>&1; then
+  trap '"$cinspect" demo stop > /dev/null' EXIT
+fi
+"$cinspect" demo start > /dev/null
+# Two samples a second apart, so that rates are there.
+"$cinspect" dump --pretty --interval 1 --container demo
