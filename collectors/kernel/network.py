@@ -1,29 +1,17 @@
 """Reads the interfaces of every network namespace, each once, with their counters."""
 
-from collections.abc import Mapping
-
 from msgspec import Struct
 
 from collectors.collector import Key
-from collectors.errors import Problem
+from collectors.errors import CollectError, Gone, Problem
+from collectors.formats import net_dev
+from collectors.links import reading as links
+from collectors.links.records import Interface
+from collectors.members import Damaged, ask, members
 from collectors.root import Root
+from runtime.errors import FormatError
 
-
-class Interface(Struct, frozen=True, kw_only=True):
-    """One link; `None` where only /proc/PID/net/dev could be read."""
-
-    name: str
-    index: int | None
-    kind: str | None
-    """`veth`, `bridge`, … or `loopback`, `ether` of those without a kind."""
-    up: bool | None
-    mac: str | None
-    addresses: tuple[str, ...]
-    """With prefix length, as `10.0.0.2/24`."""
-    peer_index: int | None
-    peer_namespace_id: int | None
-    counters: Mapping[str, int]
-    """rx_bytes, rx_packets, rx_errors, rx_dropped, tx_bytes, tx_packets, tx_errors, tx_dropped."""
+__all__ = ("KEY", "Interface", "NamespaceNetwork", "NetworkReading", "read", "read_links")
 
 
 class NamespaceNetwork(Struct, frozen=True):
@@ -47,5 +35,64 @@ KEY = Key("network", NetworkReading)
 
 
 def read(root: Root) -> NetworkReading:
-    """Read the counters of each network namespace."""
-    raise NotImplementedError(root)
+    """Read the counters of each network namespace: one small file each, and nothing else.
+
+    A namespace whose last process exits meanwhile is left out.
+    """
+    found, problems = _namespaces(root)
+    return NetworkReading(tuple(found), tuple(problems))
+
+
+def read_links(root: Root) -> NetworkReading:
+    """Read each link in detail: index, kind, addresses, peer, by rtnetlink(7).
+
+    Costs a socket and some requests for each namespace. Of a recorded tree, and of a namespace
+    that may not be entered, only the counters are told. Not to be called where an event loop runs.
+    """
+    found, problems = _namespaces(root)
+    if not root.live:
+        return NetworkReading(tuple(found), tuple(problems))
+    details, refused = links.of_namespaces({one.namespace: one.pid for one in found})
+    detailed = tuple(
+        NamespaceNetwork(one.namespace, one.pid, details.get(one.namespace, one.interfaces))
+        for one in found
+    )
+    return NetworkReading(detailed, (*problems, *refused))
+
+
+def _namespaces(root: Root) -> tuple[list[NamespaceNetwork], list[Problem]]:
+    by_namespace, denied = members(root, "net")
+    problems = list(denied)
+    found: list[NamespaceNetwork] = []
+    for inode, pids in by_namespace.items():
+        try:
+            pid, interfaces = ask(pids, lambda pid: _counters(root, pid))
+        except Gone:
+            continue
+        except CollectError as error:
+            problems.append(error.problem())
+            continue
+        found.append(NamespaceNetwork(inode, pid, interfaces))
+    return found, problems
+
+
+def _counters(root: Root, pid: int) -> tuple[Interface, ...]:
+    name = f"proc/{pid}/net/dev"
+    try:
+        counters = net_dev.parse(root.read(name))
+    except FormatError as error:
+        raise Damaged(f"/{name}", "parse", str(error)) from error
+    return tuple(
+        Interface(
+            name=interface,
+            index=None,
+            kind=None,
+            up=None,
+            mac=None,
+            addresses=(),
+            peer_index=None,
+            peer_namespace_id=None,
+            counters=values,
+        )
+        for interface, values in counters.items()
+    )
