@@ -24,7 +24,7 @@ def parse(mountinfo: bytes, self_cgroup: bytes) -> tuple[Hierarchy, ...]:
 
     A hierarchy that is mounted twice is there twice.
     """
-    own = _own_paths(self_cgroup)
+    own = own_paths(self_cgroup)
     found: list[Hierarchy] = []
     for line in reversed(mountinfo.splitlines()):
         left, separator, right = line.partition(b" - ")
@@ -50,7 +50,7 @@ def _first_version(names: str, *, mountpoint: str, own: str) -> Hierarchy:
     return Hierarchy(1, name, () if named else tuple(name.split(",")), mountpoint, own)
 
 
-def _own_paths(data: bytes) -> dict[str, str]:
+def own_paths(data: bytes) -> dict[str, str]:
     """Return /proc/PID/cgroup as paths by controllers; v2's key is empty."""
     result: dict[str, str] = {}
     for line in os.fsdecode(data).splitlines():

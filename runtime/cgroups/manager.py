@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from runtime.cgroups import cpu, cpuset, devices, freezer, hugetlb, io, memory, pids, statistics
 from runtime.cgroups.controller import Reader, Write
 from runtime.cgroups.hierarchy import Hierarchy, discover, read, write
+from runtime.cgroups.join import Join
 from runtime.cgroups.oom import OomWatch
 from runtime.errors import FailedPrecondition, Internal, InvalidArgument, Unimplemented
 from runtime.linux import bpf
@@ -18,28 +19,6 @@ _V2 = ("cpu", "cpuset", "hugetlb", "io", "memory", "pids", "rdma")
 """What a container's cgroup gets on v2 where it is to be had."""
 _REMOVAL_SECONDS = 10.0
 _FIRST_NAMES = {"io": "blkio"}
-
-
-class Join:
-    """Open files by which a child enters the cgroups: born into v2's, then by itself into v1's.
-
-    A lone thread that writes "0" into `tasks` moves in 0.03 ms a hierarchy; its pid written by
-    another into `cgroup.procs` waits 8 ms for an RCU grace period.
-    """
-
-    __slots__ = ("into", "tasks")
-
-    def __init__(self, into: int | None, tasks: tuple[int, ...]) -> None:
-        self.into = into
-        """The v2 cgroup's directory, for CLONE_INTO_CGROUP."""
-        self.tasks = tasks
-        """Each v1 cgroup's `tasks`."""
-
-    def close(self) -> None:
-        """Close them all."""
-        for descriptor in (*self.tasks, *(() if self.into is None else (self.into,))):
-            os.close(descriptor)
-        self.into, self.tasks = None, ()
 
 
 class Visible(NamedTuple):

@@ -1,9 +1,10 @@
 """Which namespaces a spec asks for: new ones, and ones to join (config-linux.md)."""
 
+import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from runtime.errors import InvalidArgument, Unimplemented
+from runtime.errors import FailedPrecondition, InvalidArgument, Unimplemented
 from runtime.formats.spec import entries, section
 from runtime.linux import constants
 
@@ -42,3 +43,17 @@ def of(spec: Mapping[str, Any]) -> Namespaces:
         how = "a new" if kind == "time" else "joining a"
         raise Unimplemented(f"linux.namespaces: {how} {kind} namespace is not supported")
     return Namespaces(frozenset(new), joined)
+
+
+def differing(pid: int) -> int:
+    """Return the flags of the namespaces in which a process differs from this one."""
+    flags = 0
+    for kind, name in constants.NAMESPACE_FILES.items():
+        try:
+            theirs = os.readlink(f"/proc/{pid}/ns/{name}")
+            if theirs != os.readlink(f"/proc/self/ns/{name}"):
+                flags |= constants.NAMESPACES[kind]
+        except FileNotFoundError:
+            if not os.path.exists(f"/proc/{pid}"):
+                raise FailedPrecondition(f"process {pid} has ended") from None
+    return flags

@@ -18,23 +18,10 @@ _MAX_HOSTNAME: Final = 64
 
 def options(given: ContainerOptions, *, host: HostFacts) -> None:
     """Check what `run` and `create` take; raises `InvalidArgument`."""
-    if not given.command or not given.command[0]:
-        raise InvalidArgument("there is no command")
-    for name, values in (
-        ("command", given.command),
-        ("--env", given.env),
-        ("--user", (given.user,)),
-    ):
-        if any("\0" in value for value in values):
-            raise InvalidArgument(f"{name}: a zero byte cannot be in it")
-    for entry in given.env:
-        if not entry.partition("=")[0] or "=" not in entry:
-            raise InvalidArgument(f"--env: {entry!r} is not KEY=VALUE")
+    _texts(given)
     _absolute("--workdir", given.workdir)
     if given.hostname is not None:
         _hostname(given.hostname)
-        if given.network == "host":
-            raise InvalidArgument("--hostname: not with --network host, whose name is the host's")
     for name in (*given.cap_add, *given.cap_drop):
         if name.upper() != "ALL":
             caps.canonical(name)

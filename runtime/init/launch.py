@@ -1,0 +1,222 @@
+"""One clone: what it needs before, and what its two sides say to each other after."""
+
+import fcntl
+import json
+import os
+import signal
+import socket
+from collections.abc import Sequence
+from typing import Final
+
+from runtime import errors
+from runtime.cgroups.join import Join
+from runtime.errors import FailedPrecondition, Internal, RuntimeFailure
+from runtime.formats.idmap import Extent
+from runtime.init import child, joining
+from runtime.init.step import Child, Step, explain
+from runtime.linux import constants, idmap, syscalls
+
+_SETUP_SECONDS: Final = 60.0
+_PR_GET_DUMPABLE: Final = 3
+Streams = tuple[int, int, int]
+
+
+class Launched:
+    """A process that was cloned: its pid as seen here, its pidfd, its terminal's master if any."""
+
+    __slots__ = ("_sync", "console", "pid", "pidfd")
+
+    def __init__(
+        self, pid: int, pidfd: int, *, console: int | None, sync: socket.socket | None
+    ) -> None:
+        self.pid = pid
+        self.pidfd = pidfd
+        self.console = console
+        self._sync = sync
+
+    def start(self) -> None:
+        """Let it execute its command; returns when it has.
+
+        Raises `CommandNotExecutable` and the like if it could not; it has then ended, and is to be
+        waited for as always.
+        """
+        if self._sync is None:
+            raise FailedPrecondition("the process was started before")
+        sync, self._sync = self._sync, None
+        with sync:
+            try:
+                sync.send(b"S")
+            except (BrokenPipeError, ConnectionResetError):
+                raise FailedPrecondition("the container's init has ended") from None
+            message = _receive(sync)
+        if message:
+            raise _failure(message)
+
+    def close(self) -> None:
+        """Close the descriptors; an init that still waits ends."""
+        if self._sync is not None:
+            self._sync.close()
+            self._sync = None
+        for descriptor in (self.pidfd, self.console):
+            if descriptor is not None and descriptor >= 0:
+                os.close(descriptor)
+        self.pidfd, self.console = -1, None
+
+
+class Launch:
+    """A child that is to be: its steps, its streams, its id maps."""
+
+    __slots__ = ("_maps", "_stdio", "_steps")
+
+    def __init__(
+        self,
+        steps: Sequence[Step],
+        *,
+        stdio: Streams | None,
+        maps: tuple[tuple[Extent, ...], tuple[Extent, ...]] | None,
+    ) -> None:
+        self._steps = steps
+        self._stdio = stdio
+        self._maps = maps
+
+    def run(self, join: Join, *, flags: int, pid_namespace: int | None = None) -> Launched:
+        """Clone, and wait until the child is ready."""
+        ours, theirs = _sockets()
+        try:
+            self._prepare()
+            with theirs:
+                cloned = self._clone(join, ours, theirs, flags=flags, pid_namespace=pid_namespace)
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            join.close()
+            for step in self._steps:
+                step.release()
+        try:
+            return self._await(cloned, ours)
+        except BaseException:
+            ours.close()
+            signal.pidfd_send_signal(cloned.pidfd, signal.SIGKILL)
+            os.waitid(constants.P_PIDFD, cloned.pidfd, os.WEXITED)
+            os.close(cloned.pidfd)
+            raise
+
+    def _prepare(self) -> None:
+        for step in self._steps:
+            try:
+                step.prepare()
+            except OSError as error:
+                raise Internal(explain(step.describe(), error)) from error
+
+    def _clone(
+        self,
+        join: Join,
+        ours: socket.socket,
+        theirs: socket.socket,
+        *,
+        flags: int,
+        pid_namespace: int | None,
+    ) -> syscalls.Cloned:
+        state = Child(sync=theirs, tasks=join.tasks)
+        state.stdio = self._stdio
+        own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        readable = syscalls.prctl(_PR_GET_DUMPABLE)
+        # What is cloned from a process that cannot be looked into cannot be either (CVE-2016-9962).
+        syscalls.prctl(constants.PR_SET_DUMPABLE, 0)
+        try:
+            if pid_namespace is not None:
+                syscalls.setns(pid_namespace, constants.CLONE_NEWPID)
+            cloned = syscalls.clone3(
+                flags | constants.CLONE_CLEAR_SIGHAND, exit_signal=signal.SIGCHLD, cgroup=join.into
+            )
+            if cloned.pid == 0:
+                child.main(self._steps, state, close=ours)
+        finally:
+            if pid_namespace is not None:
+                syscalls.setns(own, constants.CLONE_NEWPID)
+            syscalls.prctl(constants.PR_SET_DUMPABLE, 1 if readable == 1 else 0)
+            os.close(own)
+        return cloned
+
+    def _await(self, cloned: syscalls.Cloned, ours: socket.socket) -> Launched:
+        """Answer the child until it is ready."""
+        while True:
+            message, descriptors = _receive_with_descriptor(ours)
+            if message == b"U" and self._maps is not None:
+                try:
+                    idmap.write_maps(cloned.pid, *self._maps)
+                except OSError as error:
+                    raise Internal(explain("write the id maps", error)) from error
+                ours.send(b"M")
+            elif message == b"R":
+                break
+            elif message:
+                raise _failure(message)
+            else:
+                raise Internal(f"the container's init {_ending(cloned.pidfd)} before it was ready")
+        console = descriptors[0] if descriptors else None
+        if any(isinstance(step, joining.Ready) and step.waits for step in self._steps):
+            return Launched(cloned.pid, cloned.pidfd, console=console, sync=ours)
+        message = _receive(ours)
+        if message:
+            if console is not None:
+                os.close(console)
+            raise _failure(message)
+        ours.close()
+        return Launched(cloned.pid, cloned.pidfd, console=console, sync=None)
+
+
+def _sockets() -> tuple[socket.socket, socket.socket]:
+    """Return a pair of sockets; the child's is out of the way of its standard streams."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.settimeout(_SETUP_SECONDS)
+    with theirs:
+        high = fcntl.fcntl(theirs.fileno(), fcntl.F_DUPFD_CLOEXEC, 10)
+    return ours, socket.socket(fileno=high)
+
+
+def _receive(sync: socket.socket) -> bytes:
+    """Return the next message; empty at the end, which an exec brings about."""
+    try:
+        return sync.recv(1 << 16)
+    except ConnectionResetError:
+        return b""
+    except TimeoutError:
+        raise errors.DeadlineExceeded(
+            f"the container's init was not ready after {_SETUP_SECONDS:.0f} seconds"
+        ) from None
+
+
+def _receive_with_descriptor(sync: socket.socket) -> tuple[bytes, list[int]]:
+    try:
+        message, descriptors, _, _ = socket.recv_fds(sync, 1 << 16, 1)
+    except ConnectionResetError:
+        return b"", []
+    except TimeoutError:
+        raise errors.DeadlineExceeded(
+            f"the container's init was not ready after {_SETUP_SECONDS:.0f} seconds"
+        ) from None
+    for descriptor in descriptors:
+        os.set_inheritable(descriptor, False)  # noqa: FBT003 - its only form
+    return message, descriptors
+
+
+def _failure(message: bytes) -> RuntimeFailure:
+    """Return what a child's report raises here."""
+    report = json.loads(message)
+    kind = getattr(errors, report["kind"], Internal)
+    return (
+        kind(report["message"]) if issubclass(kind, RuntimeFailure) else Internal(report["message"])
+    )
+
+
+def _ending(pidfd: int) -> str:
+    """Say how a child ended, leaving it to be waited for."""
+    result = os.waitid(constants.P_PIDFD, pidfd, os.WEXITED | os.WNOWAIT)
+    if result is None:
+        return "ended"
+    if result.si_code == os.CLD_EXITED:
+        return f"exited with {result.si_status}"
+    hint = ": out of memory?" if result.si_status == signal.SIGKILL else ""
+    return f"was killed by signal {result.si_status}{hint}"
