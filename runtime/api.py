@@ -1,9 +1,16 @@
 """The only door into the runtime: a smart client that needs no daemon."""
 
+import asyncio
+import os
 from collections.abc import AsyncIterator
 from datetime import datetime
 
-from runtime.errors import Unimplemented
+from runtime import identifiers
+from runtime.paths import Paths
+from runtime.shim import bundle
+from runtime.snapshots import changes
+from runtime.tasks import creation, logs, operations, removal, status
+from runtime.tasks.engine import Engine, require_root
 from runtime.types import (
     Change,
     Container,
@@ -17,7 +24,7 @@ from runtime.types import (
 )
 
 
-class Runtime:
+class Runtime:  # noqa: PLR0904  # the one door to every operation; each is a line
     """Every service of the engine in one object; several at once, in several processes, are safe.
 
     `reference` is an id, a unique prefix of one (3 digits at least), or a name. What it does not
@@ -25,91 +32,124 @@ class Runtime:
     """
 
     def __init__(self, *, root: str, state: str, namespace: str = "default") -> None:
-        self._root = root
-        self._state = state
-        self._namespace = namespace
+        self._paths = Paths(
+            os.path.abspath(root), os.path.abspath(state), identifiers.check_namespace(namespace)
+        )
+        self._engine = Engine(self._paths)
+
+    async def close(self) -> None:
+        """Let go of the shims and the database; containers go on."""
+        await self._engine.close()
 
     async def containers(self) -> tuple[Container, ...]:
         """Return every container, oldest first; one whose state cannot be told carries `error`."""
-        raise Unimplemented("containers")
+        records = self._engine.store.containers()
+        layers = self._engine.snapshotter.all() if records else {}
+        return tuple(status.container(self._paths, record, layers) for record in records)
 
     async def container(self, reference: str) -> Container:
         """Return one container."""
-        raise Unimplemented("container")
+        record = self._engine.resolve(reference)
+        return status.container(self._paths, record, self._engine.snapshotter.all())
 
     async def create(self, options: ContainerOptions, *, stdio: Stdio | None = None) -> Container:
         """Make a container and its init, which waits; nothing is left behind if that fails."""
-        raise Unimplemented("create")
+        require_root("making a container")
+        record = await creation.create(self._engine, options, stdio or Stdio())
+        return await self.container(record.id)
 
     async def start(self, reference: str) -> Container:
         """Let a created container's command run; a stopped one is started anew on its layers."""
-        raise Unimplemented("start")
+        require_root("starting a container")
+        record = await creation.start(self._engine, reference)
+        return await self.container(record.id)
 
     async def wait(self, reference: str, *, exec_id: str = "") -> Exit:
         """Return how the container (or the exec) ended, when it has."""
-        raise Unimplemented("wait")
+        return await operations.wait(self._engine, reference, exec_id)
 
     async def exec(
         self, reference: str, options: ExecOptions, *, stdio: Stdio | None = None
     ) -> str:
         """Start one more process in a running container; return its exec id."""
-        raise Unimplemented("exec")
+        return await operations.exec_process(self._engine, reference, options, stdio or Stdio())
 
     async def delete_exec(self, reference: str, exec_id: str) -> None:
         """Forget an exec that has ended."""
-        raise Unimplemented("delete_exec")
+        record = self._engine.resolve(reference)
+        async with await self._engine.connect(record.id) as client:
+            await client.delete(exec_id)
 
     async def resize(self, reference: str, *, width: int, height: int, exec_id: str = "") -> None:
         """Tell the terminal its size, in character cells."""
-        raise Unimplemented("resize")
+        record = self._engine.resolve(reference)
+        async with await self._engine.connect(record.id) as client:
+            await client.resize(width=width, height=height, exec_id=exec_id)
 
     async def close_stdin(self, reference: str, *, exec_id: str = "") -> None:
         """Let the process read an end of file."""
-        raise Unimplemented("close_stdin")
+        record = self._engine.resolve(reference)
+        async with await self._engine.connect(record.id) as client:
+            await client.close_stdin(exec_id)
 
     async def kill(self, reference: str, signal: int, *, exec_id: str = "") -> None:
         """Send a signal to the container's init (or to an exec)."""
-        raise Unimplemented("kill")
+        await operations.kill(self._engine, reference, signal, exec_id)
 
     async def stop(self, reference: str, *, timeout_seconds: float = 10) -> Exit:
         """Send SIGTERM, and SIGKILL when the time has passed; a frozen container is thawed."""
-        raise Unimplemented("stop")
+        return await operations.stop(self._engine, reference, timeout_seconds)
 
     async def freeze(self, reference: str) -> None:
         """Stop every process of it by its freezer cgroup."""
-        raise Unimplemented("freeze")
+        await operations.freeze(self._engine, reference)
 
     async def thaw(self, reference: str) -> None:
         """Let them go on."""
-        raise Unimplemented("thaw")
+        await operations.thaw(self._engine, reference)
 
     async def update(self, reference: str, resources: Resources) -> None:
-        """Change limits of a running container; a `None` stays as it is."""
-        raise Unimplemented("update")
+        """Change limits of a container, now and for later starts; a `None` stays as it is."""
+        await operations.update(self._engine, reference, resources)
+
+    async def rename(self, reference: str, name: str) -> None:
+        """Give a container another name; one that is taken raises `AlreadyExists`."""
+        record = self._engine.resolve(reference)
+        self._engine.store.update(record.id, name=identifiers.check_name(name))
+        self._engine.publish("/containers/update", {"id": record.id, "image": record.image or ""})
 
     async def remove(self, reference: str, *, force: bool = False) -> None:
         """Remove a container and everything of it: shim, cgroups, mounts, layers, records.
 
         Works whatever an interrupted command left. A running one needs `force`.
         """
-        raise Unimplemented("remove")
+        require_root("removing a container")
+        await removal.remove(self._engine, reference, force=force)
 
     async def processes(self, reference: str) -> tuple[int, ...]:
         """Return the host's pids of a container's processes."""
-        raise Unimplemented("processes")
+        return operations.processes(self._engine, reference)
 
     async def spec(self, reference: str) -> dict[str, object]:
         """Return the OCI runtime spec that the container was made from."""
-        raise Unimplemented("spec")
+        record = self._engine.resolve(reference)
+        return bundle.read_json(self._paths.spec(record.id))
 
     async def diff(self, reference: str) -> tuple[Change, ...]:
         """Return what the container changed over its lower layers, by path."""
-        raise Unimplemented("diff")
+        record = self._engine.resolve(reference)
+        layers = self._engine.snapshotter.layers(record.id)
+        return await asyncio.to_thread(changes.of, layers)
 
     def logs(self, reference: str, *, follow: bool = False) -> AsyncIterator[LogLine]:
         """Yield what the container wrote; with `follow`, until it ends."""
-        raise Unimplemented("logs")
+        record = self._engine.resolve(reference)
+
+        def ended() -> bool:
+            return self._engine.view(record).status == "stopped"
+
+        return logs.read(self._paths.log(record.id), follow=follow, ended=ended)
 
     def events(self, *, since: datetime | None = None, follow: bool = True) -> AsyncIterator[Event]:
         """Yield events: first those kept since then (None: none), then new ones as they come."""
-        raise Unimplemented("events")
+        return self._engine.events(since=since, follow=follow)

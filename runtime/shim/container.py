@@ -1,0 +1,357 @@
+"""One container in a shim: its cgroups, its root filesystem, its init and its execs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from runtime.cgroups.manager import Manager
+from runtime.errors import (
+    AlreadyExists,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    RuntimeFailure,
+)
+from runtime.init import launcher
+from runtime.proto.events import (
+    TaskCreate,
+    TaskDelete,
+    TaskExecAdded,
+    TaskExecStarted,
+    TaskExit,
+    TaskIO,
+    TaskOOM,
+    TaskPaused,
+    TaskResumed,
+    TaskStart,
+)
+from runtime.proto.wellknown import Timestamp
+from runtime.shim import bundle, rootfs
+from runtime.shim.log import ContainerLog
+from runtime.shim.loop import READ
+from runtime.shim.process import Process
+from runtime.shim.saying import say
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runtime.cgroups.oom import OomWatch
+    from runtime.proto.task import CreateTaskRequest
+    from runtime.shim.bundle import Home, Json
+    from runtime.shim.loop import Loop
+    from runtime.shim.publisher import Publisher
+    from runtime.shim.reaper import Reaper
+
+DEFAULT_CACHE = "/run/cinspect/seccomp"
+"""Where compiled seccomp filters are kept when no client of ours says where."""
+DRAIN_SECONDS = 10
+"""How long a Delete waits for a client that does not read."""
+
+
+class Host:
+    """What a container needs of the shim that it is in."""
+
+    __slots__ = ("home", "loop", "on_exit", "publisher", "reaper", "seccomp_cache")
+
+    def __init__(
+        self,
+        loop: Loop,
+        reaper: Reaper,
+        *,
+        publisher: Publisher,
+        home: Home | None,
+        on_exit: Callable[[Container], None],
+    ) -> None:
+        self.loop = loop
+        self.reaper = reaper
+        self.publisher = publisher
+        self.home = home
+        """None below containerd."""
+        self.on_exit = on_exit
+        """Called when a container's init has ended and all were told."""
+        self.seccomp_cache = DEFAULT_CACHE if home is None else home.seccomp_cache
+
+
+class Container:
+    """Made by `create`; every public method is what a request asks for, or raises why it cannot."""
+
+    def __init__(self, host: Host, request: CreateTaskRequest) -> None:
+        self.id = request.id
+        self.bundle = request.bundle
+        self.spec = bundle.read_json(os.path.join(request.bundle, "config.json"))
+        self.cgroup = Manager(bundle.cgroup_path(self.spec, request.id))
+        self.init = Process(
+            exec_id="",
+            terminal=request.terminal,
+            stdin=request.stdin,
+            stdout=request.stdout,
+            stderr=request.stderr,
+            spec=self.spec.get("process") or {},
+        )
+        self.execs: dict[str, Process] = {}
+        self.state = bundle.State()
+        self._host = host
+        self._log = None if host.home is None else ContainerLog(host.home.log)
+        self._oom: OomWatch | None = None
+        self._rootfs = os.path.join(request.bundle, "rootfs")
+        self._create(request)
+
+    # Making it
+
+    def _create(self, request: CreateTaskRequest) -> None:
+        if bool(self.init.spec.get("terminal")) != request.terminal:
+            raise InvalidArgument("the request and the spec disagree about a terminal")
+        try:
+            if request.rootfs:
+                rootfs.mount_all(request.rootfs, self._rootfs)
+                root = self._rootfs
+            else:
+                root = os.path.join(request.bundle, self.spec["root"]["path"])
+            self.cgroup.create((self.spec.get("linux") or {}).get("resources") or {})
+            self.init.launch(
+                self._host.loop,
+                lambda stdio: launcher.create(
+                    self.spec,
+                    rootfs=root,
+                    cgroup=self.cgroup,
+                    stdio=stdio,
+                    seccomp_cache=self._host.seccomp_cache,
+                ),
+                log=self._log,
+                hold=self._host.home is None,
+            )
+        except BaseException:
+            self._take_down()
+            raise
+        pid = self.init.pid
+        self._host.reaper.watch(pid, lambda status, at: self._ended(self.init, status, at))
+        self._watch_oom()
+        with open(os.path.join(self.bundle, "init.pid"), "w", encoding="ascii") as file:
+            file.write(str(pid))
+        self.state.pid, self.state.pid_ticks = pid, bundle.start_ticks(pid)
+        self._save()
+        io = TaskIO(
+            stdin=request.stdin,
+            stdout=request.stdout,
+            stderr=request.stderr,
+            terminal=request.terminal,
+        )
+        self._host.publisher.publish(
+            TaskCreate(
+                container_id=self.id, bundle=self.bundle, rootfs=request.rootfs, io=io, pid=pid
+            )
+        )
+
+    def _watch_oom(self) -> None:
+        self._oom = self.cgroup.oom_events()
+        if self._oom is not None:
+            self._host.loop.watch(self._oom.fileno(), READ, self._out_of_memory)
+
+    def _out_of_memory(self, _events: int) -> None:
+        if self._oom is not None and self._oom.read():
+            self.state.oom_killed = True
+            self._host.publisher.publish(TaskOOM(container_id=self.id))
+
+    def _save(self) -> None:
+        self.state.status = self.init.status
+        self.state.save(os.path.join(self.bundle, "state.json"))
+
+    # What is asked of it
+
+    def process(self, exec_id: str) -> Process:
+        """Return the init (empty id) or an exec, or raise `NotFound`."""
+        if not exec_id:
+            return self.init
+        if exec_id not in self.execs:
+            raise NotFound(f"no exec {exec_id!r} in container {self.id}")
+        return self.execs[exec_id]
+
+    def start(self, exec_id: str) -> int:
+        """Let the init run its command, or start an exec; return the pid."""
+        process = self.process(exec_id)
+        if exec_id:
+            self._start_exec(process)
+            return process.pid
+        process.advance("start")
+        process.release()
+        self.state.started_at = time.time_ns()
+        self._save()
+        self._host.publisher.publish(TaskStart(container_id=self.id, pid=process.pid))
+        return process.pid
+
+    def add_exec(self, process: Process) -> None:
+        """Register an exec."""
+        if self.init.status == "stopped":
+            raise FailedPrecondition(f"container {self.id} has stopped")
+        if process.exec_id in self.execs:
+            raise AlreadyExists(f"there is an exec {process.exec_id!r} already")
+        self.execs[process.exec_id] = process
+        self._host.publisher.publish(TaskExecAdded(container_id=self.id, exec_id=process.exec_id))
+
+    def _start_exec(self, process: Process) -> None:
+        if self.init.status != "running":
+            raise FailedPrecondition(f"container {self.id} is {self.init.status}, not running")
+        process.advance("start")
+        try:
+            process.launch(
+                self._host.loop,
+                lambda stdio: launcher.exec_process(
+                    process.spec,
+                    self.spec,
+                    init_pid=self.init.pid,
+                    init_pidfd=self.init.pidfd,
+                    cgroup=self.cgroup,
+                    stdio=stdio,
+                    seccomp_cache=self._host.seccomp_cache,
+                ),
+                log=None,
+                hold=self._host.home is None,
+            )
+        except BaseException:
+            process.status = "stopped"
+            process.exited_at = time.time_ns()
+            process.exit_status = 255
+            process.report()
+            raise
+        self._host.reaper.watch(process.pid, lambda status, at: self._ended(process, status, at))
+        self._host.publisher.publish(
+            TaskExecStarted(container_id=self.id, exec_id=process.exec_id, pid=process.pid)
+        )
+
+    def kill(self, exec_id: str, number: int, *, everybody: bool) -> None:
+        """Send a signal to a process, or to all of the container's."""
+        process = self.process(exec_id)
+        if everybody and not process.exited_at:
+            self.cgroup.kill(number)
+        else:
+            process.kill(number)
+
+    def pause(self) -> None:
+        """Freeze it."""
+        self.init.advance("pause")
+        try:
+            self.cgroup.freeze()
+        except BaseException:
+            self.init.advance("resume")
+            raise
+        self._save()
+        self._host.publisher.publish(TaskPaused(container_id=self.id))
+
+    def resume(self) -> None:
+        """Thaw it."""
+        self.init.advance("resume")
+        self.cgroup.thaw()
+        self._save()
+        self._host.publisher.publish(TaskResumed(container_id=self.id))
+
+    def update(self, resources: Json) -> None:
+        """Change limits."""
+        if self.init.status == "stopped":
+            raise FailedPrecondition(f"container {self.id} has stopped")
+        self.cgroup.update(resources)
+
+    # Its end
+
+    @property
+    def own_pid_namespace(self) -> bool:
+        """Whether the kernel kills all of it when its init ends."""
+        namespaces = (self.spec.get("linux") or {}).get("namespaces") or []
+        return any(each.get("type") == "pid" and not each.get("path") for each in namespaces)
+
+    def _ended(self, process: Process, wait_status: int, at: int) -> None:
+        process.ended(wait_status, at)
+        if process is self.init:
+            running = [each for each in self.execs.values() if each.running]
+            if running or not self.own_pid_namespace:
+                self.cgroup.kill(signal.SIGKILL)
+        else:
+            self._report(process)
+        # the init's exit is the last one of a container: its execs' come first
+        if not self.init.exited_at or self.init.reported:
+            return
+        if not any(each.running for each in self.execs.values()):
+            self._report(self.init)
+            self._host.on_exit(self)
+
+    def _report(self, process: Process) -> None:
+        if process is self.init:
+            self.state.finished_at = process.exited_at
+            self.state.exit_code = process.exit_status
+            self.state.oom_killed = self.state.oom_killed or self._oom_seen()
+            self._save()
+            if self._host.home is not None:
+                self.state.save(self._host.home.exit_path)
+        self._host.publisher.publish(
+            TaskExit(
+                container_id=self.id,
+                id=process.exec_id or self.id,
+                pid=process.pid,
+                exit_status=process.exit_status,
+                exited_at=Timestamp.of(process.exited_at),
+            )
+        )
+        process.report()
+
+    def _oom_seen(self) -> bool:
+        """Look once more: the exit may have been told before the kernel's notice was read."""
+        if self._oom is None or self.state.oom_killed or not self._oom.read():
+            return False
+        self._host.publisher.publish(TaskOOM(container_id=self.id))
+        return True
+
+    def delete(self, exec_id: str, done: Callable[[Process], None]) -> None:
+        """Forget an exec or, for the init, take everything down; then call `done`.
+
+        A created init is killed first; a running one raises `FailedPrecondition`.
+        """
+        process = self.process(exec_id)
+        if process.status == "created" and process.running:
+            process.kill(signal.SIGKILL)
+            process.when_exited(lambda: self.delete(exec_id, done))
+            return
+        process.advance("delete")
+        timer = self._host.loop.later(DRAIN_SECONDS, process.close)
+
+        def drained() -> None:
+            timer.cancel()
+            process.close()
+            if exec_id:
+                self.execs.pop(exec_id, None)
+            else:
+                self._deleted()
+            done(process)
+
+        process.drain(drained)
+
+    def _deleted(self) -> None:
+        for process in self.execs.values():
+            process.close()
+        self._take_down()
+        self._host.publisher.publish(
+            TaskDelete(
+                container_id=self.id,
+                pid=self.init.pid,
+                exit_status=self.init.exit_status,
+                exited_at=Timestamp.of(self.init.exited_at),
+                id=self.id,
+            )
+        )
+
+    def _take_down(self) -> None:
+        """Remove cgroups and mounts; what fails is left for `remove`, which looks again."""
+        self.init.close()
+        if self._oom is not None:
+            self._host.loop.forget(self._oom.fileno())
+            self._oom.close()
+            self._oom = None
+        if self._log is not None:
+            self._log.close()
+        try:
+            self.cgroup.kill(signal.SIGKILL)
+            self.cgroup.delete()
+        except RuntimeFailure as error:
+            say(f"cannot remove the cgroups of {self.id}: {error}")
+        rootfs.unmount_all(self._rootfs)

@@ -1,0 +1,260 @@
+"""`containerd-shim-cinspect-v1`: the actions `start` and `delete`, `-info` and `-v`.
+
+https://github.com/containerd/containerd/blob/main/core/runtime/v2/README.md. It is called in the bundle's
+directory, with flags of one dash before the action.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import signal
+import socket
+import sys
+import time
+
+from runtime.errors import Internal, InvalidArgument, NotFound, RuntimeFailure
+from runtime.linux import syscalls
+from runtime.shim import bundle
+from runtime.shim.saying import log_to, say_failure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NAME = "io.containerd.cinspect.v1"
+SOCKETS = "/run/containerd/s"
+_WITH_VALUE = (
+    "-namespace",
+    "-id",
+    "-address",
+    "-publish-binary",
+    "-bundle",
+    "-socket",
+    "-debug-socket",
+    "-lock-fd",
+)
+_GROUPS = ("io.containerd.runc.v2.group", "io.kubernetes.cri.sandbox-id")
+_PR_SET_CHILD_SUBREAPER = 36
+_KILLED = 128 + signal.SIGKILL
+
+
+class Arguments:
+    """The command line."""
+
+    __slots__ = ("action", "flags", "values")
+
+    def __init__(self, argv: Sequence[str]) -> None:
+        self.values: dict[str, str] = {}
+        self.flags: set[str] = set()
+        self.action = ""
+        rest = list(argv)
+        while rest:
+            word = rest.pop(0)
+            if not word.startswith("-"):
+                self.action = word
+                continue
+            name, equals, value = ("-" + word.lstrip("-")).partition("=")
+            if name in _WITH_VALUE:
+                if not equals and not rest:
+                    raise InvalidArgument(f"flag {word} needs a value")
+                self.values[name] = value if equals else rest.pop(0)
+            else:
+                self.flags.add(name)
+
+    def get(self, name: str) -> str:
+        """Return a flag's value, "" if it was not given."""
+        return self.values.get(name, "")
+
+    def need(self, name: str) -> str:
+        """Return a flag's value, or raise `InvalidArgument`."""
+        if not self.values.get(name):
+            raise InvalidArgument(f"flag {name} is needed")
+        return self.values[name]
+
+
+def main() -> None:
+    """Run one action; exits with status 1 and the reason when it fails."""
+    try:
+        arguments = Arguments(sys.argv[1:])
+        if arguments.flags & {"-v", "-version"}:
+            _print(f"{sys.argv[0]}: {NAME} {bundle.SHIM_VERSION}\n".encode())
+        elif "-info" in arguments.flags:
+            _print(_info())
+        elif arguments.action == "start":
+            start(arguments)
+        elif arguments.action == "delete":
+            _print(delete(arguments.need("-id")))
+        else:
+            raise InvalidArgument(f"unknown action {arguments.action!r}: start or delete")
+    except (RuntimeFailure, OSError) as error:
+        sys.exit(f"containerd-shim-cinspect-v1: {error}")
+
+
+def _print(data: bytes) -> None:
+    while data:
+        data = data[os.write(1, data) :]
+
+
+def _info() -> bytes:
+    from runtime.proto.task import RuntimeInfo, RuntimeVersion  # noqa: PLC0415  # only this action needs it
+
+    return RuntimeInfo(name=NAME, version=RuntimeVersion(version=bundle.SHIM_VERSION)).encode()
+
+
+# start
+
+
+def start(arguments: Arguments) -> None:
+    """Begin to listen, leave a server behind, print its address; a group shares one server."""
+    container_id, namespace = arguments.need("-id"), arguments.need("-namespace")
+    group = _group(container_id)
+    path = arguments.get("-socket") or socket_path(arguments.get("-address"), namespace, group)
+    listener = _listen(path)
+    address = f"unix://{path}"
+    if listener is not None:
+        _daemonise(listener, arguments, address)
+    _write_address(address)
+    _print(address.encode())
+
+
+def _group(container_id: str) -> str:
+    """Return what the containers that share a shim have in common: a pod's annotation."""
+    try:
+        annotations = bundle.read_json("config.json").get("annotations") or {}
+    except NotFound:
+        return container_id
+    for key in _GROUPS:
+        if annotations.get(key):
+            return str(annotations[key])
+    return container_id
+
+
+def socket_path(address: str, namespace: str, group: str) -> str:
+    """Return where containerd's shims listen, a name that fits sockaddr_un."""
+    joined = "/".join((address, namespace, group))
+    return os.path.join(SOCKETS, hashlib.sha256(joined.encode()).hexdigest())
+
+
+def _listen(path: str) -> socket.socket | None:
+    """Listen at a path; None if somebody else does and answers."""
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    old = os.umask(0o177)
+    try:
+        listener.bind(path)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            listener.close()
+            raise
+        if _answers(path):
+            listener.close()
+            return None
+        os.unlink(path)
+        listener.bind(path)
+    finally:
+        os.umask(old)
+    listener.listen(128)
+    return listener
+
+
+def _answers(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(2)
+        try:
+            probe.connect(path)
+        except OSError:
+            return False
+    return True
+
+
+def _write_address(address: str) -> None:
+    """Write the file by which containerd 1.x finds the shim after its own restart."""
+    with open("address.new", "w", encoding="utf-8") as file:
+        file.write(address)
+    os.rename("address.new", "address")
+
+
+def _daemonise(listener: socket.socket, arguments: Arguments, address: str) -> None:
+    """Fork the server; the parent returns when the server can be found by its `shim.json`."""
+    ready, tell = os.pipe2(os.O_CLOEXEC)
+    if os.fork():
+        os.close(tell)
+        if not os.read(ready, 1):
+            raise Internal("the shim's server ended before it was ready; the bundle's log says why")
+        os.close(ready)
+        listener.close()
+        return
+    status = 1
+    try:
+        _serve(listener, arguments, address=address, tell=tell)
+        status = 0
+    except Exception:  # noqa: BLE001  # the process ends here: the reason must be in its log
+        say_failure()
+    finally:
+        os._exit(status)
+
+
+def _serve(listener: socket.socket, arguments: Arguments, *, address: str, tell: int) -> None:
+    from runtime.shim import server  # noqa: PLC0415  # a `start` that finds its group needs no server
+
+    os.setsid()
+    lock = int(arguments.get("-lock-fd") or -1)
+    _close_inherited({listener.fileno(), tell} | ({lock} if lock >= 0 else set[int]()))
+    log_to("log")
+    syscalls.prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    with open("/proc/self/comm", "wb") as file:
+        file.write(b"containerd-shim")
+    if lock < 0:
+        _raise_oom_score()
+    shim = server.ShimServer(
+        listener,
+        namespace=arguments.get("-namespace"),
+        ttrpc_address=os.environ.get("TTRPC_ADDRESS", ""),
+    )
+    pid = os.getpid()
+    bundle.Shim(pid=pid, ticks=bundle.start_ticks(pid), address=address).save(".")
+    if lock >= 0:
+        os.close(lock)  # from now on whoever gets the lock finds this process
+    os.write(tell, b"1")
+    os.close(tell)
+    shim.run()
+
+
+def _close_inherited(keep: set[int]) -> None:
+    """Leave no descriptor of the caller's open: its pipes would never end, its files never close."""
+    null = os.open("/dev/null", os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(null, standard)
+    lowest = 3
+    for descriptor in sorted(keep):
+        if lowest < descriptor:
+            os.closerange(lowest, descriptor)
+        lowest = descriptor + 1
+    syscalls.close_range(lowest, 0xFFFFFFFF)
+
+
+def _raise_oom_score() -> None:
+    """Be killed for memory a little before containerd is."""
+    try:
+        with open(f"/proc/{os.getppid()}/oom_score_adj", encoding="ascii") as file:
+            score = min(int(file.read()) + 1, 1000)
+        with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+            file.write(str(score))
+    except OSError:
+        return  # not allowed here: a lower chance of surviving is no reason not to run
+
+
+# delete
+
+
+def delete(container_id: str) -> bytes:
+    """Remove what a container left, whether or not a server runs; return a DeleteResponse."""
+    from runtime.proto.task import DeleteResponse  # noqa: PLC0415  # only this action needs it
+    from runtime.proto.wellknown import Timestamp  # noqa: PLC0415  # only this action needs it
+    from runtime.shim.remains import clean  # noqa: PLC0415  # only this action needs it
+
+    pid = clean(os.getcwd(), container_id)
+    now = Timestamp.of(time.time_ns())
+    return DeleteResponse(pid=pid, exit_status=_KILLED, exited_at=now).encode()

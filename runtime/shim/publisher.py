@@ -1,0 +1,71 @@
+"""Publishes a shim's events in order: to the engine's journal, or to the containerd that it serves."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from runtime.events import journal
+from runtime.proto.codec import Message
+from runtime.proto.events import TOPICS, Envelope
+from runtime.proto.wellknown import Any, Timestamp
+from runtime.shim.saying import say
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runtime.proto.codec import Value
+    from runtime.shim.forwarder import Forwarder
+
+
+class Publisher:
+    """Takes events of `containerd.events`; never blocks on, nor fails with, who receives them."""
+
+    def __init__(
+        self, *, namespace: str, journal_path: str | None, forwarder: Forwarder | None
+    ) -> None:
+        self._namespace = namespace
+        self._journal = journal_path
+        self._forwarder = forwarder
+        self._source = f"shim {os.getpid()}"
+
+    def publish(self, event: Message) -> None:
+        """Publish one event, after all that were published before."""
+        topic = TOPICS[type(event)]
+        if self._journal is not None:
+            try:
+                journal.append(
+                    self._journal,
+                    topic,
+                    event=plain(event),
+                    namespace=self._namespace,
+                    source=self._source,
+                )
+            except OSError as error:
+                say(f"cannot write {self._journal}: {error}")
+        if self._forwarder is not None:
+            body = Any(type_url=f"containerd.events.{type(event).__name__}", value=event.encode())
+            envelope = Envelope(
+                timestamp=Timestamp.of(time.time_ns()),
+                namespace=self._namespace,
+                topic=topic,
+                event=body,
+            )
+            self._forwarder.send(envelope)
+
+
+def plain(message: Message) -> dict[str, object]:
+    """Return a message as JSON has it: containerd's field names, times as RFC 3339."""
+    return {name: _plain_value(getattr(message, name)) for _, name, _ in message.FIELDS}
+
+
+def _plain_value(value: Value) -> object:
+    if isinstance(value, Timestamp):
+        return journal.rfc3339(value.nanoseconds)
+    if isinstance(value, Message):
+        return plain(value)
+    if isinstance(value, list | tuple):
+        items: Sequence[Value] = value
+        return [_plain_value(item) for item in items]
+    return value

@@ -1,0 +1,80 @@
+"""Mounts a container's root filesystem on its bundle, and takes it away."""
+
+from __future__ import annotations
+
+import os
+
+from runtime.errors import Internal, InvalidArgument
+from runtime.formats import mountinfo
+from runtime.linux import constants, mounts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runtime.proto.task import Mount
+
+_FLAGS = {
+    "ro": constants.MS_RDONLY,
+    "nosuid": constants.MS_NOSUID,
+    "nodev": constants.MS_NODEV,
+    "noexec": constants.MS_NOEXEC,
+    "bind": constants.MS_BIND,
+    "rbind": constants.MS_BIND | constants.MS_REC,
+    "noatime": constants.MS_NOATIME,
+    "nodiratime": constants.MS_NODIRATIME,
+    "relatime": constants.MS_RELATIME,
+    "rw": 0,
+    "defaults": 0,
+}
+_DETACH = constants.MNT_DETACH
+_NOFOLLOW = 8  # UMOUNT_NOFOLLOW of umount2(2)
+
+
+def mount_all(wanted: Sequence[Mount], target: str) -> None:
+    """Mount one upon another, as containerd describes them; nothing stays mounted if one fails."""
+    os.makedirs(target, mode=0o711, exist_ok=True)
+    try:
+        for each in wanted:
+            _mount(each, target)
+    except BaseException:
+        unmount_all(target)
+        raise
+
+
+def _mount(wanted: Mount, target: str) -> None:
+    if wanted.target:
+        raise InvalidArgument(f"a root filesystem below {wanted.target!r} is not supported")
+    flags, data = 0, list[str]()
+    for option in wanted.options:
+        if option in _FLAGS:
+            flags |= _FLAGS[option]
+        else:
+            data.append(option)
+    try:
+        mounts.mount(wanted.source, target, fstype=wanted.type, flags=flags, data=",".join(data))
+        if flags & constants.MS_BIND and flags & ~(constants.MS_BIND | constants.MS_REC):
+            # a bind takes its flags only from a second call (mount(2))
+            mounts.mount("", target, flags=flags & ~constants.MS_REC | constants.MS_REMOUNT)
+    except OSError as error:
+        raise Internal(
+            f"cannot mount {wanted.type} {wanted.source} on {target}: {error.strerror}"
+            f" ({','.join(wanted.options)[:400]})"
+        ) from error
+
+
+def unmount_all(target: str) -> None:
+    """Unmount everything at and below a path; where nothing is mounted nothing is done."""
+    target = os.path.realpath(target)
+    with open("/proc/self/mountinfo", "rb") as file:
+        found = mountinfo.parse(file.read())
+    below = [
+        m.mountpoint
+        for m in found
+        if m.mountpoint == target or m.mountpoint.startswith(target + "/")
+    ]
+    for mountpoint in reversed(below):
+        try:
+            mounts.unmount(mountpoint, _DETACH | _NOFOLLOW)
+        except OSError as error:
+            raise Internal(f"cannot unmount {mountpoint}: {error.strerror}") from error

@@ -1,0 +1,116 @@
+"""Where a container's output goes to: a FIFO that a client reads, or a file."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import time
+
+from runtime.errors import InvalidArgument
+
+TYPE_CHECKING = False
+
+_FIRST_READER_SECONDS = 2.0
+"""How long the first bytes wait for a client that is just opening its FIFO."""
+
+
+class Fifo:
+    """A client's FIFO; `write` never blocks.
+
+    With `hold` the shim keeps a reading end itself, as containerd's shims do: the client may leave
+    and another come, and meanwhile output waits in the FIFO. Without it, output that nobody
+    reads is dropped here (it is in the log), so that a dead client never blocks the container.
+    """
+
+    def __init__(self, path: str, *, hold: bool) -> None:
+        self._path = path
+        self._hold = hold
+        self._patience = time.monotonic() + _FIRST_READER_SECONDS
+        self.descriptor = -1
+        if not stat.S_ISFIFO(os.stat(path).st_mode):
+            raise InvalidArgument(f"{path} is not a FIFO")
+        self._connect()
+
+    def _connect(self) -> bool:
+        """Open the writing end; tell whether it may be tried again."""
+        access = os.O_RDWR if self._hold else os.O_WRONLY
+        try:
+            self.descriptor = os.open(self._path, access | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            return error.errno == errno.ENXIO  # nobody reads yet
+        return True
+
+    def write(self, data: bytes) -> int:
+        """Return how many bytes need no further thought: written, or dropped for want of a reader.
+
+        0 with a `descriptor` of -1 means: ask again soon.
+        """
+        if self.descriptor < 0 and not self._connect():
+            return len(data)
+        if self.descriptor < 0:
+            return 0 if time.monotonic() < self._patience else len(data)
+        try:
+            return os.write(self.descriptor, data)
+        except BlockingIOError:
+            return 0
+        except OSError:
+            self.close()
+            self._patience = 0
+            return len(data)
+
+    def close(self) -> None:
+        """Let the reader see the end."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+
+class File:
+    """A regular file that output is appended to (`file:///path`)."""
+
+    def __init__(self, path: str) -> None:
+        os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        self.descriptor = os.open(path, flags, 0o644)
+
+    def write(self, data: bytes) -> int:
+        """Write it all; what a full disk refuses is lost."""
+        with contextlib.suppress(OSError):
+            os.write(self.descriptor, data)
+        return len(data)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+
+class Nothing:
+    """No client: the log is all."""
+
+    descriptor = -1
+
+    def write(self, data: bytes) -> int:
+        """Drop it."""
+        return len(data)
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+Sink = Fifo | File | Nothing
+
+
+def open_sink(uri: str, *, hold: bool) -> Sink:
+    """Open what a Create or Exec request names: empty, a FIFO's path, `fifo://` or `file://`."""
+    if not uri:
+        return Nothing()
+    scheme, separator, path = uri.partition("://")
+    if not separator or scheme == "fifo":
+        return Fifo(path if separator else uri, hold=hold)
+    if scheme == "file":
+        return File(path)
+    raise InvalidArgument(f"output to {scheme}:// is not supported, only FIFOs and file://")

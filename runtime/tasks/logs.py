@@ -1,0 +1,92 @@
+"""Reads a container's log, and follows it until the container ends."""
+
+import asyncio
+import itertools
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+from runtime.errors import FormatError
+from runtime.types import LogLine
+
+_CHUNK: Final = 256 << 10
+_POLL_SECONDS: Final = 0.05
+
+
+def parse(line: bytes) -> LogLine:
+    """Return a log line (without its newline), or raise `FormatError`."""
+    parts = line.split(b" ", 3)
+    if len(parts) != 4 or parts[1] not in {b"stdout", b"stderr"} or parts[2] not in {b"F", b"P"}:
+        raise FormatError(f"not a log line: {line[:80]!r}")
+    try:
+        stamp = datetime.fromisoformat(parts[0].decode()[:26]).replace(tzinfo=UTC)
+    except ValueError as error:
+        raise FormatError(f"not a log line's time: {parts[0]!r}") from error
+    stream: Literal["stdout", "stderr"] = "stdout" if parts[1] == b"stdout" else "stderr"
+    return LogLine(stamp, stream, parts[3] + (b"\n" if parts[2] == b"F" else b""))
+
+
+class _File:
+    """One log file; the older one is read to its end and let go."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._rest = b""
+
+    @classmethod
+    def open(cls, path: str) -> "_File | None":
+        try:
+            return cls(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW))
+        except FileNotFoundError:
+            return None
+
+    @property
+    def inode(self) -> int:
+        return os.fstat(self._descriptor).st_ino
+
+    def lines(self) -> Iterator[LogLine]:
+        """Yield what was completed since the last call; a torn line (full disk) is left out."""
+        while data := os.read(self._descriptor, _CHUNK):
+            *lines, self._rest = (self._rest + data).split(b"\n")
+            for line in lines:
+                try:
+                    yield parse(line)
+                except FormatError:
+                    continue
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+async def read(path: str, *, follow: bool, ended: Callable[[], bool]) -> AsyncIterator[LogLine]:
+    """Yield a log's lines; with `follow`, new ones too, until `ended` and nothing is left."""
+    files = [file for name in (path + ".1", path) if (file := _File.open(name)) is not None]
+    try:
+        while True:
+            over = not follow or ended()  # asked before the read: what comes after it is nothing
+            for line in itertools.chain.from_iterable(file.lines() for file in files):
+                yield line
+            while len(files) > 1:
+                files.pop(0).close()
+            successor = _successor(path, files)
+            if successor is not None:
+                files.append(successor)
+                continue
+            if over:
+                return
+            await asyncio.sleep(_POLL_SECONDS)
+    finally:
+        for file in files:
+            file.close()
+
+
+def _successor(path: str, files: list[_File]) -> _File | None:
+    """Return the file that a rotation has put in place of the one being read."""
+    try:
+        inode = os.stat(path).st_ino
+    except FileNotFoundError:
+        return None
+    if files and files[-1].inode == inode:
+        return None
+    return _File.open(path)

@@ -1,0 +1,126 @@
+"""Tells a container's status from files and the kernel, without asking its shim."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import cast
+
+from runtime.cgroups.manager import Manager
+from runtime.errors import FormatError, NotFound, RuntimeFailure
+from runtime.metadata.store import ContainerRecord
+from runtime.paths import Paths
+from runtime.shim import bundle
+from runtime.snapshots.overlay import Layers
+from runtime.types import Container, ShimInfo, Status
+
+RUNTIME_NAME = "io.containerd.cinspect.v1"
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A container's state with what its status was told from."""
+
+    state: bundle.State | None
+    shim: bundle.Shim | None
+    """The shim, if it lives."""
+    status: Status
+    error: str | None
+
+
+def cgroup_of(container_id: str) -> str:
+    """Return the path of a container's cgroups below each hierarchy's root."""
+    return f"/cinspect/{container_id}"
+
+
+def view(paths: Paths, record: ContainerRecord) -> View:
+    """Read what there is of a container: its shim's files, or what outlived them."""
+    directory = paths.bundle(record.id)
+    try:
+        state = _state(paths, record.id)
+        shim = _shim(directory)
+    except (FormatError, OSError) as problem:
+        return View(None, None, "stopped", str(problem))
+    if state is None:
+        interrupted = "it is being made, or that was interrupted"
+        status: Status = "stopped" if record.ready else "created"
+        return View(None, shim, status, record.error if record.ready else interrupted)
+    if state.status == "stopped":
+        return View(state, shim, "stopped", record.error)
+    if state.alive():
+        lost = None if shim is not None else "its shim is gone: it can only be killed and removed"
+        return View(state, shim, _frozen(record.id, state.status), lost or record.error)
+    if shim is None:
+        return View(state, None, "stopped", "it ended when no shim was there to see how")
+    # its shim is about to take note
+    return View(state, shim, cast("Status", state.status), record.error)
+
+
+def _state(paths: Paths, container_id: str) -> bundle.State | None:
+    for path in (
+        os.path.join(paths.bundle(container_id), "state.json"),
+        paths.exit(container_id),
+    ):
+        try:
+            return bundle.State.load(path)
+        except NotFound:
+            continue
+    return None
+
+
+def _shim(directory: str) -> bundle.Shim | None:
+    try:
+        shim = bundle.Shim.load(directory)
+    except NotFound:
+        return None
+    return shim if shim.alive() else None
+
+
+def _frozen(container_id: str, status: str) -> Status:
+    """The freezer's word counts: not only a shim can freeze."""
+    if status == "created":
+        return "created"
+    try:
+        return "paused" if Manager(cgroup_of(container_id)).frozen() else "running"
+    except (RuntimeFailure, OSError):
+        return cast("Status", status)
+
+
+def container(paths: Paths, record: ContainerRecord, layers: Mapping[str, Layers]) -> Container:
+    """Return what the API shows of a container."""
+    seen = view(paths, record)
+    state, shim = seen.state, seen.shim
+    live = state is not None and seen.status != "stopped"
+    own = layers.get(record.id)
+    return Container(
+        id=record.id,
+        name=record.name,
+        namespace=paths.namespace,
+        image=record.image,
+        rootfs=record.rootfs,
+        labels=record.labels,
+        command=record.command,
+        status=seen.status,
+        created_at=_required(record.created_at),
+        started_at=None if state is None else _moment(state.started_at),
+        finished_at=None if state is None or live else _moment(state.finished_at),
+        exit_code=None if state is None or live else state.exit_code,
+        pid=state.pid if state is not None and live else None,
+        shim=None if shim is None else ShimInfo(shim.pid, shim.address, bundle.SHIM_VERSION),
+        bundle=paths.bundle(record.id),
+        log_path=paths.log(record.id),
+        cgroup=cgroup_of(record.id),
+        lowerdirs=() if own is None else own.lowerdirs,
+        upperdir=None if own is None else own.upperdir,
+        workdir=None if own is None else own.workdir,
+        runtime=RUNTIME_NAME,
+        error=seen.error,
+    )
+
+
+def _moment(nanoseconds: int | None) -> datetime | None:
+    return None if nanoseconds is None else _required(nanoseconds)
+
+
+def _required(nanoseconds: int) -> datetime:
+    return datetime.fromtimestamp(nanoseconds / 1e9, UTC)
