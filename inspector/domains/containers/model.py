@@ -11,6 +11,7 @@ from inspector.domains.layers.model import Rootfs
 from inspector.domains.network.model import NetworkUsage
 
 Status = Literal["created", "running", "paused", "stopped"]
+Measure = Literal["cgroup", "processes"]
 
 
 class Shim(Struct, frozen=True, kw_only=True):
@@ -55,6 +56,8 @@ class Resources(Struct, frozen=True, kw_only=True):
     pressure: Mapping[str, Pressure] | None
     network: NetworkUsage | None
     """Null where the host's network namespace is shared."""
+    measured_by: Mapping[str, Measure] = {}
+    """By `cpu`, `memory`, `pids`: whether its own cgroup counted, or its processes were summed."""
 
 
 class Container(Struct, frozen=True, kw_only=True):
@@ -89,3 +92,5 @@ class Container(Struct, frozen=True, kw_only=True):
     """Null for a stopped one."""
     security: Security | None
     evidence: tuple[str, ...]
+    parent: str | None = None
+    """Id of the container that it runs in."""

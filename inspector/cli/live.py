@@ -1,0 +1,45 @@
+"""The live host for a verb: a sampler over the roots and engines that the global options name."""
+
+import os
+from collections.abc import Collection, Sequence
+
+from collectors import registry
+from collectors.root import Root
+from inspector.chain import Chain
+from inspector.cli.options import Settings
+from inspector.domains.containers.model import Container
+from inspector.errors import Failure
+from inspector.frame import SECTIONS, Frame
+from inspector.hub import LiveSource
+from inspector.sampler import Sampler
+
+
+def sampler(settings: Settings) -> Sampler:
+    """Return a sampler of the live host, or of the tree at --host-root, whose engines do not answer."""
+    root = Root(settings.host_root)
+    if not root.live and not os.path.isdir(root.resolve("proc")):
+        raise Failure(f"{settings.host_root} has no proc below it: nothing to inspect there")
+    engines = (
+        registry.engines(engine_root=settings.root, engine_state=settings.state)
+        if root.live
+        else ()
+    )
+    return Sampler(root, registry.collectors(root), engines)
+
+
+def source(
+    settings: Settings, *, interval: float = 1.0, sections: Collection[str] = SECTIONS
+) -> LiveSource:
+    """Return frames of the live host for one reader."""
+    return LiveSource(sampler(settings), interval=interval, sections=sections)
+
+
+async def frame(settings: Settings, sections: Collection[str]) -> Frame:
+    """Return one frame, without rates."""
+    return Chain().advance(await sampler(settings).sample(sections))
+
+
+async def containers(settings: Settings) -> Sequence[Container]:
+    """Return every container of this moment, of all engines and of none."""
+    taken = await frame(settings, ("containers",))
+    return taken.containers if isinstance(taken.containers, tuple) else ()

@@ -1,0 +1,1 @@
+"""Finds containers from what the kernel shows alone, with the reasons in plain words."""

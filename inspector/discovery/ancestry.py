@@ -1,0 +1,189 @@
+"""Tells who made a container from its first process's parents: shims, monitors, sandbox tools."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from collectors.kernel.processes import Process
+
+_DEPTH: Final = 4
+"""A supervisor is the parent; with a wrapper or a forked stage in between, a little further up."""
+
+
+class Supervisor(NamedTuple):
+    """The process that owns a container, and what its command line tells of it."""
+
+    pid: int
+    tool: str
+    engine: str | None
+    shim: bool
+    """Whether it stays to own the container, and not only made it."""
+    version: str | None = None
+    id: str | None = None
+    name: str | None = None
+    engine_namespace: str | None = None
+    runtime: str | None = None
+
+
+_TOOLS: Final[Mapping[str, tuple[str | None, bool]]] = {
+    "systemd-nspawn": ("systemd-nspawn", True),
+    "lxc-start": ("lxc", True),
+    "lxc-execute": ("lxc", True),
+    "bwrap": ("bubblewrap", True),
+    "flatpak-bwrap": ("bubblewrap", True),
+    "firejail": ("firejail", True),
+    "snap-confine": ("snap", False),
+    "runc": ("runc", False),
+    "crun": ("crun", False),
+    "youki": ("youki", False),
+    "buildkit-runc": ("buildkit", False),
+    "buildkitd": ("buildkit", False),
+    "apptainer": ("apptainer", True),
+    "singularity": ("apptainer", True),
+    "minijail0": ("minijail", True),
+    "nsjail": ("nsjail", True),
+    "unshare": (None, False),
+}
+HELPERS: Final = frozenset(
+    {
+        "aardvark-dns",
+        "buildah",
+        "buildkitd",
+        "catatonit",
+        "conmon",
+        "containerd",
+        "dockerd",
+        "fuse-overlayfs",
+        "netavark",
+        "pasta",
+        "pasta.avx2",
+        "podman",
+        "podman pause",
+        "rootlesskit",
+        "rootlessport",
+        "slirp4netns",
+    }
+)
+"""What rootless engines run within a user and mount namespace of their own: no containers."""
+
+
+def supervisor(
+    processes: Mapping[int, Process], init: Process, group: Collection[int]
+) -> Supervisor | None:
+    """Return who made the container whose first process is `init`; None where nobody is known.
+
+    The first process itself counts too: bubblewrap stays as process 1 of its sandbox.
+    """
+    itself = _tool(init)
+    if itself is not None and itself.shim:
+        return _outermost(processes, init, itself)
+    pid = init.ppid
+    for _ in range(_DEPTH):
+        process = processes.get(pid)
+        if process is None or process.pid == 1:
+            return None
+        found = _known(process)
+        # A shim is outside of what it owns; a tool like unshare may have entered first itself.
+        if found is not None and not (found.shim and pid in group):
+            return found
+        pid = process.ppid
+    return None
+
+
+def is_helper(process: Process) -> bool:
+    """Return whether it is an engine's own process, which may have namespaces of its own."""
+    return process.comm in HELPERS or _program(process.command) in HELPERS
+
+
+def _outermost(processes: Mapping[int, Process], init: Process, inner: Supervisor) -> Supervisor:
+    parent = processes.get(init.ppid)
+    outer = _tool(parent) if parent is not None else None
+    return outer if outer is not None and outer.tool == inner.tool else inner
+
+
+def _known(process: Process) -> Supervisor | None:
+    program = _program(process.command)
+    shim = next((word for word in process.command[:6] if _is_shim(word)), None)
+    if shim is not None:
+        return _containerd_shim(process, shim.rpartition("/")[2])
+    if program == "conmon" or process.comm == "conmon":
+        return _conmon(process)
+    if process.comm.startswith("[lxc monitor") or program.startswith("[lxc monitor"):
+        return Supervisor(process.pid, "lxc monitor", "lxc", shim=True)
+    return _tool(process)
+
+
+def _tool(process: Process) -> Supervisor | None:
+    for name in (process.comm, _program(process.command)):
+        known = _TOOLS.get(name)
+        if known is not None:
+            engine, shim = known
+            version = name if shim else None
+            machine = (
+                _option(process.command, "-M", "--machine") if name == "systemd-nspawn" else None
+            )
+            return Supervisor(
+                process.pid, name, engine, shim, version=version, id=machine, name=machine
+            )
+    return None
+
+
+def _is_shim(word: str) -> bool:
+    return word.rpartition("/")[2].startswith("containerd-shim") or word in {
+        "runtime.shim.entry",
+        "runtime.shim",
+    }
+
+
+def _containerd_shim(process: Process, name: str) -> Supervisor:
+    """Read `containerd-shim-runc-v2 -namespace NS -id ID -address SOCKET`."""
+    namespace = _option(process.command, "-namespace", "--namespace")
+    if name.startswith("runtime.shim"):
+        name = "containerd-shim-cinspect-v1"
+    # containerd-shim-runc-v2 is what containerd calls io.containerd.runc.v2.
+    parts = name.removeprefix("containerd-shim").strip("-").split("-")
+    version = f"io.containerd.{'.'.join(parts)}" if parts != [""] else name
+    engine = {"moby": "docker"}.get(namespace or "", "containerd")
+    if "cinspect" in parts and namespace not in {"moby", "k8s.io"}:
+        engine = "cinspect"
+    return Supervisor(
+        process.pid,
+        name,
+        engine,
+        shim=True,
+        version=version,
+        id=_option(process.command, "-id", "--id"),
+        engine_namespace=namespace,
+        runtime=version,
+    )
+
+
+def _conmon(process: Process) -> Supervisor:
+    """Read conmon(8): `-c ID`, `-n NAME`, `-r RUNTIME`; its exit command names who started it."""
+    words = " ".join(process.command)
+    engine = "cri-o" if "/crio" in words and "podman" not in words else "podman"
+    runtime = _option(process.command, "-r", "--runtime")
+    return Supervisor(
+        process.pid,
+        "conmon",
+        engine,
+        shim=True,
+        version="conmon",
+        id=_option(process.command, "-c", "--cid"),
+        name=_option(process.command, "-n", "--name"),
+        runtime=runtime.rpartition("/")[2] if runtime else None,
+    )
+
+
+def _option(command: Sequence[str], *names: str) -> str | None:
+    """Return the value behind an option, or joined to it by `=`."""
+    for at, word in enumerate(command):
+        if word in names:
+            return command[at + 1] if at + 1 < len(command) else None
+        head, equals, value = word.partition("=")
+        if equals and head in names:
+            return value
+    return None
+
+
+def _program(command: Sequence[str]) -> str:
+    return command[0].rpartition("/")[2] if command else ""

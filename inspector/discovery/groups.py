@@ -1,0 +1,246 @@
+"""Groups processes into containers by pid and mount namespaces and by the names of cgroups."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from collectors.kernel.processes import Process
+from inspector.discovery import ancestry, cgroup_names
+from inspector.discovery.cgroup_names import Label
+from inspector.discovery.world import MNT, PID, Inodes, World
+
+Kind = Literal["cgroup", "pid", "sandbox", "self"]
+
+
+@dataclass(slots=True, eq=False)
+class Group:
+    """The processes of one container; built up here, read elsewhere."""
+
+    init: Process
+    kind: Kind
+    """What it was found by."""
+    label: Label | None = None
+    pids: set[int] = field(default_factory=set[int])
+    parent: "Group | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Every container with a process, and whose each process is."""
+
+    groups: tuple[Group, ...]
+    owner: Mapping[int, Group]
+
+
+def find(world: World) -> Found:
+    """Return the containers, outer ones before those within them where both began at once."""
+    search = _Search(world)
+    search.labelled()
+    search.pid_namespaces()
+    search.sandboxes()
+    search.assign()
+    groups = [group for group in search.groups if group.pids]
+    for group in groups:
+        group.parent = search.outer(group)
+    groups.sort(key=lambda group: (group.init.start_ticks, group.init.pid))
+    return Found(tuple(groups), search.owner)
+
+
+class _Search:
+    """One pass over the processes; each step sees what the one before it has found."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.groups: list[Group] = []
+        self.owner: dict[int, Group] = {}
+        self._labels: dict[int, Label] = {}
+        self._by_label: dict[str, Group] = {}
+        self._by_pid_namespace: dict[int, list[Group]] = {}
+        self._by_mount_namespace: dict[int, Group] = {}
+        self._by_sandbox: dict[Inodes, Group] = {}
+        self._user = [p for p in world.processes.values() if not p.kernel_thread]
+
+    def labelled(self) -> None:
+        """Find those whose cgroup an engine named."""
+        by_label: dict[str, list[Process]] = {}
+        for process in self._user:
+            label = cgroup_names.label(process.cgroups)
+            if label is not None:
+                self._labels[process.pid] = label
+                if process.state != "Z" and self._isolated(process.pid):
+                    by_label.setdefault(label.id, []).append(process)
+        for name, members in by_label.items():
+            init = min(members, key=_outermost)
+            group = Group(init, "cgroup", self._labels[init.pid])
+            self._by_label[name] = group
+            self._add(group)
+
+    def pid_namespaces(self) -> None:
+        """Find those whose pid namespace is not the host's, and no engine's cgroup claims."""
+        by_namespace: dict[int, list[Process]] = {}
+        for process in self._user:
+            inodes = self.world.members.get(process.pid)
+            inode = inodes[PID] if inodes else None
+            if inode is not None and inode != self.world.host[PID]:
+                by_namespace.setdefault(inode, []).append(process)
+        for inode, members in by_namespace.items():
+            if inode not in self._by_pid_namespace:
+                self._add(Group(min(members, key=_outermost), "pid"))
+        if self.world.inside and 1 in self.world.processes:
+            first = self.world.processes[1]
+            if not any(group.init is first for group in self.groups):
+                group = Group(first, "self")
+                self.groups.append(group)
+
+    def sandboxes(self) -> None:
+        """Find those that share the pid namespace around them and have other ones of their own."""
+        by_key: dict[Inodes, list[Process]] = {}
+        for process in self._user:
+            key = self._sandbox_key(process)
+            if key is not None:
+                by_key.setdefault(key, []).append(process)
+        for key, members in by_key.items():
+            pids = {process.pid for process in members}
+            tops = [process for process in members if process.ppid not in pids]
+            top = min(tops or members, key=_outermost)
+            if not self._is_service(top) and not ancestry.is_helper(top):
+                group = Group(top, "sandbox")
+                self._by_sandbox[key] = group
+                self.groups.append(group)
+
+    def assign(self) -> None:
+        """Give each process to the innermost container it is in."""
+        for process in self._user:
+            group = self._owner(process)
+            if group is not None:
+                self._take(process.pid, group)
+        # A zombie has no namespaces any more: it is its parent's.
+        for process in self._user:
+            if process.pid not in self.owner and process.pid not in self.world.members:
+                parent = self.owner.get(process.ppid)
+                if parent is not None and process.state == "Z":
+                    self._take(process.pid, parent)
+        everything = next((group for group in self.groups if group.kind == "self"), None)
+        if everything is not None:
+            for process in self._user:
+                if process.pid not in self.owner:
+                    self._take(process.pid, everything)
+
+    def outer(self, group: Group) -> Group | None:
+        """Return the container that a container is in."""
+        inodes = self.world.members.get(group.init.pid)
+        inode = inodes[PID] if inodes else None
+        seen: set[int] = set()
+        while inode is not None and inode not in seen:
+            seen.add(inode)
+            space = self.world.namespaces.get(inode)
+            inode = space.parent if space else None
+            for candidate in self._by_pid_namespace.get(inode or 0, ()):
+                if candidate is not group and candidate.pids:
+                    return candidate
+        return self._outer_by_parents(group)
+
+    def _outer_by_parents(self, group: Group) -> Group | None:
+        process: Process | None = group.init
+        for _ in range(64):
+            process = self.world.processes.get(process.ppid) if process else None
+            if process is None:
+                return None
+            owner = self.owner.get(process.pid)
+            if owner is not None and owner is not group:
+                return owner
+        return None
+
+    def _owner(self, process: Process) -> Group | None:
+        inodes = self.world.members.get(process.pid)
+        label = self._labels.get(process.pid)
+        named = self._by_label.get(label.id) if label else None
+        if inodes is None:
+            return named
+        if named is not None and self._isolated(process.pid):
+            home = self.world.members.get(named.init.pid)
+            if home is None or inodes[PID] in {None, home[PID], self.world.host[PID]}:
+                return named
+        sandbox = self._by_sandbox.get(self._sandbox_key(process) or ())
+        if sandbox is not None:
+            return sandbox
+        return self._within(inodes)
+
+    def _within(self, inodes: Inodes) -> Group | None:
+        """Return the container whose namespaces these are, as those of a process that entered it."""
+        candidates = self._by_pid_namespace.get(inodes[PID] or 0, ())
+        by_mounts = self._by_mount_namespace.get(inodes[MNT] or 0)
+        if by_mounts is not None and (not candidates or by_mounts in candidates):
+            return by_mounts
+        return candidates[0] if candidates else None
+
+    def _sandbox_key(self, process: Process) -> Inodes | None:
+        """Return what a sandbox's processes have in common; None for a process in none."""
+        inodes = self.world.members.get(process.pid)
+        if inodes is None or process.pid in self._labels:
+            return None
+        homes = self._by_pid_namespace.get(inodes[PID] or 0, ())
+        base = self.world.members.get(homes[0].init.pid) if homes else self.world.host
+        differing = self.world.differing(inodes, base)
+        if inodes[MNT] in self._by_mount_namespace:
+            return None
+        if "mnt" in differing:
+            return (inodes[PID], inodes[MNT])
+        return inodes if len(differing) > 1 else None
+
+    def _is_service(self, top: Process) -> bool:
+        """Return whether systemd gave the namespaces: PrivateTmp=, PrivateNetwork= and the like.
+
+        Then its first process has them from the start. What a service's process makes later for a
+        child, which stays in the same cgroup, is a sandbox.
+        """
+        paths = [entry.path for entry in top.cgroups]
+        if not any(cgroup_names.is_service(path) for path in paths):
+            return False
+        parent = self.world.processes.get(top.ppid)
+        return parent is None or [entry.path for entry in parent.cgroups] != paths
+
+    def _isolated(self, pid: int) -> bool:
+        """Return whether it has a namespace that decides; monitors in a container's cgroup do not."""
+        inodes = self.world.members.get(pid)
+        if inodes is None or self.world.inside:
+            return True
+        differing = self.world.differing(inodes)
+        return bool({"mnt", "pid"} & set(differing)) or len(differing) > 1
+
+    def _add(self, group: Group) -> None:
+        self.groups.append(group)
+        inodes = self.world.members.get(group.init.pid)
+        if inodes is None:
+            return
+        if inodes[PID] is not None and inodes[PID] != self.world.host[PID]:
+            claimed = self._by_pid_namespace.setdefault(inodes[PID] or 0, [])
+            claimed.append(group)
+            claimed.sort(key=lambda other: _outermost(other.init))
+        if inodes[MNT] is not None and inodes[MNT] != self.world.host[MNT]:
+            self._by_mount_namespace.setdefault(inodes[MNT] or 0, group)
+
+    def _take(self, pid: int, group: Group) -> None:
+        self.owner[pid] = group
+        group.pids.add(pid)
+
+
+def _outermost(process: Process) -> tuple[int, bool, int, int]:
+    """Order by depth, then process 1 of its namespace, then age."""
+    numbers = process.namespace_pids
+    return len(numbers), numbers[-1] != 1, process.start_ticks, process.pid
+
+
+def descendants(groups: Iterable[Group], outer: Group) -> set[int]:
+    """Return the pids of a container and of every one within it."""
+    pids = set(outer.pids)
+    for group in groups:
+        parent = group.parent
+        for _ in range(64):
+            if parent is None:
+                break
+            if parent is outer:
+                pids |= group.pids
+                break
+            parent = parent.parent
+    return pids

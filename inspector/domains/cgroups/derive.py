@@ -1,0 +1,198 @@
+"""Numbers of cgroups from two samples: rates, shares, working set, binding limits."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
+
+from collectors.kernel import cgroups as raw
+from inspector.domains.cgroups.limits import Limits, Table
+from inspector.domains.cgroups.model import (
+    Cgroup,
+    Cpu,
+    Io,
+    IoDevice,
+    Memory,
+    Pids,
+    Pressure,
+    PressureLine,
+)
+from inspector.sample import rate
+
+T = TypeVar("T")
+
+
+def derive(table: Table, owners: Mapping[tuple[str, str], str]) -> tuple[Cgroup, ...]:
+    """Return every cgroup; `owners` tells the container by hierarchy and path."""
+    return tuple(_cgroup(table, group, owners) for group in table.current.values())
+
+
+def cpu(table: Table, groups: Sequence[raw.Cgroup], limits: Limits) -> Cpu | None:
+    """Return the processor's numbers of one cgroup, or of one container in several hierarchies.
+
+    `busy_cores` is the change of usage_usec over the time between; `throttled_ratio` that of
+    throttled periods over that of all periods, 0 when none has passed.
+    """
+    counted = _first(group for group in groups if group.cpu and group.cpu.usage_usec is not None)
+    governed = _first(
+        group
+        for group in groups
+        if group.cpu and (group.cpu.periods is not None or group.cpu.shares is not None)
+    )
+    if counted is None and governed is None:
+        return None
+    usage = counted.cpu if counted else None
+    rule = (governed or counted or groups[0]).cpu
+    before = table.previous(counted) if counted else None
+    usage_before = before.cpu.usage_usec if before and before.cpu else None
+    busy = rate(usage_before, usage.usage_usec if usage else None, table.seconds)
+    cpuset = _first(group.cpuset_cpus for group in groups if group.cpuset_cpus)
+    return Cpu(
+        usage_usec=usage.usage_usec if usage else None,
+        user_usec=usage.user_usec if usage else None,
+        system_usec=usage.system_usec if usage else None,
+        busy_cores=None if busy is None else busy / 1e6,
+        limit_cores=limits.cores.value if limits.cores else None,
+        limited_by=limits.cores.path if limits.cores else None,
+        shares=rule.shares if rule else None,
+        weight=rule.weight if rule else None,
+        cpuset=cpuset,
+        periods=rule.periods if rule else None,
+        throttled_periods=rule.throttled_periods if rule else None,
+        throttled_usec=rule.throttled_usec if rule else None,
+        throttled_ratio=_throttled(table, governed),
+    )
+
+
+def memory(groups: Sequence[raw.Cgroup], limits: Limits) -> Memory | None:
+    """Return memory's numbers; None where no hierarchy counts it."""
+    said = _first(group.memory for group in groups if group.memory)
+    if said is None:
+        return None
+    working = said.current_bytes
+    if working is not None and said.inactive_file_bytes is not None:
+        working = max(0, working - said.inactive_file_bytes)
+    return Memory(
+        current_bytes=said.current_bytes,
+        working_set_bytes=working,
+        anon_bytes=said.anon_bytes,
+        file_bytes=said.file_bytes,
+        kernel_bytes=said.kernel_bytes,
+        swap_bytes=said.swap_bytes,
+        peak_bytes=said.peak_bytes,
+        limit_bytes=int(limits.memory.value) if limits.memory else None,
+        limited_by=limits.memory.path if limits.memory else None,
+        oom_kills=said.oom_kills,
+        events=said.events,
+    )
+
+
+def io(table: Table, groups: Sequence[raw.Cgroup]) -> Io | None:
+    """Return each device's numbers; a device that was not there before has no rate yet."""
+    group = _first(group for group in groups if group.io is not None)
+    if group is None or group.io is None:
+        return None
+    before = table.previous(group)
+    earlier = {device.device: device for device in (before.io or ())} if before else {}
+    return Io(
+        tuple(
+            IoDevice(
+                device=device.device,
+                name=table.device_names.get(device.device),
+                read_bytes=device.read_bytes,
+                write_bytes=device.write_bytes,
+                read_ops=device.read_ops,
+                write_ops=device.write_ops,
+                read_bytes_per_second=rate(
+                    then.read_bytes if then else None, device.read_bytes, table.seconds
+                ),
+                write_bytes_per_second=rate(
+                    then.write_bytes if then else None, device.write_bytes, table.seconds
+                ),
+            )
+            for device in sorted(group.io, key=lambda device: _numbers(device.device))
+            for then in (earlier.get(device.device),)
+        )
+    )
+
+
+def pids(groups: Sequence[raw.Cgroup], limits: Limits) -> Pids | None:
+    """Return the number of tasks and the limit that binds; None where no hierarchy counts them."""
+    said = _first(group.pids for group in groups if group.pids)
+    if said is None:
+        return None
+    return Pids(
+        current=said.current,
+        limit=int(limits.pids.value) if limits.pids else None,
+        limited_by=limits.pids.path if limits.pids else None,
+    )
+
+
+def pressure(groups: Sequence[raw.Cgroup]) -> Mapping[str, Pressure] | None:
+    """Return pressure as shares from 0 to 1; only version 2 has it."""
+    said = _first(group.pressure for group in groups if group.pressure)
+    if said is None:
+        return None
+    return {
+        resource: Pressure(some=_line(lines.some), full=_line(lines.full))
+        for resource, lines in said.items()
+    }
+
+
+def _cgroup(table: Table, group: raw.Cgroup, owners: Mapping[tuple[str, str], str]) -> Cgroup:
+    limits = table.limits((group,))
+    groups = (group,)
+    return Cgroup(
+        path=group.path,
+        hierarchy=group.hierarchy,
+        inode=group.inode,
+        controllers=group.controllers,
+        populated=group.populated,
+        frozen=group.frozen,
+        processes=group.processes,
+        container=owners.get((group.hierarchy, group.path)),
+        cpu=cpu(table, groups, limits),
+        memory=memory(groups, limits),
+        io=io(table, groups),
+        pids=pids(groups, limits),
+        pressure=pressure(groups),
+    )
+
+
+def _throttled(table: Table, group: raw.Cgroup | None) -> float | None:
+    before = table.previous(group) if group else None
+    if group is None or before is None or group.cpu is None or before.cpu is None:
+        return None
+    periods = _change(before.cpu.periods, group.cpu.periods)
+    throttled = _change(before.cpu.throttled_periods, group.cpu.throttled_periods)
+    if periods is None or throttled is None:
+        return None
+    return min(1.0, throttled / periods) if periods else 0.0
+
+
+def _change(before: int | None, after: int | None) -> int | None:
+    if before is None or after is None or after < before:
+        return None
+    return after - before
+
+
+def _line(line: raw.PressureLine | None) -> PressureLine | None:
+    if line is None:
+        return None
+    return PressureLine(
+        avg10=round(line.avg10 / 100, 6),
+        avg60=round(line.avg60 / 100, 6),
+        avg300=round(line.avg300 / 100, 6),
+        total_usec=line.total_usec,
+    )
+
+
+def _numbers(device: str) -> tuple[int, int, str]:
+    major, _, minor = device.partition(":")
+    return (
+        int(major) if major.isdecimal() else 0,
+        int(minor) if minor.isdecimal() else 0,
+        device,
+    )
+
+
+def _first(found: Iterable[T]) -> T | None:
+    return next(iter(found), None)

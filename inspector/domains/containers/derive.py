@@ -1,0 +1,189 @@
+"""Containers: every one that was found, with names, numbers, surroundings and reasons."""
+
+from collections.abc import Mapping
+
+from collectors.kernel.namespaces import TYPES
+from inspector.discovery.world import Inodes
+from inspector.domains.containers import resources, security
+from inspector.domains.containers.evidence import evidence, listed
+from inspector.domains.containers.model import Container, Shim, Status
+from inspector.domains.containers.resources import Meter
+from inspector.domains.layers import derive as layers
+from inspector.domains.layers.derive import Stacks
+from inspector.domains.layers.model import Rootfs
+from inspector.join import Entity, Joined
+from inspector.placement import Placement
+
+
+def derive(
+    joined: Joined, meter: Meter, stacks: Stacks, placements: Mapping[str, Placement]
+) -> tuple[Container, ...]:
+    """Return the containers: those with processes by age, then those that only an engine lists."""
+    spaces = {entity.id: joined.spaces(entity) for entity in joined.entities}
+    users = layers.users(stacks, spaces)
+    sharing = _sharing(joined, spaces)
+    return tuple(
+        _running(
+            entity,
+            meter=meter,
+            rootfs=layers.rootfs(stacks, spaces[entity.id], users, container=entity.id),
+            place=placements[entity.id],
+            shared_with=sharing.get(entity.id, {}),
+        )
+        if entity.group is not None
+        else _listed(entity)
+        for entity in joined.entities
+    )
+
+
+def _running(
+    entity: Entity,
+    *,
+    meter: Meter,
+    rootfs: Rootfs | None,
+    place: Placement,
+    shared_with: Mapping[str, tuple[str, ...]],
+) -> Container:
+    joined, group, named = meter.joined, entity.group, entity.named
+    if group is None:
+        raise AssertionError("only a container with processes runs")
+    inodes = joined.spaces(entity)
+    supervisor = entity.supervisor
+    return Container(
+        id=entity.id,
+        name=entity.name,
+        engine=entity.engine,
+        engine_namespace=entity.engine_namespace,
+        pod=named.pod if named and named.pod else (group.label.pod if group.label else None),
+        image=named.image if named else None,
+        image_digest=named.image_digest if named else None,
+        labels=named.labels if named else {},
+        command=(named.command if named else None) or _command(joined, entity),
+        status=_status(entity, paused=resources.frozen(meter, group, place)),
+        pid=group.init.pid,
+        pids=tuple(sorted(group.pids)),
+        created_at=named.created_at if named else None,
+        started_at=(named.started_at if named else None) or joined.started_at(group.init),
+        finished_at=None,
+        exit_code=None,
+        runtime=(named.runtime if named else None) or (supervisor.runtime if supervisor else None),
+        shim=_shim(entity),
+        namespaces=dict(zip(TYPES, inodes, strict=True)) if inodes else {},
+        shared_with_host=_shared_with_host(joined, entity, inodes),
+        shared_with=shared_with,
+        cgroups=_by_controller(place),
+        rootfs=rootfs,
+        resources=resources.resources(meter, group, place, inodes),
+        security=security.derive(joined, group.init, inodes),
+        evidence=evidence(joined.world, entity, inodes),
+        parent=entity.parent,
+    )
+
+
+def _listed(entity: Entity) -> Container:
+    named = entity.named
+    if named is None:
+        raise AssertionError("an engine lists what has no process")
+    return Container(
+        id=entity.id,
+        name=entity.name,
+        engine=entity.engine,
+        engine_namespace=entity.engine_namespace,
+        pod=named.pod,
+        image=named.image,
+        image_digest=named.image_digest,
+        labels=named.labels,
+        command=named.command or (),
+        status=named.status or "stopped",
+        pid=None,
+        pids=(),
+        created_at=named.created_at,
+        started_at=named.started_at,
+        finished_at=named.finished_at,
+        exit_code=named.exit_code,
+        runtime=named.runtime,
+        shim=_shim(entity),
+        namespaces={},
+        shared_with_host=(),
+        shared_with={},
+        cgroups={},
+        rootfs=None,
+        resources=None,
+        security=None,
+        evidence=listed(entity),
+    )
+
+
+def _status(entity: Entity, *, paused: bool) -> Status:
+    """Return the kernel's truth: a frozen cgroup is paused whatever an engine says."""
+    if paused:
+        return "paused"
+    if entity.named is not None and entity.named.status == "created":
+        return "created"
+    init = entity.init
+    # runc's first stage renames itself so, and waits in it until the container is started.
+    if init is not None and init.comm.startswith("runc:["):
+        return "created"
+    return "running"
+
+
+def _command(joined: Joined, entity: Entity) -> tuple[str, ...]:
+    """Return the first process's command; bubblewrap stays as process 1: then its first child's."""
+    init, group = entity.init, entity.group
+    if init is None or group is None:
+        return ()
+    if entity.engine == "bubblewrap" and init.comm in {"bwrap", "flatpak-bwrap"}:
+        listed = joined.world.processes
+        children = (listed[pid] for pid in sorted(group.pids) if pid in listed)
+        child = next((process for process in children if process.ppid == init.pid), None)
+        if child is not None:
+            return child.command
+    return init.command
+
+
+def _shim(entity: Entity) -> Shim | None:
+    if entity.named is not None and entity.named.shim is not None:
+        said = entity.named.shim
+        return Shim(pid=said.pid, address=said.address, version=said.version)
+    found = entity.supervisor
+    if found is None or not found.shim:
+        return None
+    return Shim(pid=found.pid, address=None, version=found.version)
+
+
+def _shared_with_host(joined: Joined, entity: Entity, inodes: Inodes | None) -> tuple[str, ...]:
+    if inodes is None or (entity.group is not None and entity.group.kind == "self"):
+        return joined.world.shared_with_first(inodes) if inodes else ()
+    differing = joined.world.differing(inodes)
+    return tuple(
+        kind
+        for kind, inode in zip(TYPES, inodes, strict=True)
+        if inode is not None and kind not in differing
+    )
+
+
+def _sharing(
+    joined: Joined, spaces: Mapping[str, Inodes | None]
+) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Return for each container, by type, the others in the same namespace, the host's left out."""
+    members: dict[int, list[str]] = {}
+    for container, inodes in spaces.items():
+        for inode, host_inode in zip(inodes or (), joined.world.host, strict=False):
+            if inode is not None and inode != host_inode:
+                members.setdefault(inode, []).append(container)
+    result: dict[str, dict[str, tuple[str, ...]]] = {}
+    for container, inodes in spaces.items():
+        for kind, inode in zip(TYPES, inodes or (), strict=False):
+            others = tuple(name for name in members.get(inode or 0, ()) if name != container)
+            if others:
+                result.setdefault(container, {})[kind] = others
+    return result
+
+
+def _by_controller(place: Placement) -> dict[str, str]:
+    """Return the path of each v1 controller, and that of version 2 under the empty name."""
+    return {
+        controller: path
+        for name, path in sorted(place.paths.items())
+        for controller in (name.split(",") if name else ("",))
+    }

@@ -1,0 +1,166 @@
+"""What a container uses and may use: from its own cgroups, or else summed over its processes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from collectors.kernel import processes
+from collectors.kernel.processes import Process
+from inspector.discovery.groups import Group
+from inspector.discovery.world import NET, Inodes
+from inspector.domains.cgroups import derive
+from inspector.domains.cgroups.limits import Limits, Table
+from inspector.domains.cgroups.model import Cpu, Memory, Pids
+from inspector.domains.containers.model import Measure, Resources
+from inspector.domains.network import derive as network
+from inspector.domains.network.model import NetworkUsage
+from inspector.join import Joined
+from inspector.placement import Placement
+from inspector.sample import Sample, elapsed
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """Two samples, indexed for every container's resources."""
+
+    joined: Joined
+    table: Table
+    previous: Sample | None
+    earlier: Mapping[tuple[int, int], Process]
+    """The processes of the sample before, by pid and start."""
+
+
+def meter(joined: Joined, table: Table, previous: Sample | None) -> Meter:
+    """Index the sample before."""
+    reading = previous.get(processes.KEY) if previous is not None else None
+    earlier = {(one.pid, one.start_ticks): one for one in reading.processes} if reading else {}
+    return Meter(joined, table, previous, earlier)
+
+
+def resources(meter: Meter, group: Group, place: Placement, inodes: Inodes | None) -> Resources:
+    """Return a running container's resources.
+
+    Limits are those of all cgroups that it is in, its own or not; numbers only of those that hold
+    nobody else. What no such cgroup counts is the sum over its processes, and `measured_by` says so.
+    """
+    placed = {name: meter.table.find(name, path) for name, path in place.paths.items()}
+    limits = meter.table.limits([group for group in placed.values() if group is not None])
+    own = [
+        found for name, found in sorted(placed.items()) if found is not None and name in place.own
+    ]
+    measured: dict[str, Measure] = {}
+    cpu = derive.cpu(meter.table, own, limits) if own else None
+    measured["cpu"] = "cgroup"
+    if cpu is None or cpu.usage_usec is None:
+        cpu, measured["cpu"] = _cpu(meter, group, limits), "processes"
+    memory = derive.memory(own, limits)
+    measured["memory"] = "cgroup"
+    if memory is None or memory.current_bytes is None:
+        memory, measured["memory"] = _memory(meter, group, limits), "processes"
+    pids = derive.pids(own, limits)
+    measured["pids"] = "cgroup"
+    if pids is None or pids.current is None:
+        pids, measured["pids"] = _pids(meter, group, limits), "processes"
+    return Resources(
+        cpu=cpu,
+        memory=memory,
+        io=derive.io(meter.table, own),
+        pids=pids,
+        pressure=derive.pressure(own),
+        network=_network(meter, inodes),
+        measured_by=measured,
+    )
+
+
+def frozen(meter: Meter, group: Group, place: Placement) -> bool:
+    """Return whether the kernel holds its own cgroup, or the one of its first process, frozen."""
+    for name in place.own:
+        inner = next(
+            (one.path for one in group.init.cgroups if ",".join(one.controllers) == name), None
+        )
+        for path in {place.paths[name], inner}:
+            found = meter.table.find(name, path) if path is not None else None
+            if found is not None and found.frozen:
+                return True
+    return False
+
+
+def _members(meter: Meter, group: Group) -> list[Process]:
+    listed = meter.joined.world.processes
+    return [listed[pid] for pid in group.pids if pid in listed]
+
+
+def _cpu(meter: Meter, group: Group, limits: Limits) -> Cpu | None:
+    """Sum over its processes; what those that ended had used is not in it any more."""
+    reading = meter.joined.sample.get(processes.KEY)
+    members = _members(meter, group)
+    if reading is None or not members:
+        return None
+    usec = 1_000_000 // reading.ticks_per_second
+    user = sum(process.utime_ticks for process in members) * usec
+    system = sum(process.stime_ticks for process in members) * usec
+    return Cpu(
+        usage_usec=user + system,
+        user_usec=user,
+        system_usec=system,
+        busy_cores=_busy(meter, members, reading.ticks_per_second),
+        limit_cores=limits.cores.value if limits.cores else None,
+        limited_by=limits.cores.path if limits.cores else None,
+        shares=None,
+        weight=None,
+        cpuset=None,
+        periods=None,
+        throttled_periods=None,
+        throttled_usec=None,
+        throttled_ratio=None,
+    )
+
+
+def _busy(meter: Meter, members: list[Process], ticks_per_second: int) -> float | None:
+    seconds = elapsed(meter.previous, meter.joined.sample, processes.KEY)
+    if seconds is None:
+        return None
+    ticks = 0
+    for process in members:
+        before = meter.earlier.get((process.pid, process.start_ticks))
+        used = process.utime_ticks + process.stime_ticks
+        # One that was not there before has used all of it since.
+        ticks += max(0, used - (before.utime_ticks + before.stime_ticks if before else 0))
+    return ticks / ticks_per_second / seconds
+
+
+def _memory(meter: Meter, group: Group, limits: Limits) -> Memory | None:
+    """Sum the resident sizes: a page that several processes share counts several times."""
+    members = _members(meter, group)
+    if not members:
+        return None
+    return Memory(
+        current_bytes=sum(process.rss_bytes for process in members),
+        working_set_bytes=None,
+        anon_bytes=None,
+        file_bytes=None,
+        kernel_bytes=None,
+        swap_bytes=None,
+        peak_bytes=None,
+        limit_bytes=int(limits.memory.value) if limits.memory else None,
+        limited_by=limits.memory.path if limits.memory else None,
+        oom_kills=None,
+        events={},
+    )
+
+
+def _pids(meter: Meter, group: Group, limits: Limits) -> Pids | None:
+    members = _members(meter, group)
+    if not members:
+        return None
+    return Pids(
+        current=sum(process.threads for process in members),
+        limit=int(limits.pids.value) if limits.pids else None,
+        limited_by=limits.pids.path if limits.pids else None,
+    )
+
+
+def _network(meter: Meter, inodes: Inodes | None) -> NetworkUsage | None:
+    own = inodes[NET] if inodes else None
+    if own is None or own == meter.joined.world.host[NET]:
+        return None
+    return network.usage(meter.previous, meter.joined.sample, own)

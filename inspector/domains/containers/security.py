@@ -1,0 +1,105 @@
+"""What the kernel holds a container's first process to."""
+
+from collections.abc import Iterable
+from typing import Final, Literal
+
+from collectors.kernel import mounts, security
+from collectors.kernel.namespaces import IdMap
+from collectors.kernel.processes import Process
+from inspector.discovery.world import MNT, USER, Inodes
+from inspector.domains.containers import capabilities
+from inspector.domains.containers.model import IdMapping, Security
+from inspector.join import Joined
+from runtime.formats.mountinfo import MountInfo
+
+_SECCOMP: Final[dict[int, Literal["disabled", "strict", "filter"]]] = {
+    0: "disabled",
+    1: "strict",
+    2: "filter",
+}
+
+
+def derive(joined: Joined, init: Process, inodes: Inodes | None) -> Security:
+    """Return it from the first process's status, its namespaces and its mounts."""
+    listed = _mounts(joined, inodes)
+    return Security(
+        capabilities={
+            "effective": capabilities.names(init.cap_effective),
+            "permitted": capabilities.names(init.cap_permitted),
+            "inheritable": capabilities.names(init.cap_inheritable),
+            "bounding": capabilities.names(init.cap_bounding),
+            "ambient": capabilities.names(init.cap_ambient),
+        },
+        seccomp=None if init.seccomp is None else _SECCOMP.get(init.seccomp),
+        no_new_privs=init.no_new_privs,
+        lsm=_lsm(joined, inodes),
+        privileged=_privileged(joined, init, inodes),
+        masked_paths=tuple(sorted({m.mountpoint for m in listed if _masks(m)})),
+        readonly_paths=tuple(sorted({m.mountpoint for m in listed if _protects(m)})),
+        uid_map=_id_map(joined, inodes, "uid_map"),
+        gid_map=_id_map(joined, inodes, "gid_map"),
+    )
+
+
+def mappings(maps: Iterable[IdMap] | None) -> tuple[IdMapping, ...]:
+    """Return a uid or gid map as the dump shows it."""
+    return tuple(IdMapping(one.inside, one.outside, one.count) for one in maps or ())
+
+
+def _mounts(joined: Joined, inodes: Inodes | None) -> tuple[MountInfo, ...]:
+    reading = joined.sample.get(mounts.KEY)
+    if reading is None or inodes is None or inodes[MNT] == joined.world.host[MNT]:
+        return ()
+    return next(
+        (space.mounts for space in reading.namespaces if space.namespace == inodes[MNT]), ()
+    )
+
+
+def _below_kernel_files(mount: MountInfo) -> bool:
+    return mount.mountpoint.startswith(("/proc/", "/sys/"))
+
+
+def _masks(mount: MountInfo) -> bool:
+    """Return whether it hides a path: /dev/null over a file, an empty read-only tmpfs over a directory.
+
+    That is how the OCI runtime spec's maskedPaths are made.
+    """
+    if not _below_kernel_files(mount):
+        return False
+    if mount.root.rpartition("/")[2] == "null" and mount.fstype in {"devtmpfs", "tmpfs"}:
+        return True
+    return (
+        mount.fstype == "tmpfs" and "ro" in mount.options and mount.mountpoint != "/sys/fs/cgroup"
+    )
+
+
+def _protects(mount: MountInfo) -> bool:
+    """Return whether it is a part of /proc bound over itself read-only (readonlyPaths)."""
+    return (
+        mount.fstype == "proc" and "ro" in mount.options and mount.mountpoint.startswith("/proc/")
+    )
+
+
+def _lsm(joined: Joined, inodes: Inodes | None) -> str | None:
+    reading = joined.sample.get(security.KEY)
+    if reading is None or inodes is None:
+        return None
+    return next((label.lsm for label in reading.labels if label.namespace == inodes[MNT]), None)
+
+
+def _privileged(joined: Joined, init: Process, inodes: Inodes | None) -> bool:
+    """Return whether nothing that root of the host may do is taken away from it."""
+    first = joined.world.processes.get(1)
+    most = first.cap_bounding if first else 0
+    if not most or inodes is None or inodes[USER] != joined.world.host[USER]:
+        return False
+    return init.cap_effective & most == most and init.seccomp in {0, None}
+
+
+def _id_map(
+    joined: Joined, inodes: Inodes | None, which: Literal["uid_map", "gid_map"]
+) -> tuple[IdMapping, ...]:
+    space = joined.world.namespaces.get(inodes[USER] or 0) if inodes else None
+    if space is None:
+        return ()
+    return mappings(space.uid_map if which == "uid_map" else space.gid_map)

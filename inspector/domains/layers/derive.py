@@ -1,0 +1,186 @@
+"""A container's root filesystem: its mount, the layers below it, what the upper one changed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from collectors.kernel import layers, mounts
+from collectors.kernel.layers import FileChange, Overlay, UpperReading
+from inspector.discovery.world import MNT, Inodes
+from inspector.domains.layers.model import Change, Changes, Layer, Rootfs
+from inspector.sample import Sample, elapsed
+from runtime.formats.mountinfo import MountInfo
+
+_SHOWN: Final = 200
+"""Changed files in a frame: the newest ones; all of them are read on demand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stacks:
+    """Overlays by mount namespace, their upper layers now and before, and who else uses a layer."""
+
+    overlays: Mapping[int, Overlay]
+    uppers: Mapping[str, UpperReading]
+    before: Mapping[str, UpperReading]
+    seconds: float | None
+    roots: Mapping[int, MountInfo]
+    host_mounts: tuple[MountInfo, ...]
+    host: int | None
+    """Inode of the host's mount namespace."""
+
+
+def stacks(
+    previous: Sample | None, current: Sample, roots: Mapping[int, MountInfo], host: int | None
+) -> Stacks:
+    """Index two samples' overlays."""
+    now = current.get(layers.KEY)
+    then = previous.get(layers.KEY) if previous is not None else None
+    listed = current.get(mounts.KEY)
+    return Stacks(
+        overlays={one.namespace: one for one in now.overlays} if now else {},
+        uppers={one.upperdir: one for one in now.uppers} if now else {},
+        before={one.upperdir: one for one in then.uppers} if then else {},
+        seconds=elapsed(previous, current, layers.KEY),
+        roots=roots,
+        host_mounts=next(
+            (space.mounts for space in listed.namespaces if space.namespace == host), ()
+        )
+        if listed
+        else (),
+        host=host,
+    )
+
+
+def users(found: Stacks, namespaces: Mapping[str, Inodes | None]) -> dict[str, tuple[str, ...]]:
+    """Return which containers are over each directory, by its path."""
+    over: dict[str, list[str]] = {}
+    for container, inodes in namespaces.items():
+        overlay = found.overlays.get(inodes[MNT] or 0) if inodes else None
+        for path in (*overlay.lowerdirs, overlay.upperdir) if overlay else ():
+            if path is not None:
+                over.setdefault(path, []).append(container)
+    return {path: tuple(containers) for path, containers in over.items()}
+
+
+def rootfs(
+    found: Stacks, inodes: Inodes | None, shared: Mapping[str, tuple[str, ...]], *, container: str
+) -> Rootfs | None:
+    """Return the root mount of a container and its layers; None where mounts were not read."""
+    namespace = inodes[MNT] if inodes else None
+    mount = found.roots.get(namespace or 0)
+    if mount is None:
+        return None
+    overlay = found.overlays.get(namespace or 0)
+    upper = found.uppers.get(overlay.upperdir) if overlay and overlay.upperdir else None
+    path = overlay.merged if overlay and overlay.merged else _where(found, mount)
+    return Rootfs(
+        driver=mount.fstype,
+        path="/" if namespace == found.host else path,
+        read_only="ro" in mount.options or "ro" in mount.super_options,
+        layers=_layers(overlay, upper, shared, container=container) if overlay else (),
+        changes=_changes(found, upper) if upper else None,
+    )
+
+
+def _layers(
+    overlay: Overlay,
+    upper: UpperReading | None,
+    shared: Mapping[str, tuple[str, ...]],
+    *,
+    container: str,
+) -> tuple[Layer, ...]:
+    def others(path: str) -> tuple[str, ...]:
+        return tuple(name for name in shared.get(path, ()) if name != container)
+
+    result: list[Layer] = []
+    if overlay.merged is not None:
+        result.append(_layer("merged", overlay.merged))
+    if overlay.upperdir is not None:
+        result.append(
+            Layer(
+                role="upper",
+                index=None,
+                path=overlay.upperdir,
+                digest=None,
+                size_bytes=upper.size_bytes if upper else None,
+                shared_by=others(overlay.upperdir),
+            )
+        )
+    result.extend(
+        Layer(
+            role="lower",
+            index=index,
+            path=path,
+            digest=None,
+            size_bytes=None,
+            shared_by=others(path),
+        )
+        for index, path in enumerate(overlay.lowerdirs)
+    )
+    if overlay.workdir is not None:
+        result.append(_layer("work", overlay.workdir))
+    return tuple(result)
+
+
+def _layer(role: str, path: str) -> Layer:
+    return Layer(
+        role="merged" if role == "merged" else "work",
+        index=None,
+        path=path,
+        digest=None,
+        size_bytes=None,
+    )
+
+
+def _changes(found: Stacks, upper: UpperReading) -> Changes:
+    counts: dict[str, int] = {}
+    for change in upper.changes:
+        counts[change.kind] = counts.get(change.kind, 0) + 1
+    newest = sorted(upper.changes, key=lambda change: change.modified_at or 0.0, reverse=True)
+    return Changes(
+        added=counts.get("added", 0),
+        modified=counts.get("modified", 0) + counts.get("redirected", 0),
+        copied_up=counts.get("copied_up", 0) + counts.get("metacopy", 0),
+        deleted=counts.get("deleted", 0),
+        opaque=counts.get("opaque", 0),
+        complete=upper.complete,
+        size_bytes=upper.size_bytes,
+        growth_bytes_per_second=_growth(found, upper),
+        files=tuple(_change(change) for change in newest[:_SHOWN]),
+    )
+
+
+def _growth(found: Stacks, upper: UpperReading) -> float | None:
+    """Return bytes a second, negative where files were removed; None where a walk was cut short."""
+    before = found.before.get(upper.upperdir)
+    if before is None or found.seconds is None or not (before.complete and upper.complete):
+        return None
+    return (upper.size_bytes - before.size_bytes) / found.seconds
+
+
+def _change(change: FileChange) -> Change:
+    return Change(
+        path=change.path,
+        kind=change.kind,
+        size_bytes=change.size_bytes,
+        is_directory=change.is_directory,
+        layer=change.layer,
+        modified_at=None
+        if change.modified_at is None
+        else datetime.fromtimestamp(change.modified_at, UTC),
+    )
+
+
+def _where(found: Stacks, mount: MountInfo) -> str | None:
+    """Return where the host sees a mount's directory: below its own mount of that filesystem."""
+    best: str | None = None
+    for other in found.host_mounts:
+        if other.device != mount.device:
+            continue
+        below = other.root.rstrip("/")
+        if mount.root == other.root or mount.root.startswith(f"{below}/"):
+            path = f"{other.mountpoint.rstrip('/')}{mount.root[len(below) :]}" or "/"
+            if best is None or len(other.root) > len(below):
+                best = path.rstrip("/") or "/"
+    return best

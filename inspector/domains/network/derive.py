@@ -1,0 +1,102 @@
+"""Interfaces of each network namespace, and what a container's own ones carried."""
+
+from collections.abc import Mapping
+
+from collectors.kernel import network
+from collectors.kernel.network import Interface as RawInterface
+from collectors.kernel.network import NetworkReading
+from inspector.domains.network.model import Interface, NetworkUsage, Peer
+from inspector.sample import Sample, elapsed, rate
+
+_COUNTERS = ("rx_bytes", "tx_bytes", "rx_packets", "tx_packets")
+
+
+def derive(current: Sample, owners: Mapping[int, str]) -> tuple[Interface, ...]:
+    """Return every interface; `owners` tells the container of a namespace that is one's alone."""
+    reading = current.get(network.KEY)
+    if reading is None:
+        return ()
+    peers = _peers(reading)
+    return tuple(
+        _interface(space.namespace, raw, peers, owners.get(space.namespace))
+        for space in reading.namespaces
+        for raw in space.interfaces
+    )
+
+
+def usage(previous: Sample | None, current: Sample, namespace: int | None) -> NetworkUsage | None:
+    """Return the sums over a namespace's interfaces, loopback left out; None when it was not read."""
+    now = _total(current, namespace)
+    if now is None:
+        return None
+    before = _total(previous, namespace) if previous is not None else None
+    seconds = elapsed(previous, current, network.KEY)
+    return NetworkUsage(
+        rx_bytes=now["rx_bytes"],
+        tx_bytes=now["tx_bytes"],
+        rx_packets=now["rx_packets"],
+        tx_packets=now["tx_packets"],
+        rx_bytes_per_second=rate(before["rx_bytes"] if before else None, now["rx_bytes"], seconds),
+        tx_bytes_per_second=rate(before["tx_bytes"] if before else None, now["tx_bytes"], seconds),
+    )
+
+
+def _total(sample: Sample, namespace: int | None) -> dict[str, int] | None:
+    reading = sample.get(network.KEY)
+    space = next(
+        (one for one in reading.namespaces if one.namespace == namespace) if reading else iter(()),
+        None,
+    )
+    if space is None:
+        return None
+    own = [one for one in space.interfaces if one.name != "lo" and one.kind != "loopback"]
+    return {name: sum(one.counters.get(name, 0) for one in own) for name in _COUNTERS}
+
+
+def _interface(
+    namespace: int,
+    raw: RawInterface,
+    peers: Mapping[tuple[int, int], Peer],
+    container: str | None,
+) -> Interface:
+    count = raw.counters.get
+    peer = peers.get((namespace, raw.index)) if raw.index is not None else None
+    if peer is None and raw.kind == "veth" and raw.peer_index is not None:
+        peer = Peer(namespace=None, interface=None)
+    return Interface(
+        namespace=namespace,
+        interface=raw.name,
+        index=raw.index,
+        kind=raw.kind,
+        up=raw.up,
+        peer=peer,
+        addresses=raw.addresses,
+        rx_bytes=count("rx_bytes", 0),
+        tx_bytes=count("tx_bytes", 0),
+        rx_packets=count("rx_packets", 0),
+        tx_packets=count("tx_packets", 0),
+        rx_errors=count("rx_errors", 0),
+        tx_errors=count("tx_errors", 0),
+        rx_dropped=count("rx_dropped", 0),
+        tx_dropped=count("tx_dropped", 0),
+        container=container,
+    )
+
+
+def _peers(reading: NetworkReading) -> dict[tuple[int, int], Peer]:
+    """Return the other end of each veth, by namespace and index.
+
+    Each end names the other's index only, and the id of its namespace as this one numbers it:
+    two that name each other are a pair, when no other two do.
+    """
+    ends: dict[tuple[int, int], list[tuple[int, str]]] = {}
+    for space in reading.namespaces:
+        for one in space.interfaces:
+            if one.index is not None and one.peer_index is not None:
+                ends.setdefault((one.index, one.peer_index), []).append((space.namespace, one.name))
+    peers: dict[tuple[int, int], Peer] = {}
+    for (index, other), mine in ends.items():
+        theirs = ends.get((other, index), [])
+        if len(mine) == 1 and len(theirs) == 1:
+            peers[mine[0][0], index] = Peer(namespace=theirs[0][0], interface=theirs[0][1])
+    return peers

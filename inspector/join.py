@@ -1,0 +1,232 @@
+"""Joins what the kernel shows with what engines say: every container, and whose each process is."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from collectors.engine import EngineContainer
+from collectors.kernel import host, processes
+from collectors.kernel.processes import Process
+from inspector.discovery import ancestry, cgroup_names, groups, naming, world
+from inspector.discovery.ancestry import Supervisor
+from inspector.discovery.groups import Found, Group
+from inspector.discovery.world import Inodes, World
+from inspector.sample import Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """One container before its numbers: who it is, and how that was found out."""
+
+    id: str
+    name: str
+    engine: str | None
+    engine_namespace: str | None
+    group: Group | None
+    """None for one that only an engine lists: it is stopped, or not visible from here."""
+    named: EngineContainer | None
+    supervisor: Supervisor | None
+    parent: str | None
+    """Id of the container that it is in."""
+
+    @property
+    def init(self) -> Process | None:
+        """Its first process."""
+        return self.group.init if self.group else None
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Who owns what, for the domains to derive from."""
+
+    sample: Sample
+    world: World
+    entities: tuple[Entity, ...]
+    owners: Mapping[int, str]
+    """From every pid that is in one to a container's id."""
+    groups: tuple[Group, ...]
+
+    def spaces(self, entity: Entity) -> Inodes | None:
+        """Return a container's namespaces: those of its first process."""
+        return self.world.members.get(entity.group.init.pid) if entity.group else None
+
+    def started_at(self, process: Process) -> datetime | None:
+        """Return when a process began, from its ticks after boot; None where boot time is unknown."""
+        booted = self.sample.get(host.KEY)
+        ticks = self.sample.get(processes.KEY)
+        if booted is None or ticks is None:
+            return None
+        seconds = booted.booted_at + process.start_ticks / ticks.ticks_per_second
+        return datetime.fromtimestamp(seconds, UTC)
+
+
+def join(sample: Sample) -> Joined:
+    """Find the containers, name them, and tell whose each process is."""
+    seen = world.build(sample)
+    found = groups.find(seen)
+    named = naming.combine(
+        container
+        for answer in sample.engines
+        if answer.reading is not None
+        for container in answer.reading.containers
+    )
+    entities = _entities(sample, seen, found, named)
+    by_group = {id(entity.group): entity.id for entity in entities if entity.group}
+    owners = {pid: by_group[id(group)] for pid, group in found.owner.items()}
+    return Joined(
+        sample=sample,
+        world=seen,
+        entities=entities,
+        owners=_complete(seen, owners),
+        groups=found.groups,
+    )
+
+
+def _complete(seen: World, owners: dict[int, str]) -> dict[int, str]:
+    """Add processes that were not read in full: they are in the same namespaces as one that was."""
+    if len(seen.processes) >= len(seen.members):
+        return owners
+    by_set: dict[Inodes, str] = {}
+    for pid, owner in owners.items():
+        inodes = seen.members.get(pid)
+        if inodes is not None and inodes != seen.host:
+            by_set.setdefault(inodes, owner)
+    for pid, inodes in seen.members.items():
+        if pid not in seen.processes and inodes in by_set:
+            owners[pid] = by_set[inodes]
+    return owners
+
+
+def _entities(
+    sample: Sample, seen: World, found: Found, named: list[EngineContainer]
+) -> tuple[Entity, ...]:
+    supervisors = {
+        id(group): ancestry.supervisor(seen.processes, group.init, group.pids)
+        for group in found.groups
+    }
+    left = list(named)
+    drafts: list[tuple[Group | None, EngineContainer | None, Supervisor | None]] = []
+    for group in found.groups:
+        supervisor = supervisors[id(group)]
+        match = _match(group, supervisor, left)
+        if match is not None:
+            left.remove(match)
+        drafts.append((group, match, supervisor))
+    # Engines list what is stopped; one that a second engine knows by another name is not repeated.
+    drafts.extend((None, container, None) for container in left)
+    own = host_name(sample)
+    identities = [_identity(seen, *draft, own=own) for draft in drafts]
+    ids = naming.unique([(name, namespace) for name, _, _, namespace in identities])
+    by_group = {id(group): name for (group, _, _), name in zip(drafts, ids, strict=True) if group}
+    return tuple(
+        Entity(
+            id=name,
+            name=identity[1],
+            engine=identity[2],
+            engine_namespace=identity[3],
+            group=group,
+            named=match,
+            supervisor=supervisor,
+            parent=by_group.get(id(group.parent)) if group and group.parent else None,
+        )
+        for (group, match, supervisor), identity, name in zip(drafts, identities, ids, strict=True)
+    )
+
+
+def host_name(sample: Sample) -> str | None:
+    """Return the host's name, where it was read."""
+    reading = sample.get(host.KEY)
+    return reading.hostname if reading else None
+
+
+def _match(
+    group: Group, supervisor: Supervisor | None, named: Iterable[EngineContainer]
+) -> EngineContainer | None:
+    """Return the engine's record of a container: by id, by its first process, by its cgroup."""
+    known = [
+        name
+        for name in (group.label.id if group.label else None, supervisor.id if supervisor else None)
+        if name
+    ]
+    candidates = list(named)
+    for name in known[:1] if group.label and len(group.label.id) == 64 else known:
+        for container in candidates:
+            if naming.matches(name, container) and (
+                container.pid is None or container.pid in group.pids or len(name) >= 12
+            ):
+                return container
+    for container in candidates:
+        if container.pid in group.pids:
+            return container
+    paths = {
+        cgroup_names.own_path(entry.path, group.label)
+        for entry in group.init.cgroups
+        if entry.path != "/"
+    }
+    return next(
+        (
+            container
+            for container in candidates
+            if container.cgroup and container.cgroup != "/" and container.cgroup in paths
+        ),
+        None,
+    )
+
+
+def _identity(
+    seen: World,
+    group: Group | None,
+    named: EngineContainer | None,
+    supervisor: Supervisor | None,
+    *,
+    own: str | None,
+) -> tuple[str, str, str | None, str | None]:
+    """Return id, name, engine and engine namespace."""
+    engine = _engine(seen, group, named, supervisor)
+    namespace = (named.engine_namespace if named else None) or (
+        supervisor.engine_namespace if supervisor else None
+    )
+    if named is not None:
+        return named.id, named.name or _short(named.id), engine, namespace
+    if group is None:
+        raise AssertionError("a container is known by the kernel or by an engine")
+    name = supervisor.name if supervisor else None
+    if group.label is not None:
+        return group.label.id, name or _short(group.label.id), engine, namespace
+    if supervisor is not None and supervisor.id:
+        return supervisor.id, name or _short(supervisor.id), engine, namespace
+    if group.kind == "self":
+        return "self", own or "self", engine, namespace
+    tool = {"bubblewrap": "bwrap", "systemd-nspawn": "nspawn"}.get(
+        engine or "", engine or "unshare"
+    )
+    return f"{tool}-{group.init.pid}", f"{tool}·{group.init.pid}", engine, namespace
+
+
+def _engine(
+    seen: World,
+    group: Group | None,
+    named: EngineContainer | None,
+    supervisor: Supervisor | None,
+) -> str | None:
+    if named is not None:
+        return named.engine
+    if group is not None and group.label is not None and group.label.engine is not None:
+        return group.label.engine
+    if supervisor is not None and supervisor.engine is not None:
+        return supervisor.engine
+    if group is not None and _is_bubblewrap(seen, group):
+        return "bubblewrap"
+    return None
+
+
+def _is_bubblewrap(seen: World, group: Group) -> bool:
+    """Return whether the root is bubblewrap's: `/newroot` of a tmpfs, which it pivots into."""
+    inodes = seen.members.get(group.init.pid)
+    root = seen.roots.get(inodes[world.MNT] or 0) if inodes else None
+    return root is not None and root.fstype == "tmpfs" and root.root == "/newroot"
+
+
+def _short(name: str) -> str:
+    hexadecimal = len(name) >= 32 and all(c in "0123456789abcdef" for c in name)
+    return name[:12] if hexadecimal else name

@@ -1,0 +1,60 @@
+"""A sample: everything the collectors and the engines said at about one moment, not interpreted."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TypeVar
+
+from msgspec import Struct
+
+from collectors.collector import Key
+from collectors.engine import EngineReading
+from collectors.errors import Problem
+
+T = TypeVar("T")
+
+
+class EngineAnswer(Struct, frozen=True, kw_only=True):
+    """What came of asking one engine; neither reading nor error: it is not there."""
+
+    name: str
+    address: str | None
+    reading: EngineReading | None = None
+    error: str | None = None
+
+
+class Sample(Struct, frozen=True, kw_only=True):
+    """Readings by name, with those that failed as problems."""
+
+    taken_at: datetime
+    sections: frozenset[str]
+    """What was asked for; a reading that none of them needs is absent."""
+    readings: Mapping[str, object]
+    moments: Mapping[str, float]
+    """By reading: the middle of its taking, in monotonic seconds; rates are over these."""
+    engines: tuple[EngineAnswer, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    wall_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    files_read: int = 0
+
+    def get(self, key: Key[T]) -> T | None:
+        """Return a reading; None when it was not taken, or could not be."""
+        reading = self.readings.get(key.name)
+        return reading if isinstance(reading, key.type) else None
+
+
+def elapsed(previous: Sample | None, current: Sample, key: Key[T]) -> float | None:
+    """Return the seconds between two readings of a kind; None without two, or with no time between."""
+    if previous is None:
+        return None
+    before, after = previous.moments.get(key.name), current.moments.get(key.name)
+    if before is None or after is None or after <= before:
+        return None
+    return after - before
+
+
+def rate(before: float | None, after: float | None, seconds: float | None) -> float | None:
+    """Return a counter's change a second; None when one is unknown or the counter went back."""
+    if before is None or after is None or seconds is None or after < before:
+        return None
+    return (after - before) / seconds
