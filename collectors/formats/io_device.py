@@ -65,10 +65,18 @@ def parse_blkio(data: bytes) -> dict[str, tuple[int, int]]:
 def join_blkio(
     sizes: Mapping[str, tuple[int, int]], operations: Mapping[str, tuple[int, int]]
 ) -> tuple[IoDevice, ...]:
-    """Return the devices of `io_service_bytes` with their counts of `io_serviced`."""
-    return tuple(
+    """Return the devices of `io_service_bytes` with their counts of `io_serviced`.
+
+    A device that was never used is left out, as io.stat does.
+    """
+    devices = (
         IoDevice(device, *sizes.get(device, (0, 0)), *operations.get(device, (0, 0)))
         for device in dict.fromkeys((*sizes, *operations))
+    )
+    return tuple(
+        device
+        for device in devices
+        if device.read_bytes or device.write_bytes or device.read_ops or device.write_ops
     )
 
 

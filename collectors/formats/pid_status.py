@@ -36,16 +36,22 @@ def parse(data: bytes) -> PidStatus:
             uid=int(fields[b"Uid"].split()[1]),
             gid=int(fields[b"Gid"].split()[1]),
             namespace_pids=tuple(map(int, fields.get(b"NSpid", b"").split())),
-            cap_inheritable=int(fields[b"CapInh"], 16),
-            cap_permitted=int(fields[b"CapPrm"], 16),
-            cap_effective=int(fields[b"CapEff"], 16),
-            cap_bounding=int(fields[b"CapBnd"], 16),
-            cap_ambient=int(fields.get(b"CapAmb", b"0"), 16),
+            cap_inheritable=_mask(fields[b"CapInh"]),
+            cap_permitted=_mask(fields[b"CapPrm"]),
+            cap_effective=_mask(fields[b"CapEff"]),
+            cap_bounding=_mask(fields[b"CapBnd"]),
+            cap_ambient=_mask(fields.get(b"CapAmb", b"0")),
             no_new_privs=_flag(fields.get(b"NoNewPrivs")),
             seccomp=_number(fields.get(b"Seccomp")),
         )
     except (KeyError, IndexError, ValueError):
         raise FormatError(f"not a process's status: {data[:80]!r}") from None
+
+
+def _mask(field: bytes) -> int:
+    if len(field) > 16:
+        raise ValueError(field)
+    return int(field, 16)
 
 
 def _number(field: bytes | None) -> int | None:
