@@ -8,7 +8,7 @@ T = TypeVar("T")
 Value = str | int | float | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: with them Python 3.11 cannot call `Column[T](…)`
 class Column(Generic[T]):
     """One column of a table of T."""
 

@@ -1,0 +1,215 @@
+"""The application: receives frames and hands them to the screen in front."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import ClassVar, Final
+
+from textual import on, work
+from textual.app import App
+from textual.binding import Binding, BindingType
+from textual.command import Provider
+
+from inspector.control import Control
+from inspector.domains.containers.model import Container
+from inspector.history import History
+from inspector.source import FrameSource
+from screens import theme
+from screens.actions import Actions
+from screens.base import TABS, SubjectScreen
+from screens.dialogs.text import TextDialog
+from screens.event_log import EventLog
+from screens.help import help_lines
+from screens.messages import FrameReady, SourceEnded, SourceFailed
+from screens.moment import Moment
+from screens.palette import CinspectCommands
+from screens.registry import SCREENS
+from screens.shell import Vitals
+
+_RETRY_SECONDS: Final = 5.0
+
+
+class CinspectApp(App[None]):
+    """Owns the frame source and the current moment; knows no subject."""
+
+    TITLE = "cinspect"
+    CSS_PATH = "app.tcss"
+    ALLOW_SELECT = False
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {CinspectCommands}
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(Binding(tab.key, f"go('{tab.name}')", tab.title, show=False) for tab in TABS),
+        Binding("colon", "command_palette", "commands", show=False, key_display=":"),
+        Binding("question_mark", "help", "this help", show=False, key_display="?"),
+        Binding("space", "pause", "pause, or go on with live samples", show=False),
+        Binding("q", "quit", "quit", show=False),
+        Binding("ctrl+c", "quit", "quit", show=False, priority=True),
+    ]
+
+    def __init__(
+        self,
+        source: FrameSource,
+        control: Control,
+        *,
+        read_only: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__()
+        self._source = source
+        self._control = control
+        self._clock = clock
+        self._actions = None if read_only or control.read_only else Actions(self, control)
+        self._history = History()
+        self._event_log = EventLog()
+        self._moment: Moment | None = None
+        self._waiting: Moment | None = None
+        self._arrived: float | None = None
+        self._paused = False
+        self._ended = False
+        self._problem = ""
+        self._chosen: str | None = None
+        self._targets: dict[str, str] = {}
+        self._trail: list[str] = []
+        for one in (theme.NIGHT, theme.SIXTEEN):
+            self.register_theme(one)
+        self.theme = theme.fitting(self.console.color_system, no_color=self.no_color)
+        for screen in SCREENS:
+            self.add_mode(screen.NAME, partial(screen, may_act=self.may_act))
+
+    @property
+    def moment(self) -> Moment | None:
+        """What is shown now; None before the first frame."""
+        return self._moment
+
+    @property
+    def control(self) -> Control:
+        """What acts on containers."""
+        return self._control
+
+    @property
+    def may_act(self) -> bool:
+        """Whether actions are offered."""
+        return self._actions is not None
+
+    @property
+    def chosen(self) -> str | None:
+        """Id of the container that was selected last."""
+        return self._chosen
+
+    @property
+    def vitals(self) -> Vitals:
+        """How the sampling itself is."""
+        moment, interval = self._moment, max(0.1, self._source.interval)
+        return Vitals(
+            age=None if self._arrived is None else max(0.0, self._clock() - self._arrived),
+            interval=interval,
+            paused=self._paused,
+            ended=self._ended,
+            problem=self._problem,
+            cpu_ratio=moment.frame.cost.cpu_seconds / interval if moment else 0.0,
+            files=moment.frame.cost.files_read if moment else 0,
+            errors=len(moment.frame.errors) if moment else 0,
+        )
+
+    def on_mount(self) -> None:
+        """Show the first screen and start listening."""
+        self.switch_mode(SCREENS[0].NAME)
+        self._listen()
+
+    @work(exclusive=True, group="frames")
+    async def _listen(self) -> None:
+        try:
+            async for frame in self._source.frames():
+                self.post_message(FrameReady(frame))
+        except Exception as problem:  # noqa: BLE001 - a source is one of the three boundaries
+            self.post_message(SourceFailed(f"{type(problem).__name__}: {problem}"))
+        else:
+            self.post_message(SourceEnded())
+
+    @on(FrameReady)
+    def _keep(self, message: FrameReady) -> None:
+        frame = message.frame
+        self._history.add(frame)
+        self._event_log.add(frame)
+        self._problem = ""
+        moment = Moment(frame, self._history, self._event_log.snapshot(), self._source.interval)
+        if self._paused and self._moment is not None:
+            self._waiting = moment
+            return
+        self._show(moment)
+
+    def _show(self, moment: Moment) -> None:
+        self._moment = moment
+        self._arrived = self._clock()
+        for screen in reversed(self.screen_stack):
+            if isinstance(screen, SubjectScreen):
+                screen.refresh_all()
+                return
+
+    @on(SourceFailed)
+    def _failed(self, message: SourceFailed) -> None:
+        self._problem = f"no new samples: {message.reason}"
+        self._redraw_status()
+        self.set_timer(_RETRY_SECONDS, self._listen)
+
+    @on(SourceEnded)
+    def _source_ended(self) -> None:
+        self._ended = True
+        self._redraw_status()
+
+    def _redraw_status(self) -> None:
+        for screen in self.screen_stack:
+            if isinstance(screen, SubjectScreen):
+                screen.refresh_status()
+
+    def choose(self, container: str) -> None:
+        """Remember a container as the selected one."""
+        self._chosen = container
+
+    def take_target(self, mode: str) -> str | None:
+        """Return the container that a screen was asked to show, once."""
+        return self._targets.pop(mode, None)
+
+    def go(self, mode: str, container: str | None = None) -> None:
+        """Show a screen; with a container, that container's part of it."""
+        if container is not None:
+            self._chosen = container
+            self._targets[mode] = container
+        if mode == self.current_mode:
+            while len(self.screen_stack) > 1:
+                self.pop_screen()
+            screen = self.screen
+            if isinstance(screen, SubjectScreen) and container is not None:
+                self._targets.pop(mode, None)
+                screen.aim(container)
+            return
+        self._trail = [*self._trail[-20:], self.current_mode]
+        self.switch_mode(mode)
+
+    def back(self) -> None:
+        """Return to the screen before."""
+        if len(self.screen_stack) > 1:
+            self.pop_screen()
+        elif self._trail:
+            self.switch_mode(self._trail.pop())
+
+    def act(self, action: str, container: Container | None) -> None:
+        """Begin an action; nothing where actions are not offered."""
+        if self._actions is not None:
+            self._actions.begin(action, container)
+
+    def action_go(self, mode: str) -> None:
+        """Show a screen."""
+        self.go(mode)
+
+    def action_pause(self) -> None:
+        """Hold what is shown, or show what came meanwhile."""
+        self._paused = not self._paused
+        waiting, self._waiting = self._waiting, None
+        if not self._paused and waiting is not None:
+            self._show(waiting)
+        self._redraw_status()
+
+    def action_help(self) -> None:
+        """Show every key that does something here."""
+        lines = help_lines(self.screen.active_bindings)
+        self.push_screen(TextDialog("Keys", lambda _: lines))

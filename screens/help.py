@@ -1,0 +1,94 @@
+"""The help text, made from the bindings that are in force where it is asked for."""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from textual.app import ActiveBinding
+
+from screens.verdict import MARKS, MEANINGS
+from screens.widgets import cells
+from screens.widgets.cells import Line
+
+_HIDDEN: Final = frozenset({"ctrl+q", "super+c"})
+_NAMES: Final = {
+    "slash": "/",
+    "colon": ":",
+    "question_mark": "?",
+    "escape": "Esc",
+    "enter": "Enter",
+    "space": "Space",
+    "up": "↑",
+    "down": "↓",
+    "left": "←",
+    "right": "→",
+    "pageup": "PgUp",
+    "pagedown": "PgDn",
+    "tab": "Tab",
+    "shift+tab": "Shift+Tab",
+    "home": "Home",
+    "end": "End",
+    "plus": "+",
+    "minus": "-",
+    "upper_": "",
+}
+
+
+def key_name(key: str) -> str:
+    """Return how a key is written on it."""
+    return _NAMES.get(key, key)
+
+
+def help_lines(bindings: Mapping[str, ActiveBinding]) -> list[Line]:
+    """Return the keys by what they are for, then what the marks mean, then what can be filtered by."""
+    groups: dict[str, dict[str, list[str]]] = {}
+    for key, active in bindings.items():
+        if key in _HIDDEN or not active.binding.description:
+            continue
+        heading = _heading(active)
+        text = active.binding.tooltip or active.binding.description
+        groups.setdefault(heading, {}).setdefault(text, []).append(key_name(key))
+    lines: list[Line] = []
+    for heading in sorted(groups, key=_ORDER.index):
+        lines += [cells.BLANK, ((f" {heading}", "title"),)]
+        for text, keys in groups[heading].items():
+            lines.append((("  ", "plain"), (f"{' '.join(keys):<22} ", "accent"), (text, "plain")))
+    return [*lines[1:], *_marks(), *_filters()]
+
+
+_ORDER: Final = (
+    "ACT ON THE SELECTED CONTAINER",
+    "SEE IT THROUGH ANOTHER WINDOW",
+    "HERE",
+    "EVERYWHERE",
+)
+
+
+def _heading(active: ActiveBinding) -> str:
+    action = active.binding.action
+    if action.startswith("act("):
+        return _ORDER[0]
+    if action.startswith("window("):
+        return _ORDER[1]
+    return _ORDER[3] if active.node.is_attached and active.node.parent is None else _ORDER[2]
+
+
+def _marks() -> Iterable[Line]:
+    yield cells.BLANK
+    yield ((" MARKS", "title"), ("  colour says state, and nothing else", "dim"))
+    for tone, text in MEANINGS:
+        yield ((f"  {MARKS[tone]} ", tone), (text, "plain"))
+    yield (("  ⊥ ", "plain"), ("the limit that binds: its own, or an ancestor's", "plain"))
+    yield (("  – ", "plain"), ("not known: a rate needs two samples", "plain"))  # noqa: RUF001 - the mark itself
+
+
+def _filters() -> Iterable[Line]:
+    yield cells.BLANK
+    yield ((" FILTER", "title"), ("  every word must hold", "dim"))
+    for example, text in (
+        ("web", "has it in a name, an image, a command"),
+        ("engine=docker", "a column's value, or a label's"),
+        ("cpu>0.5 memory>100M", "more or less than"),
+        ("/^api-[0-9]+/", "a regular expression"),
+        ("!paused", "not"),
+    ):
+        yield (("  ", "plain"), (f"{example:<22} ", "accent"), (text, "plain"))

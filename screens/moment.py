@@ -1,0 +1,89 @@
+"""What a screen is shown: one frame, what is known of the samples before it, and ways to look things up."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from msgspec import UNSET
+
+from inspector.domains.cgroups.model import Cgroup
+from inspector.domains.containers.model import Container
+from inspector.domains.events.model import Event
+from inspector.domains.mounts.model import Mount
+from inspector.domains.namespaces.model import Namespace
+from inspector.domains.network.model import Interface
+from inspector.domains.processes.model import Process
+from inspector.frame import Frame
+from inspector.history import History
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A frame with its past. What it looks up is looked up once."""
+
+    frame: Frame
+    history: History
+    event_log: Sequence[Event]
+    interval: float
+    """Seconds between two samples."""
+
+    @cached_property
+    def containers(self) -> tuple[Container, ...]:
+        """Every container; none where the frame has no such section."""
+        return () if self.frame.containers is UNSET else self.frame.containers
+
+    @cached_property
+    def namespaces(self) -> tuple[Namespace, ...]:
+        """Every namespace."""
+        return () if self.frame.namespaces is UNSET else self.frame.namespaces
+
+    @cached_property
+    def cgroups(self) -> tuple[Cgroup, ...]:
+        """Every cgroup."""
+        return () if self.frame.cgroups is UNSET else self.frame.cgroups
+
+    @cached_property
+    def processes(self) -> tuple[Process, ...]:
+        """Every process."""
+        return () if self.frame.processes is UNSET else self.frame.processes
+
+    @cached_property
+    def mounts(self) -> tuple[Mount, ...]:
+        """Every mount."""
+        return () if self.frame.mounts is UNSET else self.frame.mounts
+
+    @cached_property
+    def interfaces(self) -> tuple[Interface, ...]:
+        """Every network interface."""
+        return () if self.frame.network is UNSET else self.frame.network
+
+    @cached_property
+    def container_by_id(self) -> Mapping[str, Container]:
+        """Containers by the id that other sections name them by."""
+        return {container.id: container for container in self.containers}
+
+    @cached_property
+    def namespace_by_inode(self) -> Mapping[int, Namespace]:
+        """Namespaces by inode."""
+        return {namespace.inode: namespace for namespace in self.namespaces}
+
+    @cached_property
+    def process_by_pid(self) -> Mapping[int, Process]:
+        """Processes by the host's pid."""
+        return {process.pid: process for process in self.processes}
+
+    @cached_property
+    def processes_by_container(self) -> Mapping[str, Sequence[Process]]:
+        """Processes by the container they belong to."""
+        found: dict[str, list[Process]] = {}
+        for process in self.processes:
+            if process.container is not None:
+                found.setdefault(process.container, []).append(process)
+        return found
+
+    def container_name(self, identity: str | None) -> str | None:
+        """Return a container's name for its id; the start of the id where it is not known."""
+        if identity is None:
+            return None
+        container = self.container_by_id.get(identity)
+        return container.name if container else identity[:12]

@@ -1,0 +1,36 @@
+"""What every widget of ours stands on: lines drawn on demand, and one colour for each tone."""
+
+from typing import ClassVar
+
+from rich.style import Style
+from textual.widget import Widget
+
+from screens.widgets.cells import TONES, Tone
+
+
+class Drawn(Widget):
+    """Gives a widget the style of each tone, from the theme; mix it into a line-drawn widget."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"tone--{tone}" for tone in TONES}
+    DEFAULT_CSS = """
+    Drawn {
+        & > .tone--dim { color: $text-muted; }
+        & > .tone--bold { text-style: bold; }
+        & > .tone--title { color: $text-muted; text-style: bold; }
+        & > .tone--accent { color: $accent; }
+        & > .tone--ok { color: $success; }
+        & > .tone--paused { color: $secondary; }
+        & > .tone--stopped { color: $text-disabled; }
+        & > .tone--pressed { color: $warning; }
+        & > .tone--failed { color: $error; text-style: bold; }
+        & > .tone--cursor { background: $block-cursor-background; text-style: bold; }
+        & > .tone--cursor-blurred { background: $block-cursor-blurred-background; }
+        &:nocolor > .tone--cursor { text-style: reverse; }
+    }
+    """
+
+    def tone(self, tone: Tone) -> Style:
+        """Return a tone's style as the theme has it now."""
+        if tone == "plain":
+            return self.rich_style
+        return self.get_component_rich_style(f"tone--{tone}", partial=tone.startswith("cursor"))
