@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeAlias
 
     Json: TypeAlias = dict[str, Any]
+    Value: TypeAlias = Any
 
 VERSION = 1
 """Of these files."""
@@ -40,10 +41,24 @@ def read_json(path: str) -> Json:
         raise NotFound(f"no {path}") from None
     except ValueError as error:
         raise FormatError(f"{path} is not JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise FormatError(f"{path} is not a JSON object")
-    found: Json = value
-    return found
+    return as_object(value, path)
+
+
+def as_object(value: Value, what: str) -> Json:
+    """Return a JSON object, or raise `FormatError` saying what is none."""
+    if not _is_object(value):
+        raise FormatError(f"{what} is not a JSON object")
+    return value  # type: ignore[no-any-return]  # the line above looked
+
+
+def _is_object(value: object) -> bool:
+    return isinstance(value, dict)
+
+
+def section(value: Json, name: str) -> Json:
+    """Return a part of a spec that is an object; an absent one is empty."""
+    part = value.get(name)
+    return {} if part is None else as_object(part, name)
 
 
 def write_json(path: str, value: Mapping[str, object], *, mode: int = 0o600) -> None:
@@ -75,8 +90,7 @@ def start_ticks(pid: int) -> int | None:
 
 def cgroup_path(spec: Json, container_id: str) -> str:
     """Return where the container's cgroups are, below each hierarchy's root."""
-    path = (spec.get("linux") or {}).get("cgroupsPath") or f"/cinspect/{container_id}"
-    return str(path)
+    return str(section(spec, "linux").get("cgroupsPath") or f"/cinspect/{container_id}")
 
 
 class Home:

@@ -89,7 +89,7 @@ class Container:
             stdin=request.stdin,
             stdout=request.stdout,
             stderr=request.stderr,
-            spec=self.spec.get("process") or {},
+            spec=bundle.section(self.spec, "process"),
         )
         self.execs: dict[str, Process] = {}
         self.state = bundle.State()
@@ -110,7 +110,7 @@ class Container:
                 root = self._rootfs
             else:
                 root = os.path.join(request.bundle, self.spec["root"]["path"])
-            self.cgroup.create((self.spec.get("linux") or {}).get("resources") or {})
+            self.cgroup.create(bundle.section(bundle.section(self.spec, "linux"), "resources"))
             self.init.launch(
                 self._host.loop,
                 lambda stdio: launcher.create(
@@ -258,7 +258,7 @@ class Container:
     @property
     def own_pid_namespace(self) -> bool:
         """Whether the kernel kills all of it when its init ends."""
-        namespaces = (self.spec.get("linux") or {}).get("namespaces") or []
+        namespaces: list[Json] = bundle.section(self.spec, "linux").get("namespaces", [])
         return any(each.get("type") == "pid" and not each.get("path") for each in namespaces)
 
     def _ended(self, process: Process, wait_status: int, at: int) -> None:

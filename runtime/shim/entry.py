@@ -122,7 +122,7 @@ def start(arguments: Arguments) -> None:
 def _group(container_id: str) -> str:
     """Return what the containers that share a shim have in common: a pod's annotation."""
     try:
-        annotations = bundle.read_json("config.json").get("annotations") or {}
+        annotations = bundle.section(bundle.read_json("config.json"), "annotations")
     except NotFound:
         return container_id
     for key in _GROUPS:

@@ -6,15 +6,13 @@ import os
 import time
 
 from runtime.events import journal
-from runtime.proto.codec import Message
+from runtime.proto.codec import Message, Repeated
 from runtime.proto.events import TOPICS, Envelope
 from runtime.proto.wellknown import Any, Timestamp
 from runtime.shim.saying import say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from runtime.proto.codec import Value
     from runtime.shim.forwarder import Forwarder
 
@@ -57,15 +55,17 @@ class Publisher:
 
 def plain(message: Message) -> dict[str, object]:
     """Return a message as JSON has it: containerd's field names, times as RFC 3339."""
-    return {name: _plain_value(getattr(message, name)) for _, name, _ in message.FIELDS}
+    result: dict[str, object] = {}
+    for _, name, kind in message.FIELDS:
+        value: Value = getattr(message, name)
+        repeated = isinstance(kind, Repeated)
+        result[name] = [_plain_value(each) for each in value] if repeated else _plain_value(value)
+    return result
 
 
-def _plain_value(value: Value) -> object:
+def _plain_value(value: object) -> object:
     if isinstance(value, Timestamp):
         return journal.rfc3339(value.nanoseconds)
     if isinstance(value, Message):
         return plain(value)
-    if isinstance(value, list | tuple):
-        items: Sequence[Value] = value
-        return [_plain_value(item) for item in items]
     return value

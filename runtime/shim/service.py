@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 
-from runtime.errors import AlreadyExists, InvalidArgument, NotFound, Unimplemented
+from runtime.errors import AlreadyExists, FormatError, InvalidArgument, NotFound, Unimplemented
 from runtime.proto import metrics, task
 from runtime.proto.wellknown import Any, Empty, Timestamp
-from runtime.shim.bundle import SHIM_VERSION
+from runtime.shim.bundle import SHIM_VERSION, as_object
 from runtime.shim.container import Container
 from runtime.shim.process import Process
 
@@ -205,9 +205,6 @@ def _json(value: Any | None, what: str) -> Json:
     """Return the OCI structure that an Any carries as JSON."""
     try:
         found: Value = json.loads(b"" if value is None else value.value)
-    except ValueError as error:
-        raise InvalidArgument(f"the request's {what} is not JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise InvalidArgument(f"the request's {what} is not an object")
-    result: Json = found
-    return result
+        return as_object(found, what)
+    except (ValueError, FormatError) as error:
+        raise InvalidArgument(f"the request's {what} is not a JSON object: {error}") from error

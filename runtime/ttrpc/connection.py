@@ -6,12 +6,15 @@ Whoever owns the socket feeds `receive` and sends what `outgoing` returns.
 from __future__ import annotations
 
 from runtime import errors
+from runtime.proto.wellknown import Any as AnyMessage
 from runtime.proto.wellknown import KeyValue, Request, Response, Status
 from runtime.ttrpc import codec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+_DETAIL = "cinspect.error/"
 
 
 class Call:
@@ -30,20 +33,27 @@ class Call:
 class Answer:
     """How a request ended: `code` 0 is success."""
 
-    __slots__ = ("code", "message", "payload", "stream")
+    __slots__ = ("code", "kind", "message", "payload", "stream")
 
     def __init__(
-        self, stream: int, *, payload: bytes = b"", code: int = 0, message: str = ""
+        self,
+        stream: int,
+        *,
+        payload: bytes = b"",
+        code: int = 0,
+        message: str = "",
+        kind: str = "",
     ) -> None:
         self.stream = stream
         self.payload = payload
         self.code = code
         self.message = message
+        self.kind = kind
 
     def result(self, peer: str) -> bytes:
         """Return the payload, or raise the class of error that the code stands for."""
         if self.code:
-            kind = errors.BY_CODE.get(self.code, errors.RuntimeFailure)
+            kind = _class(self.code, self.kind)
             raise kind(self.message or f"{peer} answered with code {self.code}")
         return self.payload
 
@@ -99,6 +109,9 @@ class Server:
 
     def _reject(self, stream: int, error: errors.RuntimeFailure) -> None:
         status = Status(code=error.code, message=str(error))
+        if type(error) is not errors.BY_CODE.get(error.code):
+            # a narrower class than the code tells: 127 and 126 of a shell are two of them
+            status.details = [AnyMessage(type_url=_DETAIL + type(error).__name__)]
         self._out += codec.encode(stream, codec.RESPONSE, Response(status=status).encode())
 
     def respond(self, stream: int, payload: bytes) -> None:
@@ -185,4 +198,12 @@ def _answer(frame: codec.Frame) -> Answer:
     status = response.status
     if status is None:
         return Answer(frame.stream, payload=response.payload)
-    return Answer(frame.stream, payload=response.payload, code=status.code, message=status.message)
+    kind = status.details[0].type_url.removeprefix(_DETAIL) if status.details else ""
+    return Answer(frame.stream, code=status.code, message=status.message, kind=kind)
+
+
+def _class(code: int, name: str) -> type[errors.RuntimeFailure]:
+    """Return the class that a code stands for, or the narrower one that a peer of ours named."""
+    general = errors.BY_CODE.get(code, errors.RuntimeFailure)
+    named = [kind for kind in general.__subclasses__() if kind.__name__ == name]
+    return named[0] if named else general
