@@ -58,10 +58,13 @@ class Runtime:  # noqa: PLR0904  # the one door to every operation; each is a li
         record = await creation.create(self._engine, options, stdio or Stdio())
         return await self.container(record.id)
 
-    async def start(self, reference: str) -> Container:
-        """Let a created container's command run; a stopped one is started anew on its layers."""
+    async def start(self, reference: str, *, stdio: Stdio | None = None) -> Container:
+        """Let a created container's command run; a stopped one is started anew on its layers.
+
+        With `stdio` a created one's waiting init is made anew too: for these streams.
+        """
         require_root("starting a container")
-        record = await creation.start(self._engine, reference)
+        record = await creation.start(self._engine, reference, stdio)
         return await self.container(record.id)
 
     async def wait(self, reference: str, *, exec_id: str = "") -> Exit:

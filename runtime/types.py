@@ -71,6 +71,8 @@ class ExecOptions:
     user: str | None = None
     tty: bool = False
     interactive: bool = False
+    console_size: tuple[int, int] | None = None
+    """The terminal's columns and lines, from the command's first moment on."""
 
 
 @dataclass(frozen=True, slots=True)

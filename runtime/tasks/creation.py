@@ -179,7 +179,7 @@ def _home(engine: Engine, record: ContainerRecord) -> bundle.Home:
     )
 
 
-async def start(engine: Engine, reference: str) -> ContainerRecord:
+async def start(engine: Engine, reference: str, stdio: Stdio | None = None) -> ContainerRecord:
     """Let a created container's command run; start a stopped one anew on its layers."""
     record = engine.resolve(reference)
     async with engine.lock(record.id) as lock:
@@ -191,8 +191,8 @@ async def start(engine: Engine, reference: str) -> ContainerRecord:
         found = engine.view(record).status
         if found in {"running", "paused"}:
             raise FailedPrecondition(f"container {record.name} is {found} already")
-        if found == "stopped":
-            await _again(engine, record, lock)
+        if found == "stopped" or stdio is not None:
+            await _again(engine, record, lock=lock, stdio=stdio or Stdio())
         try:
             async with await engine.connect(record.id) as client:
                 await client.start()
@@ -204,8 +204,8 @@ async def start(engine: Engine, reference: str) -> ContainerRecord:
     return engine.store.container(record.id)
 
 
-async def _again(engine: Engine, record: ContainerRecord, lock: int) -> None:
-    """Make a new task on the layers of a stopped container; its output goes to the log alone."""
+async def _again(engine: Engine, record: ContainerRecord, *, lock: int, stdio: Stdio) -> None:
+    """Make a new task on the layers of a container that has stopped or never ran."""
     await removal.take_down(engine, record)
     trees.remove(engine.paths.bundle(record.id))
     with contextlib.suppress(FileNotFoundError):
@@ -217,7 +217,7 @@ async def _again(engine: Engine, record: ContainerRecord, lock: int) -> None:
             record,
             spec=bundle.read_json(engine.paths.spec(record.id)),
             layers=engine.snapshotter.layers(record.id),
-            stdio=Stdio(),
+            stdio=stdio,
             lock=lock,
         )
         done = True

@@ -85,6 +85,8 @@ def _process(spec: Mapping[str, Any], options: ExecOptions) -> dict[str, Any]:
     if options.user is not None:
         base["user"] = {"username": options.user}
     base.pop("consoleSize", None)
+    if options.console_size is not None:
+        base["consoleSize"] = {"width": options.console_size[0], "height": options.console_size[1]}
     return base
 
 
