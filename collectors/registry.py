@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from collectors.addresses import Address, addresses
 from collectors.collector import Collector, FileCollector
 from collectors.engine import Engine
+from collectors.engines.containerd import ContainerdEngine
 from collectors.engines.docker import DockerEngine
 from collectors.engines.embedded import EmbeddedEngine
 from collectors.engines.podman import PodmanEngine
+from collectors.engines.runc_state import StateDirectory, StateEngine
 from collectors.engines.unusable import Unusable
 from collectors.kernel import (
     cgroups,
@@ -45,7 +47,7 @@ def engines(*, engine_root: str, engine_state: str) -> Sequence[Engine]:
             make(one.path, name=one.name) if one.usable else Unusable(one.name, one.path)
             for one in where
         ]
-    return tuple(found)
+    return (*found, *_state_directories(os.environ))
 
 
 def _sockets(
@@ -71,3 +73,25 @@ def _sockets(
             environment=environment,
         ),
     )
+    yield (
+        ContainerdEngine,
+        addresses(
+            "containerd",
+            variable="CONTAINERD_ADDRESS",
+            usual="/run/containerd/containerd.sock",
+            rootless="",
+            environment=environment,
+        ),
+    )
+
+
+def _state_directories(environment: Mapping[str, str]) -> Iterator[Engine]:
+    """Yield the runtimes without a daemon, by where they and their callers keep state."""
+    runc = [StateDirectory("/run/runc"), StateDirectory("/run/docker/runtime-runc/moby", "moby")]
+    crun = [StateDirectory("/run/crun")]
+    own = environment.get("XDG_RUNTIME_DIR")
+    if own:
+        runc.append(StateDirectory(f"{own}/runc"))
+        crun.append(StateDirectory(f"{own}/crun"))
+    yield StateEngine("runc", runc, parents=("/run/containerd/runc",))
+    yield StateEngine("crun", crun)

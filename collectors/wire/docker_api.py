@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from collectors.engine import EngineContainer, EngineEvent, EngineShim, Status
 from collectors.errors import Unavailable
+from collectors.moments import moment
 from collectors.wire.failures import Refused
 
 if TYPE_CHECKING:
@@ -218,16 +219,6 @@ def container(engine: str, listed: Listed, inspected: Inspected | None) -> Engin
         upperdir=layers.get("UpperDir") or None,
         error=state.error or None,
     )
-
-
-def moment(text: str | None) -> datetime | None:
-    """Return an RFC 3339 time; the year 1 that stands for "never", and nonsense, are None."""
-    if not text or text.startswith("0001-"):
-        return None
-    try:
-        return msgspec.convert(text, datetime).astimezone(UTC)
-    except (msgspec.ValidationError, OverflowError):
-        return None
 
 
 def events(

@@ -1,0 +1,234 @@
+"""containerd, over its socket, every namespace of it: what nerdctl, ctr, Docker and CRI made."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import Struct
+
+from collectors.engine import EngineContainer, EngineReading, Status
+from collectors.errors import CollectError
+from collectors.overlay import options
+
+if TYPE_CHECKING:
+    from collectors.wire.containerd.client import Client
+    from collectors.wire.containerd.messages import Container, Task, Timestamp
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_STATUS: Mapping[int, Status] = {1: "created", 2: "running", 3: "stopped", 4: "paused", 5: "paused"}
+_NAMES = ("nerdctl/name", "io.kubernetes.container.name")
+
+
+class _Process(Struct):
+    args: list[str] | None = None
+
+
+class _Linux(Struct):
+    cgroups_path: str | None = msgspec.field(name="cgroupsPath", default=None)
+
+
+class _Spec(Struct):
+    """What is read of an OCI runtime spec."""
+
+    process: _Process | None = None
+    linux: _Linux | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Details:
+    """What a container's record does not say itself, and does not change while that is the same."""
+
+    command: tuple[str, ...] | None
+    cgroup: str | None
+    lowerdirs: tuple[str, ...]
+    upperdir: str | None
+
+
+@dataclass(slots=True)
+class _Namespace:
+    """What is remembered of a namespace between two readings."""
+
+    details: dict[str, tuple[tuple[int, int], _Details]] = field(
+        default_factory=dict[str, tuple[tuple[int, int], _Details]]
+    )
+    digests: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+class ContainerdEngine:
+    """Lists the containers of every namespace: two calls each, and one for each new container."""
+
+    def __init__(self, address: str, *, name: str = "containerd") -> None:
+        """Take the path of the socket."""
+        self.name = name
+        self.address = address
+        self._version: str | None = None
+        self._known: dict[str, _Namespace] = {}
+
+    async def collect(self) -> EngineReading:
+        """Ask; raise `Missing` without a socket, `Denied`, `Unavailable` when it does not answer."""
+        # Loaded only here: 70 ms and 8 MB, and most hosts have no containerd.
+        from collectors.wire.containerd.client import connect  # noqa: PLC0415
+
+        async with connect(self.address) as client:
+            try:
+                return await self._collect(client)
+            except CollectError:
+                self._version = None
+                raise
+
+    async def _collect(self, client: "Client") -> EngineReading:
+        if self._version is None:
+            self._version = await client.version()
+        names = await client.namespaces()
+        self._known = {name: self._known.get(name) or _Namespace() for name in names}
+        containers: list[EngineContainer] = []
+        for name in names:
+            containers += await self._namespace(client, name)
+        return EngineReading(
+            name=self.name,
+            version=self._version,
+            address=self.address,
+            containers=tuple(containers),
+        )
+
+    async def _namespace(self, client: "Client", namespace: str) -> list[EngineContainer]:
+        records = await client.containers(namespace)
+        tasks = {task.id: task for task in await client.tasks(namespace)}
+        known = self._known[namespace]
+        await _learn_digests(client, namespace, known, {one.image for one in records})
+        ids = {one.id for one in records}
+        known.details = {key: value for key, value in known.details.items() if key in ids}
+        return [
+            _container(
+                one,
+                namespace,
+                tasks.get(one.id),
+                digest=known.digests.get(one.image),
+                details=await _details(client, namespace, known, one),
+            )
+            for one in records
+        ]
+
+
+async def _learn_digests(
+    client: "Client", namespace: str, known: _Namespace, images: set[str]
+) -> None:
+    if images - known.digests.keys() - {""}:
+        listed = {one.name: one.target.digest for one in await client.images(namespace)}
+        # An image can be gone that a container was made from: not to be asked for again.
+        known.digests = dict.fromkeys(images, "") | listed
+
+
+async def _details(
+    client: "Client", namespace: str, known: _Namespace, record: "Container"
+) -> _Details:
+    updated = (record.updated_at.seconds, record.updated_at.nanos)
+    remembered = known.details.get(record.id)
+    if remembered is not None and remembered[0] == updated:
+        return remembered[1]
+    spec = _spec(record.spec.value)
+    directories = await _directories(client, namespace, record)
+    details = _Details(
+        command=tuple(spec.process.args or ()) if spec.process is not None else None,
+        cgroup=_cgroup(spec.linux.cgroups_path) if spec.linux is not None else None,
+        lowerdirs=directories.lowerdirs if directories is not None else (),
+        upperdir=directories.upperdir if directories is not None else None,
+    )
+    known.details[record.id] = (updated, details)
+    return details
+
+
+async def _directories(
+    client: "Client", namespace: str, record: "Container"
+) -> options.Directories | None:
+    if not record.snapshot_key:
+        return None
+    try:
+        mounts = await client.mounts(namespace, record.snapshotter, record.snapshot_key)
+    except CollectError:
+        # The snapshot was removed before its container, or its snapshotter is not loaded.
+        return None
+    overlays = (mount for mount in mounts if mount.type == "overlay")
+    return next((options.directories(mount.options) for mount in overlays), None)
+
+
+def _container(
+    record: "Container",
+    namespace: str,
+    task: "Task | None",
+    *,
+    digest: str | None,
+    details: _Details,
+) -> EngineContainer:
+    # A record without a task is one that was made and not started, or whose task was removed.
+    status: Status | None = "created" if task is None else _STATUS.get(task.status)
+    stopped = task is not None and status == "stopped"
+    return EngineContainer(
+        id=record.id,
+        engine="containerd",
+        name=_first(record.labels, _NAMES),
+        engine_namespace=namespace,
+        pod=_pod(record.labels),
+        image=record.image or None,
+        image_digest=digest or None,
+        labels=dict(record.labels),
+        command=details.command,
+        status=status,
+        pid=(task.pid or None) if task is not None and not stopped else None,
+        created_at=_moment(record.created_at),
+        finished_at=_moment(task.exited_at) if task is not None and stopped else None,
+        exit_code=task.exit_status if task is not None and stopped else None,
+        runtime=record.runtime.name or None,
+        cgroup=details.cgroup,
+        lowerdirs=details.lowerdirs,
+        upperdir=details.upperdir,
+    )
+
+
+def _spec(data: bytes) -> _Spec:
+    """Return what is read of a spec; nothing of one that is no JSON: the record is still one."""
+    try:
+        return msgspec.json.decode(data, type=_Spec)
+    except msgspec.DecodeError:
+        return _Spec()
+
+
+def _cgroup(path: str | None) -> str | None:
+    """Return the path below a hierarchy's root; a systemd one is written `slice:prefix:name`."""
+    if not path:
+        return None
+    parts = path.split(":")
+    if len(parts) != 3:
+        return path if path.startswith("/") else f"/{path}"
+    slice_name, prefix, name = parts
+    scope = name if name.endswith(".slice") else f"{prefix}-{name}.scope" if prefix else name
+    return "/" + "/".join((*_slices(slice_name or "system.slice"), scope))
+
+
+def _slices(name: str) -> Sequence[str]:
+    """Return a slice and those it is in: `a-b.slice` is in `a.slice` (systemd.slice(5))."""
+    words = name.removesuffix(".slice").split("-")
+    if words in ([""], ["", ""]):
+        return ()
+    return tuple(f"{'-'.join(words[: index + 1])}.slice" for index in range(len(words)))
+
+
+def _pod(labels: Mapping[str, str]) -> str | None:
+    pod = labels.get("io.kubernetes.pod.name")
+    space = labels.get("io.kubernetes.pod.namespace")
+    return f"{space}/{pod}" if pod and space else pod or None
+
+
+def _first(labels: Mapping[str, str], keys: Iterable[str]) -> str | None:
+    return next((labels[key] for key in keys if labels.get(key)), None)
+
+
+def _moment(timestamp: "Timestamp") -> datetime | None:
+    if not timestamp.seconds:
+        return None
+    try:
+        return _EPOCH + timedelta(seconds=timestamp.seconds, microseconds=timestamp.nanos // 1000)
+    except OverflowError:
+        return None

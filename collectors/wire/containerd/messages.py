@@ -1,0 +1,100 @@
+"""The messages that are exchanged with containerd: classes made of the shipped descriptors, typed.
+
+The descriptors are compiled while developing, in this directory, by
+`python -m grpc_tools.protoc -I. --include_imports --descriptor_set_out=descriptors.binpb *.proto`.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Protocol
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import Message
+
+STATUS_CREATED, STATUS_RUNNING, STATUS_STOPPED, STATUS_PAUSED, STATUS_PAUSING = range(1, 6)
+"""`Process.status` of a task; 0 is unknown."""
+
+
+class Timestamp(Protocol):
+    """google.protobuf.Timestamp: 0 seconds is "not set"."""
+
+    seconds: int
+    nanos: int
+
+
+class Any(Protocol):
+    """google.protobuf.Any."""
+
+    type_url: str
+    value: bytes
+
+
+class Named(Protocol):
+    """A message of which the name is read: a namespace, a runtime."""
+
+    name: str
+
+
+class Container(Protocol):
+    """One container record."""
+
+    id: str
+    labels: Mapping[str, str]
+    image: str
+    runtime: Named
+    spec: Any
+    snapshotter: str
+    snapshot_key: str
+    created_at: Timestamp
+    updated_at: Timestamp
+
+
+class Task(Protocol):
+    """The running instance of a container."""
+
+    id: str
+    """The container's: of a list's entries `container_id` is empty."""
+    pid: int
+    status: int
+    exit_status: int
+    exited_at: Timestamp
+
+
+class Descriptor(Protocol):
+    """An OCI descriptor."""
+
+    digest: str
+
+
+class Image(Protocol):
+    """One image by its name."""
+
+    name: str
+    target: Descriptor
+
+
+class Mount(Protocol):
+    """One mount that makes a snapshot visible."""
+
+    type: str
+    source: str
+    options: Sequence[str]
+
+
+@cache
+def message(name: str) -> type[Message]:
+    """Return the class of a message by its full name."""
+    return message_factory.GetMessageClass(_pool().FindMessageTypeByName(name))
+
+
+@cache
+def _pool() -> descriptor_pool.DescriptorPool:
+    # An own pool: whatever else is loaded may know the same names by fuller definitions.
+    pool = descriptor_pool.DescriptorPool()
+    files = descriptor_pb2.FileDescriptorSet()
+    with open(os.path.join(os.path.dirname(__file__), "descriptors.binpb"), "rb") as shipped:
+        files.ParseFromString(shipped.read())
+    for file in files.file:
+        pool.Add(file)
+    return pool
