@@ -29,7 +29,9 @@ def derive(previous: Sample | None, current: Sample) -> Frame:
     """Return the frame of a moment; rates need `previous` and are null without it."""
     joined = join(current)
     asked = current.sections
-    placed = placements(joined) if asked & {"containers", "cgroups"} else {}
+    # What happened to containers between two samples is events too: those need the containers.
+    shown = bool(asked & {"containers", "events"})
+    placed = placements(joined) if shown or "cgroups" in asked else {}
     table = limits.table(previous, current)
     return Frame(
         taken_at=current.taken_at,

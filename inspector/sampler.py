@@ -36,7 +36,7 @@ NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     "processes": ("processes", "namespaces"),
     "network": ("namespaces", "members", "network"),
     "images": (),
-    "events": (),
+    "events": ("processes", "namespaces", "cgroups"),
 }
 """Which readings each section is derived from; `members` is a few processes of each container."""
 _AGAIN: Final = 10
