@@ -25,7 +25,7 @@ def main(steps: Sequence[Step], state: Child, *, close: socket.socket) -> NoRetu
     try:
         close.close()
         os.umask(0)
-        identity.reset_signals()
+        identity.reset_signals(state.ignored)
         for step in steps:
             step.execute(state)
     except BaseException as error:  # noqa: BLE001 - past it lies the parent's code, in a copy of it

@@ -152,6 +152,11 @@ class Confine(Step):
         """Say it."""
         return "take the target's privileges"
 
+    def prepare(self) -> None:
+        """Prepare each."""
+        for step in self._steps:
+            step.prepare()
+
     def execute(self, child: Child, /) -> None:
         """Do each in turn."""
         for step in self._steps:

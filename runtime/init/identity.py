@@ -11,7 +11,7 @@ from typing import Final
 from runtime.errors import CommandNotExecutable, InvalidArgument
 from runtime.init import command, paths, users
 from runtime.init.step import Child, Step
-from runtime.linux import constants, syscalls
+from runtime.linux import caps, constants, syscalls
 from runtime.linux.syscalls import CapabilitySets
 
 _PTMX: Final = os.makedev(5, 2)
@@ -184,28 +184,27 @@ class GiveStreams(Step):
 class BoundingSet(Step):
     """Drop the capabilities that nothing in the container may ever have."""
 
-    __slots__ = ("_keep",)
+    __slots__ = ("_drop", "_keep")
 
     def __init__(self, keep: int) -> None:
         self._keep = keep
+        self._drop: tuple[int, ...] = ()
 
     def describe(self) -> str:
         """Give the set as a mask."""
         return f"limit the bounding set to {self._keep:#x}"
 
+    def prepare(self) -> None:
+        """Find out what there is to drop."""
+        surplus = caps.bounding() & ~self._keep
+        self._drop = tuple(
+            number for number in range(surplus.bit_length()) if surplus >> number & 1
+        )
+
     def execute(self, _child: Child, /) -> None:
-        """Drop one by one, up to the last one that this kernel knows."""
-        for number in range(64):
-            try:
-                if (
-                    syscalls.prctl(constants.PR_CAPBSET_READ, number)
-                    and not self._keep >> number & 1
-                ):
-                    syscalls.prctl(constants.PR_CAPBSET_DROP, number)
-            except OSError as error:
-                if error.errno != 22:  # EINVAL: past the last one
-                    raise
-                return
+        """Drop one by one."""
+        for number in self._drop:
+            syscalls.prctl(constants.PR_CAPBSET_DROP, number)
 
 
 class SwitchUser(Step):
@@ -346,9 +345,22 @@ class Execute(Step):
             raise CommandNotExecutable(f"{self._arguments[0]}: {error.strerror}") from None
 
 
-def reset_signals() -> None:
-    """Give every ignored signal its default action, and block none."""
-    for number in signal.valid_signals():
-        if signal.getsignal(number) is signal.SIG_IGN:
+def ignored_signals() -> int:
+    """Return the signals that this process ignores, a bit each from SIGHUP's 1 on (proc(5))."""
+    descriptor = os.open("/proc/self/status", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        status = os.read(descriptor, 1 << 14)
+    finally:
+        os.close(descriptor)
+    return int(status.partition(b"SigIgn:")[2].split(None, 1)[0], 16)
+
+
+def reset_signals(ignored: int) -> None:
+    """Give every ignored signal its default action, and block none; handlers went by the clone."""
+    number = 0
+    while ignored:
+        number += 1
+        if ignored & 1:
             signal.signal(number, signal.SIG_DFL)
+        ignored >>= 1
     signal.pthread_sigmask(signal.SIG_SETMASK, ())

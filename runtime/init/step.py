@@ -15,6 +15,7 @@ class Child:
         "executable",
         "gid",
         "groups",
+        "ignored",
         "rootfs",
         "stdio",
         "sync",
@@ -27,6 +28,8 @@ class Child:
         """The socket to the parent."""
         self.tasks = tasks
         """The files of v1 cgroups to enter by."""
+        self.ignored = 0
+        """The signals that the parent ignores, a bit each."""
         self.rootfs = -1
         """The root directory, opened as a path: of the container to be, later of everything."""
         self.stdio: tuple[int, int, int] | None = None

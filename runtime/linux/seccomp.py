@@ -46,7 +46,8 @@ _EPERM: Final = 1
 _EEXIST: Final = 17
 
 
-_memory: dict[str, bytes] = {}
+_memory: dict[int, tuple[Mapping[str, Any], bytes]] = {}
+"""By the identity of the profile, which is held so that the identity stays its own."""
 
 
 def program(profile: Mapping[str, Any], *, cache: str | None = None) -> bytes:
@@ -54,16 +55,17 @@ def program(profile: Mapping[str, Any], *, cache: str | None = None) -> bytes:
 
     Raises `Unavailable` without libseccomp, `InvalidArgument` for a profile that it refuses.
     """
+    if id(profile) in _memory:
+        return _memory[id(profile)][1]
     text = json.dumps(profile, sort_keys=True).encode()
     key = blake2b(os.uname().machine.encode() + b"\0" + text, digest_size=32).hexdigest()
-    if key in _memory:
-        return _memory[key]
     found = _read(f"{cache}/{key}.bpf") if cache else None
     if found is None:
         found = compile_profile(profile)
         if cache:
             _write(cache, f"{key}.bpf", found)
-    _memory[key] = found
+    _memory.clear()  # a shim has one container, or a few alike
+    _memory[id(profile)] = (profile, found)
     return found
 
 
