@@ -1,5 +1,6 @@
 """Reads every namespace: /proc/PID/ns/*, parents and owners by ioctl_ns(2), and what pins them."""
 
+import os
 from collections.abc import Sequence
 from typing import Literal
 
@@ -100,6 +101,11 @@ class NamespacesReading(Struct, frozen=True):
 
 KEY = Key("namespaces", NamespacesReading)
 
+_MANY = 1024
+"""A process with more descriptors than this is a server of connections, not a holder of namespaces."""
+_DESCRIPTORS = 60_000
+"""How many are looked at in all: about a tenth of a second."""
+
 
 def read(root: Root) -> NamespacesReading:
     """Walk /proc once; a process that exits while being read is left out."""
@@ -108,6 +114,9 @@ def read(root: Root) -> NamespacesReading:
     own = _own(root)
     for pid, directory in procfs.opened(root, problems, "/ns"):
         survey.visit(pid, directory)
+    if survey.unsearched:
+        what = f"descriptors of {survey.unsearched} processes were not searched: they are too many"
+        problems.add(Problem("/proc/*/fd", "readlink", "unavailable", what))
     survey.find_bind_mounts(first=own[0])
     return NamespacesReading(
         namespaces=survey.namespaces(),
@@ -155,6 +164,9 @@ class _Survey:
         self._doors: dict[int, list[str]] = {}
         """Paths within the root by which a namespace can be opened."""
         self._seen: dict[str, int] = {}
+        self._budget = _DESCRIPTORS
+        self.unsearched = 0
+        """Processes whose descriptors were not looked through, for there are too many."""
 
     def visit(self, pid: int, directory: Directory) -> None:
         """Take in one process; its start is read last, for only one that is still there has it."""
@@ -218,7 +230,14 @@ class _Survey:
         """Find open namespaces among a process's files."""
         try:
             with directory.directory("../fd") as files:
-                for number in files.names():
+                # Since Linux 6.2 the directory's size is how many there are.
+                many = self._root.live and os.fstat(files.fd).st_size > _MANY
+                if many or self._budget <= 0:
+                    self.unsearched += 1
+                    return
+                numbers = files.names()
+                self._budget -= len(numbers)
+                for number in numbers:
                     self._descriptor(f"/proc/{pid}/fd/{number}", number, files)
         except (Missing, Gone):
             return
