@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Literal, Self
@@ -21,6 +21,8 @@ from runtime.types import Exit
 
 _ENOUGH: Final = 3
 """So many interrupts, and the client gives up waiting for the container to act on them."""
+
+_ENDING: Final = (signal.SIGHUP, signal.SIGTERM)
 
 Ending = Literal["exited", "detached", "abandoned", "unread"]
 
@@ -50,6 +52,10 @@ class Outcome:
 
     ending: Ending
     status: int
+
+
+class NoTerminal(Failure):
+    """A terminal is to be passed on, and there is none; 1, as Docker has it."""
 
 
 class Interrupted(Failure):
@@ -119,6 +125,34 @@ class Signals:
 
 
 @contextlib.contextmanager
+def cancelling(*, resized: Callable[[], None]) -> Iterator[None]:
+    """Let SIGHUP and SIGTERM cancel the current task, so that a terminal is given back.
+
+    Raises `Interrupted` then. `resized` is called when our terminal's size has changed.
+    """
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    arrived: list[int] = []
+
+    def arrive(number: int) -> None:
+        arrived.append(number)
+        if task is not None:
+            task.cancel()
+
+    loop.add_signal_handler(signal.SIGWINCH, resized)
+    for number in _ENDING:
+        loop.add_signal_handler(number, arrive, number)
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        if not arrived:
+            raise
+        raise Interrupted(arrived[0], "its terminal was hung up") from error
+    finally:
+        for number in (*_ENDING, signal.SIGWINCH):
+            loop.remove_signal_handler(number)
+
+
+@contextlib.contextmanager
 def raw_terminal(*, tty: bool, interactive: bool) -> Iterator[bool]:
     """Make our terminal raw if the container is to have it; yield whether it was.
 
@@ -135,7 +169,9 @@ def raw_terminal(*, tty: bool, interactive: bool) -> Iterator[bool]:
 def check_terminal(*, tty: bool, interactive: bool) -> None:
     """Raise `Failure` when `-it` is asked for and stdin is no terminal."""
     if tty and interactive and not terminal.is_terminal(0):
-        raise Failure("the input device is not a TTY: leave out -t, or start this from a terminal")
+        raise NoTerminal(
+            "the input device is not a TTY: leave out -t, or start this from a terminal"
+        )
 
 
 async def attached(process: Process, fifos: Fifos, signals: Signals) -> Outcome:

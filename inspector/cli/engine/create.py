@@ -30,6 +30,6 @@ def run(args: argparse.Namespace) -> int:
 def _run(args: argparse.Namespace) -> int:
     wanted = engine_options.container_options(args)
     engine = options.runtime(args, acting=True, root=True)
-    container = session.execute(engine.create(wanted))
+    container = session.execute(engine, engine.create(wanted))
     session.say(container.id)
     return exit_codes.DONE

@@ -20,7 +20,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print a path a line, sorted."""
-    changes = session.execute(options.runtime(args).diff(args.container))
+    engine = options.runtime(args)
+    changes = session.execute(engine, engine.diff(args.container))
     for change in sorted(changes, key=lambda each: each.path):
         session.say(f"{change.kind} {text.printable(change.path)}")
     return exit_codes.DONE

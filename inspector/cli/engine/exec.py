@@ -1,12 +1,14 @@
 """`cinspect exec`: runs one more command in a running container."""
 
 import argparse
+import shlex
 
 from inspector import exit_codes
 from inspector.cli import options
-from inspector.cli.engine import attach, session
+from inspector.cli.engine import acting, attach, foreign_exec, session, terminal
 from inspector.cli.engine import options as engine_options
 from inspector.cli.engine.fifos import Fifos
+from inspector.controls.actions import Actions, Target
 from inspector.errors import WrongUsage
 from runtime.api import Runtime
 from runtime.types import ExecOptions
@@ -45,13 +47,33 @@ def _run(args: argparse.Namespace) -> int:
         user=args.user,
         tty=args.tty,
         interactive=args.interactive,
+        console_size=terminal.size(0, 1, 2) if args.tty else None,
     )
-    engine = options.runtime(args, acting=True, root=True)
+    acts = acting.actions(args)
+    options.need_root("exec")
+    if not args.detach:
+        attach.check_terminal(tty=wanted.tty, interactive=wanted.interactive)
+    work = _in_embedded(args, acts, wanted)
+    found = session.execute(acts.engine, work)
+    if isinstance(found, int):
+        return found
+    flags = {"tty": wanted.tty, "interactive": wanted.interactive, "detach": args.detach}
+    return foreign_exec.run(acts.enter(found, wanted), **flags)
+
+
+async def _in_embedded(
+    args: argparse.Namespace, acts: Actions, wanted: ExecOptions
+) -> int | Target:
+    """Run it in a container of ours and return its status, or return whose else it is."""
+    target = await acting.find(args, acts, args.container)
+    if target.container is not None:
+        return target
+    acts.log.record(
+        "exec", target.id, engine=target.engine, how=shlex.join(wanted.command), error=None
+    )
     if args.detach:
-        return session.execute(_detached(engine, args.container, wanted))
-    attach.check_terminal(tty=wanted.tty, interactive=wanted.interactive)
-    state = options.settings(args).state
-    return session.execute(_foreground(engine, args.container, wanted, state=state))
+        return await _detached(acts.engine, target.id, wanted)
+    return await _foreground(acts.engine, target.id, wanted, state=options.settings(args).state)
 
 
 async def _detached(engine: Runtime, reference: str, wanted: ExecOptions) -> int:

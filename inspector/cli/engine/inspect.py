@@ -24,7 +24,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print those that were found; return 1 when any was not."""
-    return session.execute(_inspect(options.runtime(args), args.containers))
+    engine = options.runtime(args)
+    return session.execute(engine, _inspect(engine, args.containers))
 
 
 async def _inspect(engine: Runtime, references: list[str]) -> int:

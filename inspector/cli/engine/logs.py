@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     """Print them; return 0."""
     engine = options.runtime(args)
     attach.flush_standard_streams()
-    session.execute(_print(engine, args))
+    session.execute(engine, _print(engine, args))
     return exit_codes.DONE
 
 

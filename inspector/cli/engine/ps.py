@@ -34,7 +34,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """List them, newest first."""
-    found = session.execute(options.runtime(args).containers())
+    engine = options.runtime(args)
+    found = session.execute(engine, engine.containers())
     shown = [each for each in reversed(found) if args.all or each.status in {"running", "paused"}]
     if args.quiet:
         for each in shown:

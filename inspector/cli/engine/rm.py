@@ -25,4 +25,4 @@ def run(args: argparse.Namespace) -> int:
     async def remove(reference: str) -> None:
         await engine.remove(reference, force=args.force)
 
-    return session.execute(session.for_each(args.containers, remove))
+    return session.execute(engine, session.for_each(args.containers, remove))

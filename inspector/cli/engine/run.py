@@ -39,9 +39,9 @@ def _run(args: argparse.Namespace) -> int:
     wanted = engine_options.container_options(args)
     engine = options.runtime(args, acting=True, root=True)
     if args.detach:
-        return session.execute(_detached(engine, wanted))
+        return session.execute(engine, _detached(engine, wanted))
     attach.check_terminal(tty=wanted.tty, interactive=wanted.interactive)
-    return session.execute(_foreground(engine, wanted, options.settings(args).state))
+    return session.execute(engine, _foreground(engine, wanted, options.settings(args).state))
 
 
 async def _detached(engine: Runtime, wanted: ContainerOptions) -> int:

@@ -8,16 +8,21 @@ from typing import Any, TypeVar
 
 from inspector import exit_codes
 from inspector.cli import options
+from inspector.cli.engine.attach import Interrupted, NoTerminal
 from inspector.errors import Failure
+from runtime.api import Runtime
 from runtime.errors import CommandNotExecutable, CommandNotFound, RuntimeFailure
 
 T = TypeVar("T")
 
 
-def execute(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end on a new event loop; of a group of failures raise the first one."""
+def execute(engine: Runtime, work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end on a new event loop, then let go of the engine.
+
+    Of a group of failures the first one is raised.
+    """
     try:
-        return asyncio.run(work)
+        return asyncio.run(_and_close(engine, work))
     except BaseExceptionGroup as group:
         raise _first(group) from group
 
@@ -43,10 +48,12 @@ def engine_status(work: Callable[[], int]) -> int:
     """Run `run`'s or `exec`'s work; a failure of the engine's is said and becomes 125, 126 or 127."""
     try:
         return work()
+    except (NoTerminal, Interrupted) as failure:
+        options.talk(str(failure))
+        return failure.status
     except Failure as failure:
         options.talk(str(failure))
-        # What is none of the engine's (no terminal, --read-only) keeps its own status.
-        return exit_codes.ENGINE_FAILED if failure.status == exit_codes.USAGE else failure.status
+        return exit_codes.ENGINE_FAILED
     except RuntimeFailure as failure:
         options.talk(str(failure))
         return failure_status(failure)
@@ -84,6 +91,13 @@ def describe(parser: argparse.ArgumentParser, description: str, *examples: str) 
     parser.description = description
     if examples:
         parser.epilog = "examples:\n" + "\n".join(f"  {example}" for example in examples)
+
+
+async def _and_close(engine: Runtime, work: Coroutine[Any, Any, T]) -> T:
+    try:
+        return await work
+    finally:
+        await engine.close()
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -23,4 +23,4 @@ def run(args: argparse.Namespace) -> int:
     async def start(reference: str) -> None:
         await engine.start(reference)
 
-    return session.execute(session.for_each(args.containers, start))
+    return session.execute(engine, session.for_each(args.containers, start))

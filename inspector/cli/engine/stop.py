@@ -33,4 +33,4 @@ def run(args: argparse.Namespace) -> int:
     async def stop(reference: str) -> None:
         await engine.stop(reference, timeout_seconds=args.time)
 
-    return session.execute(session.for_each(args.containers, stop))
+    return session.execute(engine, session.for_each(args.containers, stop))

@@ -24,7 +24,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print a process a line, by pid."""
-    pids = session.execute(options.runtime(args).processes(args.container))
+    engine = options.runtime(args)
+    pids = session.execute(engine, engine.processes(args.container))
     reading = processes.read(Root(options.settings(args).host_root))
     wanted = frozenset(pids)
     rows = [row(each, reading.ticks_per_second) for each in reading.processes if each.pid in wanted]

@@ -19,7 +19,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Wait for each in turn; return 0, or 1 when any failed."""
-    return session.execute(_wait(options.runtime(args), args.containers))
+    engine = options.runtime(args)
+    return session.execute(engine, _wait(engine, args.containers))
 
 
 async def _wait(engine: Runtime, references: list[str]) -> int:

@@ -1,0 +1,48 @@
+"""`cinspect ui`: opens the dashboard; the only place from which the screens are reached."""
+
+import argparse
+import sys
+
+from inspector import exit_codes
+from inspector.cli import live, options
+from inspector.cli.engine import acting, session, terminal
+from inspector.controls.live import LiveControl
+from inspector.demo import container
+from inspector.errors import Failure
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    session.describe(
+        parser,
+        "Open the dashboard: containers, namespaces, layers, cgroups and events of this host. "
+        "? lists the keys.",
+        "cinspect",
+        "cinspect ui --demo",
+        "cinspect --read-only ui --interval 5",
+    )
+    parser.add_argument("--demo", action="store_true", help="start a demo container first")
+    parser.add_argument(
+        "--interval", metavar="S", type=options.interval, default=1.0, help="between samples (1)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run it until the user leaves; return 0."""
+    if not (terminal.is_terminal(0) and terminal.is_terminal(1)):
+        raise Failure("the dashboard needs a terminal: for a script there is cinspect dump")
+    chosen = options.settings(args)
+    if args.demo:
+        engine = options.runtime(args, acting=True, root=True)
+        session.execute(engine, container.start(engine))
+    from screens.app import CinspectApp  # noqa: PLC0415 - Textual takes longer to load than the rest
+
+    control = LiveControl(acting.watching(args), read_only=chosen.read_only)
+    app = CinspectApp(
+        live.source(chosen, interval=args.interval), control, read_only=chosen.read_only
+    )
+    app.run()
+    if app.return_code:
+        sys.stderr.flush()
+        return exit_codes.FAILED
+    return exit_codes.DONE

@@ -1,0 +1,207 @@
+"""Control of the live host for the screens: the same actions as the command line's."""
+
+import asyncio
+import os
+import re
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from collectors.errors import CollectError
+from collectors.kernel import layers
+from collectors.root import Root
+from inspector.control import ActionFailed, LayerReport, StartRequest
+from inspector.controls import targets
+from inspector.controls.actions import Actions, Target
+from inspector.domains.containers.model import Container
+from inspector.domains.layers.model import Change
+from runtime.errors import RuntimeFailure
+from runtime.types import ContainerOptions, Resources
+
+_PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*", re.ASCII)
+_VERBS: Final[Mapping[str, str]] = {"signal": "kill", "remove": "rm", "exec": "exec -it"}
+"""What the screens call an action, where the command line has another word."""
+_WALK_SECONDS: Final = 20.0
+_LOWER_SECONDS: Final = 5.0
+"""For an upper layer, and for each lower one."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveControl:
+    """Acts on this host; implements `inspector.control.Control`."""
+
+    actions: Actions
+    read_only: bool = False
+
+    async def start(self, request: StartRequest) -> str:
+        """Start a container of the embedded engine, detached; return its id."""
+        self._check()
+        _check_root("start")
+        engine, error = self.actions.engine, "interrupted"
+        try:
+            container = await engine.create(_options(request))
+            try:
+                await engine.start(container.id)
+            except BaseException:
+                await engine.remove(container.id, force=True)
+                raise
+            error = ""
+        except RuntimeFailure as failure:
+            error = str(failure)
+            raise ActionFailed(error) from failure
+        finally:
+            self.actions.log.record(
+                "run",
+                request.name or "",
+                engine="cinspect",
+                how=shlex.join(request.command),
+                error=error or None,
+            )
+        return container.id
+
+    async def freeze(self, container: Container) -> None:
+        """Freeze every process of it."""
+        self._check()
+        await self.actions.freeze(await self._target(container))
+
+    async def thaw(self, container: Container) -> None:
+        """Let them go on."""
+        self._check()
+        await self.actions.thaw(await self._target(container))
+
+    async def signal(self, container: Container, signal: int) -> None:
+        """Send a signal to its first process."""
+        self._check()
+        await self.actions.kill(await self._target(container), signal)
+
+    async def remove(self, container: Container, *, force: bool) -> None:
+        """Remove it with all that is its own."""
+        self._check()
+        await self.actions.remove(await self._target(container), force=force)
+
+    def exec_argv(self, container: Container, command: Sequence[str]) -> tuple[str, ...]:
+        """Return the host's command that runs `command` in it on the terminal it is started on."""
+        self._check()
+        where = ("--root", self.actions.root, "--state", self.actions.state)
+        return (*executable(), *where, "exec", "-it", container.id, *command)
+
+    def equivalent(self, action: str, container: Container) -> str:
+        """Return the cinspect command line that does the same, as `cinspect freeze web`."""
+        plain = container.engine is not None and _PLAIN_NAME.fullmatch(container.name)
+        reference = container.name if plain else container.id
+        return f"cinspect {_VERBS.get(action, action)} {shlex.quote(reference)}"
+
+    async def layers(self, container: Container) -> LayerReport:
+        """Walk its layers: sizes, and every changed path."""
+        if container.rootfs is None:
+            raise ActionFailed(f"{container.name}: its root filesystem is not known")
+        return await asyncio.to_thread(_walk, container)
+
+    async def _target(self, container: Container) -> Target:
+        return await targets.of(self.actions.engine, container)
+
+    def _check(self) -> None:
+        if self.read_only:
+            raise ActionFailed("cinspect was started with --read-only: nothing is changed")
+
+
+def executable() -> tuple[str, ...]:
+    """Return how this same cinspect is started again."""
+    installed = os.path.join(os.path.dirname(sys.executable), "cinspect")
+    if os.access(installed, os.X_OK):
+        return (installed,)
+    # Not a bare -m: that would import from whatever directory the user is in.
+    package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    start = (
+        f"import sys; sys.path.insert(0, {package!r}); "
+        "from inspector.cli.main import main; sys.exit(main())"
+    )
+    return (sys.executable, "-I", "-c", start)
+
+
+def _check_root(verb: str) -> None:
+    if os.geteuid() != 0:
+        raise ActionFailed(f"{verb} needs root: nothing was changed; start cinspect with sudo")
+
+
+def _options(request: StartRequest) -> ContainerOptions:
+    return ContainerOptions(
+        image=request.image if request.rootfs is None else None,
+        rootfs=request.rootfs,
+        command=request.command,
+        name=request.name,
+        env=request.env,
+        network=request.network,
+        resources=Resources(
+            memory_bytes=request.memory_bytes,
+            cpus=request.cpus,
+            pids_limit=request.pids_limit,
+        ),
+    )
+
+
+def _walk(container: Container) -> LayerReport:
+    root = Root()
+    overlay = _overlay(root, container)
+    if overlay is None:
+        raise ActionFailed(f"{container.name}: its root is no overlay with an upper layer")
+    try:
+        upper = layers.scan(root, overlay, seconds=_WALK_SECONDS)
+    except CollectError as failure:
+        raise ActionFailed(f"{container.name}: {failure}") from failure
+    sizes = {upper.upperdir: upper.size_bytes} if upper.complete else {}
+    for path in overlay.lowerdirs:
+        found = _lower_size(root, path)
+        if found is not None:
+            sizes[path] = found
+    return LayerReport(
+        sizes=sizes,
+        changes=tuple(_change(each) for each in upper.changes),
+        complete=upper.complete,
+    )
+
+
+def _overlay(root: Root, container: Container) -> layers.Overlay | None:
+    """Return its root mount as the kernel has it; of a stopped one, as its engine says."""
+    namespace = container.namespaces.get("mnt")
+    found = next((each for each in layers.find(root)[0] if each.namespace == namespace), None)
+    if found is None and container.rootfs is not None and container.rootfs.driver == "overlay":
+        by_role: dict[str, list[str]] = {}
+        for layer in container.rootfs.layers:
+            by_role.setdefault(layer.role, []).append(layer.path)
+        found = layers.Overlay(
+            namespace=0,
+            device="",
+            lowerdirs=tuple(by_role.get("lower", ())),
+            upperdir=next(iter(by_role.get("upper", ())), None),
+            workdir=next(iter(by_role.get("work", ())), None),
+            merged=None,
+            options=(),
+        )
+    return found if found is not None and found.upperdir is not None else None
+
+
+def _lower_size(root: Root, path: str) -> int | None:
+    """Return a lower layer's size; the host's own root is not walked, and no layer for ever."""
+    if path == "/":
+        return None
+    try:
+        (found,) = layers.layer_sizes(root, [path], seconds=_LOWER_SECONDS)
+    except CollectError:
+        return None  # the report leaves it out: not counted
+    return found.size_bytes if found.complete else None
+
+
+def _change(found: layers.FileChange) -> Change:
+    modified = found.modified_at
+    return Change(
+        path=found.path,
+        kind=found.kind,
+        size_bytes=found.size_bytes,
+        is_directory=found.is_directory,
+        layer=found.layer,
+        modified_at=None if modified is None else datetime.fromtimestamp(modified, UTC),
+    )
