@@ -186,11 +186,11 @@ def _identity(
     namespace = (named.engine_namespace if named else None) or (
         supervisor.engine_namespace if supervisor else None
     )
+    name = supervisor.name if supervisor else None
     if named is not None:
-        return named.id, named.name or _short(named.id), engine, namespace
+        return named.id, named.name or name or _short(named.id), engine, namespace
     if group is None:
         raise AssertionError("a container is known by the kernel or by an engine")
-    name = supervisor.name if supervisor else None
     if group.label is not None:
         return group.label.id, name or _short(group.label.id), engine, namespace
     if supervisor is not None and supervisor.id:
@@ -209,7 +209,7 @@ def _engine(
     named: EngineContainer | None,
     supervisor: Supervisor | None,
 ) -> str | None:
-    if named is not None:
+    if named is not None and named.engine not in naming.RUNTIMES:
         return named.engine
     if group is not None and group.label is not None and group.label.engine is not None:
         return group.label.engine
@@ -217,7 +217,7 @@ def _engine(
         return supervisor.engine
     if group is not None and _is_bubblewrap(seen, group):
         return "bubblewrap"
-    return None
+    return named.engine if named is not None else None
 
 
 def _is_bubblewrap(seen: World, group: Group) -> bool:

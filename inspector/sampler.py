@@ -95,7 +95,7 @@ class Sampler:
             readings=got.readings,
             moments=got.moments,
             engines=tuple(got.engines[engine.name] for engine in self._engines),
-            problems=tuple(got.problems),
+            problems=tuple(dict.fromkeys(got.problems)),  # several collectors may meet the same one
             wall_seconds=time.monotonic() - began,
             cpu_seconds=time.process_time() - cpu,
             files_read=self._root.reads.files - files,

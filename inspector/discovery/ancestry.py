@@ -22,6 +22,8 @@ class Supervisor(NamedTuple):
     name: str | None = None
     engine_namespace: str | None = None
     runtime: str | None = None
+    address: str | None = None
+    """Where it is spoken with, if its command line tells."""
 
 
 _TOOLS: Final[Mapping[str, tuple[str | None, bool]]] = {
@@ -103,8 +105,8 @@ def _outermost(processes: Mapping[int, Process], init: Process, inner: Superviso
 def _known(process: Process) -> Supervisor | None:
     program = _program(process.command)
     shim = next((word for word in process.command[:6] if _is_shim(word)), None)
-    if shim is not None:
-        return _containerd_shim(process, shim.rpartition("/")[2])
+    if shim is not None or process.comm.startswith("containerd-shim"):
+        return _containerd_shim(process, (shim or "").rpartition("/")[2])
     if program == "conmon" or process.comm == "conmon":
         return _conmon(process)
     if process.comm.startswith("[lxc monitor") or program.startswith("[lxc monitor"):
@@ -128,17 +130,18 @@ def _tool(process: Process) -> Supervisor | None:
 
 
 def _is_shim(word: str) -> bool:
-    return word.rpartition("/")[2].startswith("containerd-shim") or word in {
-        "runtime.shim.entry",
-        "runtime.shim",
-    }
+    return word.rpartition("/")[2].startswith("containerd-shim")
 
 
 def _containerd_shim(process: Process, name: str) -> Supervisor:
-    """Read `containerd-shim-runc-v2 -namespace NS -id ID -address SOCKET`."""
+    """Read `containerd-shim-runc-v2 -namespace NS -id ID -address SOCKET`.
+
+    The embedded engine's shim is a Python program, which has its name as its comm only.
+    """
     namespace = _option(process.command, "-namespace", "--namespace")
-    if name.startswith("runtime.shim"):
-        name = "containerd-shim-cinspect-v1"
+    if not name:
+        ours = any("runtime.shim" in word for word in process.command)
+        name = "containerd-shim-cinspect-v1" if ours else process.comm
     # containerd-shim-runc-v2 is what containerd calls io.containerd.runc.v2.
     parts = name.removeprefix("containerd-shim").strip("-").split("-")
     version = f"io.containerd.{'.'.join(parts)}" if parts != [""] else name
@@ -154,6 +157,7 @@ def _containerd_shim(process: Process, name: str) -> Supervisor:
         id=_option(process.command, "-id", "--id"),
         engine_namespace=namespace,
         runtime=version,
+        address=_option(process.command, "-socket", "--socket"),
     )
 
 

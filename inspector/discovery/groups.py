@@ -7,7 +7,7 @@ from typing import Literal
 from collectors.kernel.processes import Process
 from inspector.discovery import ancestry, cgroup_names
 from inspector.discovery.cgroup_names import Label
-from inspector.discovery.world import MNT, PID, Inodes, World
+from inspector.discovery.world import ENDED, MNT, PID, Inodes, World
 
 Kind = Literal["cgroup", "pid", "sandbox", "self"]
 
@@ -67,7 +67,7 @@ class _Search:
             label = cgroup_names.label(process.cgroups)
             if label is not None:
                 self._labels[process.pid] = label
-                if process.state != "Z" and self._isolated(process.pid):
+                if process.state not in ENDED and self._isolated(process.pid):
                     by_label.setdefault(label.id, []).append(process)
         for name, members in by_label.items():
             init = min(members, key=_outermost)
@@ -118,7 +118,7 @@ class _Search:
         for process in self._user:
             if process.pid not in self.owner and process.pid not in self.world.members:
                 parent = self.owner.get(process.ppid)
-                if parent is not None and process.state == "Z":
+                if parent is not None and process.state in ENDED:
                     self._take(process.pid, parent)
         everything = next((group for group in self.groups if group.kind == "self"), None)
         if everything is not None:

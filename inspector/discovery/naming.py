@@ -21,6 +21,8 @@ _RANK: Final = (
     "runc",
 )
 """Who is asked first: the engine that people speak with, before the one that it uses."""
+RUNTIMES: Final = frozenset({"runc", "crun", "youki"})
+"""What engines start containers with: their state names one whose engine does not answer."""
 _SHORT: Final = 12
 
 
@@ -87,7 +89,7 @@ def _fill(first: EngineContainer, second: EngineContainer) -> EngineContainer:
         if (mine is None or mine in ({}, ())) and theirs not in (None, {}, ()):
             changes[name] = theirs
     changes.pop("error", None)
-    if second.engine in {"runc", "crun"}:
+    if second.engine in RUNTIMES:
         changes.pop("engine_namespace", None)
     return structs.replace(first, **changes) if changes else first
 

@@ -10,6 +10,9 @@ from collectors.kernel.processes import Process
 from inspector.sample import Sample
 from runtime.formats.mountinfo import MountInfo
 
+ENDED: Final = frozenset({"Z", "X"})
+"""States of a process that is over: it has left its namespaces, and waits to be forgotten."""
+
 Inodes = tuple[int | None, ...]
 """A process's namespaces, one entry a type of `TYPES`."""
 
@@ -71,8 +74,8 @@ def build(sample: Sample) -> World:
     members: dict[int, Inodes] = {}
     for member in spaces.memberships if spaces else ():
         process = listed.get(member.pid)
-        if not any(member.inodes):
-            continue  # the kernel would not say
+        if not any(member.inodes) or (process is not None and process.state in ENDED):
+            continue  # the kernel would not say; one that ended has left most of its own
         # A pid that was used again between the two readings is another process.
         if process is None or process.start_ticks == member.start_ticks:
             members[member.pid] = member.inodes

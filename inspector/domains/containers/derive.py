@@ -148,7 +148,7 @@ def _shim(entity: Entity) -> Shim | None:
     found = entity.supervisor
     if found is None or not found.shim:
         return None
-    return Shim(pid=found.pid, address=None, version=found.version)
+    return Shim(pid=found.pid, address=found.address, version=found.version)
 
 
 def _shared_with_host(joined: Joined, entity: Entity, inodes: Inodes | None) -> tuple[str, ...]:
