@@ -1,5 +1,6 @@
 """Where the engine keeps its things: what must last below `root`, what a boot ends below `state`."""
 
+import contextlib
 import hashlib
 import os
 from dataclasses import dataclass
@@ -93,12 +94,11 @@ def make_private(path: str) -> None:
     """
     try:
         os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-        os.mkdir(path, 0o700)
-    except FileExistsError:
-        pass
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(path, 0o700)
+        found = os.stat(path, follow_symlinks=False)
     except OSError as error:
         raise PermissionDenied(f"cannot make {path}: {error.strerror}") from error
-    found = os.stat(path, follow_symlinks=False)
     if found.st_uid != os.geteuid() or not _is_directory(found.st_mode):
         raise PermissionDenied(f"{path} is not a directory of user {os.geteuid()}")
 

@@ -114,7 +114,7 @@ def _put(out: bytearray, number: int, kind: Kind, value: Value) -> None:
         for item in value:
             _put_one(out, number, kind.kind, item)
     elif isinstance(kind, StringMap):
-        for key, text in value.items():
+        for key, text in sorted(value.items()):
             _put_one(out, number, _Entry, _Entry(key=key, value=text))
     elif value is not None and (isinstance(value, Message) or value):
         _put_one(out, number, kind, value)

@@ -6,6 +6,7 @@ directory, with flags of one dash before the action.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -256,5 +257,18 @@ def delete(container_id: str) -> bytes:
     from runtime.shim.remains import clean  # noqa: PLC0415  # only this action needs it
 
     pid = clean(os.getcwd(), container_id)
+    _remove_socket()
     now = Timestamp.of(time.time_ns())
     return DeleteResponse(pid=pid, exit_status=_KILLED, exited_at=now).encode()
+
+
+def _remove_socket() -> None:
+    """Remove the socket of a shim that was killed; one that answers serves others of its group."""
+    try:
+        with open("address", encoding="utf-8") as file:
+            path = file.read().removeprefix("unix://")
+    except OSError:
+        return
+    if path.startswith("/") and not _answers(path):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
