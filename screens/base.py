@@ -9,14 +9,12 @@ from textual.binding import Binding, BindingType
 from textual.events import Resize
 from textual.screen import Screen
 
-from inspector import units
-from inspector.frame import Frame
+from screens.header import status, title
 from screens.keys import action_bindings, window_bindings
 from screens.moment import Moment
-from screens.shell import Shell, Vitals
+from screens.shell import Shell
 from screens.widgets import cells
 from screens.widgets.bars import Bar, Tab, Tabs, fitting_hints
-from screens.widgets.cells import Line, Piece, Tone
 from screens.widgets.filter_bar import FilterBar
 
 TABS: tuple[Tab, ...] = (
@@ -37,8 +35,13 @@ class SubjectScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "filter", show=False, key_display="/"),
         Binding("escape", "back", "back", show=False),
-        Binding("tab", "app.focus_next", "next pane", show=False),
-        Binding("shift+tab", "app.focus_previous", "pane before", show=False),
+        Binding("tab,shift+tab", "other_pane", "the other pane", show=False),
+    ]
+    PANES: ClassVar[tuple[str, ...]] = ()
+    """Ids of the panes that Tab goes between; where there is room for one, the others hide."""
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - Textual has it as an instance's
+        (0, "-narrow"),
+        (110, "-wide"),
     ]
     HINTS: ClassVar[Sequence[tuple[str, str]]] = ()
     """Keys of its own to name in the status line, before the actions."""
@@ -50,13 +53,7 @@ class SubjectScreen(Screen[None]):
         if may_act:
             bindings += action_bindings()
         for binding in bindings:
-            self._bindings.bind(
-                binding.key,
-                binding.action,
-                binding.description,
-                show=binding.show,
-                key_display=binding.key_display,
-            )
+            self._bindings.key_to_bindings.setdefault(binding.key, []).append(binding)
 
     @property
     def shell(self) -> Shell:
@@ -90,7 +87,7 @@ class SubjectScreen(Screen[None]):
         """Return the id of the container that the cursor is on, or that what it is on belongs to."""
         return None
 
-    def selected_container(self) -> str | None:
+    def _selected(self) -> str | None:
         """Return the id that actions and jumps are about."""
         return self.subject() or self.shell.chosen
 
@@ -105,7 +102,7 @@ class SubjectScreen(Screen[None]):
     def refresh_status(self) -> None:
         """Draw the status line: it changes as time goes by, with no new sample."""
         bar = self.query_one("#status", Bar)
-        left = status(self.shell.vitals)
+        left = status(self.shell.vitals, self.size.width)
         room = max(0, self.size.width - cells.length(left) - 2)
         bar.show(left, fitting_hints(self.hints(), room))
 
@@ -150,13 +147,22 @@ class SubjectScreen(Screen[None]):
         else:
             self.shell.back()
 
+    def action_other_pane(self) -> None:
+        """Give the keyboard to the other pane; on a narrow screen, show it instead."""
+        if len(self.PANES) < 2:
+            return
+        second = self.query_one(f"#{self.PANES[1]}")
+        to_second = not second.has_focus
+        self.set_class(to_second, "-second")
+        self.query_one(f"#{self.PANES[1 if to_second else 0]}").focus()
+
     def action_window(self, mode: str) -> None:
         """Show another window on the selected container."""
-        self.shell.go(mode, self.selected_container())
+        self.shell.go(mode, self._selected())
 
     def action_act(self, action: str) -> None:
         """Begin an action on the selected container."""
-        moment, identity = self.shell.moment, self.selected_container()
+        moment, identity = self.shell.moment, self._selected()
         found = moment.container_by_id.get(identity or "") if moment else None
         self.shell.act(action, found)
 
@@ -178,52 +184,3 @@ class SubjectScreen(Screen[None]):
     def _tab(self, message: Tabs.Chosen) -> None:
         message.stop()
         self.shell.go(message.name)
-
-
-def title(frame: Frame) -> tuple[Line, Line]:
-    """Return the title line: host, kernel, cgroup mode, engines; and the time of the sample."""
-    host = frame.host
-    pieces: list[Piece] = [(" cinspect", "bold")]
-    facts = [host.hostname or "?", f"Linux {host.kernel or '?'}"]
-    facts.append(f"cgroup {host.cgroup.mode if host.cgroup else '?'}")
-    for fact in facts:
-        pieces += [(" · ", "dim"), (fact, "plain")]
-    pieces.append((" ·", "dim"))
-    for engine in frame.engines:
-        tone: Tone = "ok" if engine.reachable else "failed" if engine.error else "stopped"
-        mark = {"ok": "●", "failed": "✖", "stopped": "○"}[tone]
-        pieces += [(f" {engine.name} ", "plain" if engine.reachable else "dim"), (mark, tone)]
-    return tuple(pieces), ((frame.taken_at.strftime("%H:%M:%S "), "dim"),)
-
-
-def status(vitals: Vitals) -> Line:
-    """Return the state of the sample: how old it is, what it cost, what went wrong."""
-    pieces: list[Piece] = []
-    if vitals.problem:
-        pieces.append((f" ✖ {vitals.problem} ", "failed"))
-    elif vitals.ended:
-        pieces.append((" ■ end of the recording ", "paused"))
-    elif vitals.paused:
-        pieces.append((" ❚❚ paused ", "paused"))
-    if vitals.age is None:
-        return (*pieces, (" waiting for the first sample", "dim"))
-    tone: Tone = "dim"
-    if not vitals.paused and not vitals.ended:
-        tone = _age_tone(vitals.age, vitals.interval)
-    mark = {"dim": "", "pressed": "▲ stale: ", "failed": "✖ stale: "}[tone]
-    pieces.append((f" {mark}sample {_age(vitals.age)} old", tone))
-    cost = f" · cinspect {vitals.cpu_ratio * 100:.1f} % of a core, {vitals.files} files"
-    pieces.append((cost, "dim"))
-    if vitals.errors:
-        pieces.append((f" · {vitals.errors} unread", "pressed"))
-    return tuple(pieces)
-
-
-def _age(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 60 else units.long_duration(seconds)
-
-
-def _age_tone(age: float, interval: float) -> Tone:
-    if age > max(10.0, interval * 6):
-        return "failed"
-    return "pressed" if age > max(3.0, interval * 2.5) else "dim"

@@ -3,13 +3,15 @@
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from textual.app import ActiveBinding
+from textual.binding import ActiveBinding
 
 from screens.verdict import MARKS, MEANINGS
 from screens.widgets import cells
 from screens.widgets.cells import Line
 
 _HIDDEN: Final = frozenset({"ctrl+q", "super+c"})
+_SIDEWAYS: Final = ("scroll_left", "scroll_right", "page_left", "page_right", "screen.")
+"""Actions that scrolling widgets come with and that do nothing here."""
 _NAMES: Final = {
     "slash": "/",
     "colon": ":",
@@ -44,6 +46,8 @@ def help_lines(bindings: Mapping[str, ActiveBinding]) -> list[Line]:
     for key, active in bindings.items():
         if key in _HIDDEN or not active.binding.description:
             continue
+        if active.binding.action.startswith(_SIDEWAYS):
+            continue
         heading = _heading(active)
         text = active.binding.tooltip or active.binding.description
         groups.setdefault(heading, {}).setdefault(text, []).append(key_name(key))
@@ -51,7 +55,7 @@ def help_lines(bindings: Mapping[str, ActiveBinding]) -> list[Line]:
     for heading in sorted(groups, key=_ORDER.index):
         lines += [cells.BLANK, ((f" {heading}", "title"),)]
         for text, keys in groups[heading].items():
-            lines.append((("  ", "plain"), (f"{' '.join(keys):<22} ", "accent"), (text, "plain")))
+            lines.append((("  ", "plain"), (f"{'  '.join(keys):<18} ", "accent"), (text, "plain")))
     return [*lines[1:], *_marks(), *_filters()]
 
 
@@ -91,4 +95,4 @@ def _filters() -> Iterable[Line]:
         ("/^api-[0-9]+/", "a regular expression"),
         ("!paused", "not"),
     ):
-        yield (("  ", "plain"), (f"{example:<22} ", "accent"), (text, "plain"))
+        yield (("  ", "plain"), (f"{example:<20} ", "accent"), (text, "plain"))

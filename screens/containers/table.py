@@ -74,7 +74,10 @@ class Painter:
 
     def memory_spark(self, container: Container, width: int) -> Line:
         """The last minute of memory."""
-        return ((self._spark(container, "memory_bytes", width, 0.0), "accent"),)
+        used = columns.memory_used(container) or 0
+        limits = columns.memory(container)
+        top = (limits.limit_bytes if limits else None) or used * 1.6
+        return ((self._spark(container, "memory_bytes", width, top), "accent"),)
 
     def of_limit(self, container: Container, width: int) -> Line:
         """A bar of memory over the limit, the share, the limit."""
@@ -194,16 +197,16 @@ def _negative(value: object) -> float | None:
     return -value if isinstance(value, int | float) else None
 
 
-def group(container: Container) -> str:
-    """Return what a container belongs to: a compose project, a pod, an engine, nobody."""
+def group(container: Container) -> tuple[int, str]:
+    """Return what a container belongs to, in the order to show it: a project, a pod, an engine, nobody."""
     project = container.labels.get("com.docker.compose.project")
     if project:
-        return f"compose: {project}"
+        return (0, f"compose: {project}")
     name = container.labels.get("io.kubernetes.pod.name")
     if name:
-        return f"pod: {container.labels.get('io.kubernetes.pod.namespace', '?')}/{name}"
+        return (1, f"pod: {container.labels.get('io.kubernetes.pod.namespace', '?')}/{name}")
     if container.pod:
-        return f"pod: {container.pod}"
+        return (1, f"pod: {container.pod}")
     if container.engine:
-        return container.engine
-    return "~ no engine: found in the kernel"
+        return (2, container.engine)
+    return (3, "no engine: found in the kernel alone")

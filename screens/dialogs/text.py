@@ -36,7 +36,13 @@ class TextDialog(ModalScreen[None]):
         """Fill it, as high as the text is."""
         self.query_one("#dialog-title", Bar).show(((self._title, "bold"),))
         lines = self.query_one("#text", Lines)
-        lines.styles.height = len(self._build(80)) + 1
+        wanted = len(self._build(80)) + 5
+        self.query_one(".box").styles.height = min(wanted, max(8, self.app.size.height - 2))
         lines.show(self._build)
         lines.focus()
-        self.query_one("#dialog-command", Bar).show((("Esc closes", "dim"),))
+        self.query_one("#dialog-command", Bar).show(
+            (
+                ("Esc", "accent"),
+                (" closes", "dim"),
+            )
+        )

@@ -1,6 +1,6 @@
 """The lines around every screen: the title, the tabs, the state of the sample with the keys."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from textual.events import Click
@@ -14,7 +14,7 @@ from screens.widgets.drawn import Drawn
 
 
 class Bar(Drawn, Widget):
-    """One line: a left part, and a right part for which the left one gives way."""
+    """One line: a left part, which is cut, and a right part, which is shown whole or not at all."""
 
     DEFAULT_CSS = """
     Bar { height: 1; width: 1fr; }
@@ -38,10 +38,8 @@ class Bar(Drawn, Widget):
             return Strip.blank(width, self.rich_style)
         right = self._right
         taken = cells.length(right)
-        if cells.length(self._left) + taken + 1 > width:
-            taken = min(taken, max(0, width - cells.length(self._left) - 1))
-            right = cells.fit(right, taken) if taken > 4 else ()
-            taken = cells.length(right)
+        if taken + 1 > width:
+            right, taken = (), 0
         left = cells.fit(self._left, width - taken)
         return cells.strip((*left, *right), width, self.tone)
 
@@ -70,6 +68,7 @@ class Tabs(Bar):
         self._tabs = tabs
         self._current = current
         self._spans: list[tuple[int, int, str]] = []
+        self._row: Line = ()
 
     def on_mount(self) -> None:
         """Lay the tabs out."""
@@ -81,15 +80,14 @@ class Tabs(Bar):
             pieces += [(text, "cursor" if here else "dim"), (" ", "plain")]
             self._spans.append((left, left + len(text), tab.name))
             left += len(text) + 1
-        hints: Line = (
-            ("/", "accent"),
-            (" filter  ", "dim"),
-            (":", "accent"),
-            (" commands  ", "dim"),
-            ("?", "accent"),
-            (" help ", "dim"),
-        )
-        self.show(tuple(pieces), hints)
+        self._row = tuple(pieces)
+        self.on_resize()
+
+    def on_resize(self) -> None:
+        """Name as many of the common keys as there is room for, help first."""
+        keys = (("?", "help"), (":", "commands"), ("/", "filter"))
+        room = max(0, self.size.width - cells.length(self._row))
+        self.show(self._row, fitting_hints(keys, room))
 
     def on_click(self, event: Click) -> None:
         """Go to the tab that was clicked."""
@@ -112,6 +110,3 @@ def fitting_hints(keys: Sequence[tuple[str, str]], width: int) -> Line:
     while chosen and cells.length(hints(chosen)) > width:
         chosen = chosen[:-1]
     return hints(chosen)
-
-
-ShowHints = Callable[[], Sequence[tuple[str, str]]]

@@ -25,6 +25,11 @@ class Drawn(Widget):
         & > .tone--failed { color: $error; text-style: bold; }
         & > .tone--cursor { background: $block-cursor-background; text-style: bold; }
         & > .tone--cursor-blurred { background: $block-cursor-blurred-background; }
+        &:ansi > .tone--dim { text-style: dim; }
+        &:ansi > .tone--title { text-style: bold dim; }
+        &:ansi > .tone--stopped { text-style: dim; }
+        &:ansi > .tone--cursor { color: $block-cursor-foreground; }
+        &:ansi > .tone--cursor-blurred { text-style: underline; }
         &:nocolor > .tone--cursor { text-style: reverse; }
     }
     """

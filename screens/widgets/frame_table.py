@@ -82,7 +82,7 @@ class FrameTable(Drawn, ScrollView, Generic[T], can_focus=True):
         self._identify = identify
         self._empty = empty
         self._source: Sequence[T] = ()
-        self._groups: Callable[[T], str] | None = None
+        self._groups: Callable[[T], tuple[int, str]] | None = None
         self._rows: list[Row[T]] = []
         self._cursor = 0
         self._wanted: str | None = None
@@ -107,7 +107,9 @@ class FrameTable(Drawn, ScrollView, Generic[T], can_focus=True):
         """Its identity."""
         return self._identify(self.selected) if self.selected is not None else None
 
-    def show(self, items: Sequence[T], groups: Callable[[T], str] | None = None) -> None:
+    def show(
+        self, items: Sequence[T], groups: Callable[[T], tuple[int, str]] | None = None
+    ) -> None:
         """Take the new items; the cursor stays on its item, or near where it was when that went."""
         self._source = items
         self._groups = groups
@@ -150,16 +152,16 @@ class FrameTable(Drawn, ScrollView, Generic[T], can_focus=True):
     def _grouped(self, items: Sequence[T]) -> list[Row[T]]:
         if self._groups is None:
             return self._flat(items)
-        groups: dict[str, list[T]] = {}
+        groups: dict[tuple[int, str], list[T]] = {}
         for item in items:
             groups.setdefault(self._groups(item), []).append(item)
         if len(groups) < 2:
             return self._flat(items)
         rows: list[Row[T]] = []
-        for name in sorted(groups):
-            head: Line = ((f"▾ {name} ", "title"), (f"({len(groups[name])})", "dim"))
-            rows.append(Row(f"group {name}", None, head))
-            rows.extend(self._flat(groups[name]))
+        for place in sorted(groups):
+            head: Line = ((f"▾ {place[1]} ", "title"), (f"({len(groups[place])})", "dim"))
+            rows.append(Row(f"group {place[1]}", None, head))
+            rows.extend(self._flat(groups[place]))
         return rows
 
     def _keep_cursor(self) -> None:

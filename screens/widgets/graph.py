@@ -18,6 +18,8 @@ _LEFT: Final = (0x40, 0x04, 0x02, 0x01)
 _RIGHT: Final = (0x80, 0x20, 0x10, 0x08)
 _NEAR: Final = 0.9
 """From this share of the limit on, use is drawn as pressed."""
+_HEADROOM: Final = 1.4
+"""How far the scale reaches above the highest value: what is steady shows as steady, not as full."""
 _IN_VIEW: Final = 4.0
 """A limit further than this many times the highest value is named, not drawn."""
 
@@ -104,7 +106,7 @@ def _top(plot: Plot, values: Sequence[float | None]) -> float:
     highest = max([plot.floor, *(value for value in values if value is not None)])
     if plot.limit is not None and highest * _IN_VIEW >= plot.limit:
         return max(plot.limit * 1.1, highest)
-    return highest * 1.1 if highest > 0 else 1.0
+    return highest * _HEADROOM if highest > 0 else 1.0
 
 
 def _limit_row(plot: Plot, top: float, rows: int) -> int | None:

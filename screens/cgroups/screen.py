@@ -1,0 +1,191 @@
+"""The cgroups screen: the tree with its numbers and limits, and graphs of the one under the cursor."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+
+from inspector.domains.cgroups.model import Cgroup
+from screens import filters
+from screens.base import SubjectScreen
+from screens.cgroups.tree import branch_columns, branches, folded_at_first, parent, table_columns
+from screens.container.plots import cgroup_plots
+from screens.container.screen import ContainerScreen
+from screens.moment import Moment
+from screens.widgets import cells, graph
+from screens.widgets.cells import Line
+from screens.widgets.frame_table import FrameTable
+from screens.widgets.lines import Lines
+from screens.widgets.trees import Branch
+
+
+class CgroupsScreen(SubjectScreen):
+    """A tree for each hierarchy."""
+
+    NAME = "cgroups"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left", "fold", "fold, or go to the one above", show=False),
+        Binding("right", "unfold", "unfold", show=False),
+        Binding("z", "zoom", "larger graphs, or smaller ones", show=False),
+    ]
+    HINTS: ClassVar[Sequence[tuple[str, str]]] = (("← →", "fold"), ("z", "larger graphs"))
+
+    def __init__(self, *, may_act: bool) -> None:
+        super().__init__(may_act=may_act)
+        self._folded: set[str] | None = None
+        self._filter: filters.Filter[Branch[Cgroup]] | None = None
+        self._columns = branch_columns()
+
+    def body(self) -> ComposeResult:
+        """The tree, and the graphs below it."""
+        yield FrameTable(
+            table_columns(lambda: self.shell.moment),
+            lambda branch: branch.key,
+            empty="no cgroup, or the filter fits none",
+            id="tree",
+        )
+        yield Lines(id="graphs", focusable=False, classes="pane graphs")
+
+    @property
+    def table(self) -> FrameTable[Branch[Cgroup]]:
+        """The tree, as a table."""
+        return self.query_one("#tree", FrameTable)
+
+    def show(self, moment: Moment) -> None:
+        """Show the tree; what a filter accepts stays with all that is above it."""
+        if self._folded is None:
+            self._folded = folded_at_first(moment.cgroups)
+        rows = branches(moment.cgroups, () if self._filter else self._folded)
+        if self._filter is not None:
+            rows = _kept(rows, self._filter)
+        self.table.show(rows)
+        self._show_graphs()
+
+    def aim(self, container: str) -> None:
+        """Put the cursor on a container's cgroup, in the hierarchy that says the most."""
+        moment = self.shell.moment
+        if moment is None:
+            return
+        own = [one for one in moment.cgroups if one.container == container]
+        own = own or self._by_path(container, moment)
+        if not own:
+            return
+        best = max(
+            own, key=lambda one: (one.memory is not None, one.cpu is not None, -len(one.path))
+        )
+        above = parent(best)
+        while above is not None:
+            self._folded = (self._folded or set()) - {above}
+            hierarchy, path = above.split(":", 1)
+            above = None if path == "/" else f"{hierarchy}:{path.rsplit('/', 1)[0] or '/'}"
+        self.show(moment)
+        self.table.select(f"{best.hierarchy}:{best.path}")
+
+    def _by_path(self, container: str, moment: Moment) -> list[Cgroup]:
+        found = moment.container_by_id.get(container)
+        paths = set(found.cgroups.values()) if found else set()
+        return [one for one in moment.cgroups if one.path in paths]
+
+    def subject(self) -> str | None:
+        """Return the container whose cgroup is under the cursor."""
+        branch = self.table.selected
+        return branch.item.container if branch else None
+
+    def filter_changed(self, text: str) -> str:
+        """Keep what the text accepts, and what is above it."""
+        self._filter = filters.parse(text, self._columns) if text.strip() else None
+        if self.shell.moment is not None:
+            self.show(self.shell.moment)
+        return self._filter.problem if self._filter else ""
+
+    def focus_body(self) -> None:
+        """Give the keyboard to the tree."""
+        self.table.focus()
+
+    def action_fold(self) -> None:
+        """Fold what is open; on what is not, go up."""
+        branch = self.table.selected
+        if branch is None or self._folded is None:
+            return
+        if branch.children and not branch.folded:
+            self._folded.add(branch.key)
+            self.refresh_all()
+        elif (above := parent(branch.item)) is not None:
+            self.table.select(above)
+
+    def action_unfold(self) -> None:
+        """Open what is folded; on what is not, go down."""
+        branch = self.table.selected
+        if branch is None or self._folded is None:
+            return
+        if branch.folded:
+            self._folded.discard(branch.key)
+            self.refresh_all()
+        else:
+            self.table.action_move(1)
+
+    def action_zoom(self) -> None:
+        """Give the graphs half the screen, or take it back."""
+        self.query_one("#graphs", Lines).toggle_class("-large")
+
+    @on(FrameTable.Moved)
+    def _moved(self, message: FrameTable.Moved) -> None:
+        message.stop()
+        owner = self.subject()
+        if owner is not None:
+            self.shell.choose(owner)
+        self._show_graphs()
+
+    @on(FrameTable.Opened)
+    def _opened(self, message: FrameTable.Opened) -> None:
+        message.stop()
+        branch = self.table.selected
+        if branch is None:
+            return
+        if branch.item.container is not None:
+            self.app.push_screen(ContainerScreen(branch.item.container, may_act=self._may_act))
+        elif branch.folded:
+            self.action_unfold()
+        elif branch.children:
+            self.action_fold()
+
+    def _show_graphs(self) -> None:
+        moment, branch = self.shell.moment, self.table.selected
+        pane = self.query_one("#graphs", Lines)
+        if moment is None or branch is None:
+            pane.show(lambda _: ())
+            return
+        cgroup = branch.item
+        plots = cgroup_plots(cgroup, moment)
+        name = moment.container_name(cgroup.container)
+
+        def build(width: int) -> list[Line]:
+            head: Line = (
+                (f" {cgroup.path}", "bold"),
+                (f"  {name}" if name else "", "plain"),
+                (f"  {cgroup.hierarchy or 'unified'}", "dim"),
+            )
+            room = max(0, pane.size.height - 1)
+            drawn = graph.grid(plots, width - 2, room)
+            if not drawn:
+                drawn = [cells.dim("   no numbers: its controllers count nothing here")]
+            return [head, *((((" ", "plain"), *line)) for line in drawn)]
+
+        pane.show(build)
+
+
+def _kept(
+    rows: Sequence[Branch[Cgroup]], wanted: filters.Filter[Branch[Cgroup]]
+) -> list[Branch[Cgroup]]:
+    keep: set[str] = set()
+    for row in rows:
+        if wanted.accepts(row):
+            above: str | None = row.key
+            hierarchy, path = row.key.split(":", 1)
+            while above is not None and above not in keep:
+                keep.add(above)
+                path = path.rsplit("/", 1)[0]
+                above = f"{hierarchy}:{path or '/'}" if above != f"{hierarchy}:/" else None
+    return [row for row in rows if row.key in keep]

@@ -1,0 +1,64 @@
+"""The title line and the state of the sample: what stands above and below every screen."""
+
+from typing import Final
+
+from inspector import units
+from inspector.frame import Frame
+from screens.shell import Vitals
+from screens.widgets.cells import Line, Piece, Tone
+
+_ROOMY: Final = 120
+"""From this width on there is room for whole words."""
+
+
+def title(frame: Frame) -> tuple[Line, Line]:
+    """Return the title line: host, kernel, cgroup mode, engines; and the time of the sample."""
+    host = frame.host
+    pieces: list[Piece] = [(" cinspect", "bold")]
+    facts = [host.hostname or "?", f"Linux {host.kernel or '?'}"]
+    facts.append(f"cgroup {host.cgroup.mode if host.cgroup else '?'}")
+    for fact in facts:
+        pieces += [(" · ", "dim"), (fact, "plain")]
+    pieces.append((" ·", "dim"))
+    for engine in frame.engines:
+        tone: Tone = "ok" if engine.reachable else "failed" if engine.error else "stopped"
+        mark = {"ok": "●", "failed": "✖", "stopped": "○"}[tone]
+        pieces += [(f" {engine.name} ", "plain" if engine.reachable else "dim"), (mark, tone)]
+    return tuple(pieces), ((frame.taken_at.strftime("%H:%M:%S "), "dim"),)
+
+
+def status(vitals: Vitals, width: int) -> Line:
+    """Return the state of the sample: how old it is, what it cost, what went wrong; shorter on a narrow screen."""
+    pieces: list[Piece] = []
+    if vitals.problem:
+        pieces.append((f" ✖ {vitals.problem} ", "failed"))
+    elif vitals.ended:
+        pieces.append((" ■ end of the recording ", "paused"))
+    elif vitals.paused:
+        pieces.append((" ❚❚ paused ", "paused"))
+    if vitals.age is None:
+        return (
+            tuple(pieces) if vitals.problem else (*pieces, (" waiting for the first sample", "dim"))
+        )
+    tone: Tone = "dim"
+    if not vitals.paused and not vitals.ended:
+        tone = _age_tone(vitals.age, vitals.interval)
+    mark = {"dim": "", "pressed": "▲ stale: ", "failed": "✖ stale: "}[tone]
+    sample = "sample " if width >= _ROOMY else ""
+    pieces.append((f" {mark}{sample}{_age(vitals.age)} old", tone))
+    share = f"{vitals.cpu_ratio * 100:.1f} % of a core"
+    cost = f"cinspect takes {share}, {vitals.files} files" if width >= _ROOMY else share
+    pieces.append((f" · {cost}", "dim"))
+    if vitals.errors:
+        pieces.append((f" · {vitals.errors} unread", "pressed"))
+    return tuple(pieces)
+
+
+def _age(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 60 else units.long_duration(seconds)
+
+
+def _age_tone(age: float, interval: float) -> Tone:
+    if age > max(10.0, interval * 6):
+        return "failed"
+    return "pressed" if age > max(3.0, interval * 2.5) else "dim"

@@ -1,0 +1,1 @@
+"""The stack of directories that a container has as its root."""

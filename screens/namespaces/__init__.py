@@ -1,0 +1,1 @@
+"""Namespaces by owner, and who shares which."""
