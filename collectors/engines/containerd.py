@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
 
+from collectors.decoding import decode, instant
 from collectors.engine import EngineContainer, EngineReading, Status
 from collectors.errors import CollectError
 from collectors.overlay import options
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from collectors.wire.containerd.client import Client
     from collectors.wire.containerd.messages import Container, Task, Timestamp
 
-_EPOCH = datetime.fromtimestamp(0, UTC)
 _STATUS: Mapping[int, Status] = {1: "created", 2: "running", 3: "stopped", 4: "paused", 5: "paused"}
 _NAMES = ("nerdctl/name", "io.kubernetes.container.name")
 
@@ -71,12 +71,13 @@ class ContainerdEngine:
         # Loaded only here: 70 ms and 8 MB, and most hosts have no containerd.
         from collectors.wire.containerd.client import connect  # noqa: PLC0415
 
-        async with connect(self.address) as client:
-            try:
+        try:
+            async with connect(self.address) as client:
                 return await self._collect(client)
-            except CollectError:
-                self._version = None
-                raise
+        except CollectError:
+            # Whatever answers next may be another daemon.
+            self._version = None
+            raise
 
     async def _collect(self, client: "Client") -> EngineReading:
         if self._version is None:
@@ -190,7 +191,7 @@ def _container(
 def _spec(data: bytes) -> _Spec:
     """Return what is read of a spec; nothing of one that is no JSON: the record is still one."""
     try:
-        return msgspec.json.decode(data, type=_Spec)
+        return decode(data, _Spec)
     except msgspec.DecodeError:
         return _Spec()
 
@@ -228,7 +229,4 @@ def _first(labels: Mapping[str, str], keys: Iterable[str]) -> str | None:
 def _moment(timestamp: "Timestamp") -> datetime | None:
     if not timestamp.seconds:
         return None
-    try:
-        return _EPOCH + timedelta(seconds=timestamp.seconds, microseconds=timestamp.nanos // 1000)
-    except OverflowError:
-        return None
+    return instant(timestamp.seconds + timestamp.nanos / 1e9)

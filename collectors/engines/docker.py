@@ -33,13 +33,13 @@ class DockerEngine:
 
     async def collect(self) -> EngineReading:
         """Ask; raise `Missing` without a socket, `Denied`, `Unavailable` when it does not answer."""
-        async with connect(self.address) as http:
-            try:
+        try:
+            async with connect(self.address) as http:
                 return await self._collect(http)
-            except CollectError:
-                # Whatever comes back may be another daemon.
-                self._version = None
-                raise
+        except CollectError:
+            # Whatever answers next may be another daemon.
+            self._version = None
+            raise
 
     async def _collect(self, http: "Http") -> EngineReading:
         if self._version is None:

@@ -23,22 +23,24 @@ class PodmanEngine:
         self.address = address
         self._version: str | None = None
         self._details = Details("")
-        # Podman reads its events from a file or the system's journal, which can be long.
+        # Podman reads its events from a file or the system's journal, which can be long. It stops
+        # at the end by itself; given `until` as well, version 4 leaves most of them out.
         self._journal = Journal(
             "podman",
             address,
-            "/events?stream=false&since={since}&until={until}",
+            "/events?stream=false&since={since}",
             first_seconds=_DAY,
         )
 
     async def collect(self) -> EngineReading:
         """Ask; raise `Missing` without a socket, `Denied`, `Unavailable` when it does not answer."""
-        async with connect(self.address) as http:
-            try:
+        try:
+            async with connect(self.address) as http:
                 return await self._collect(http)
-            except CollectError:
-                self._version = None
-                raise
+        except CollectError:
+            # Whatever answers next may be another daemon.
+            self._version = None
+            raise
 
     async def _collect(self, http: "Http") -> EngineReading:
         if self._version is None:
@@ -50,7 +52,9 @@ class PodmanEngine:
         listed = await http.get_list(target, Listed)
         self._details.keep([one.id for one in listed])
         containers = [
-            docker_api.container("podman", one, await self._details.of(http, one.id, one.state))
+            docker_api.container(
+                "podman", one, await self._details.of(http, one.id, f"{one.state} {one.pid}")
+            )
             for one in listed
         ]
         return EngineReading(

@@ -8,10 +8,10 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from collectors.decoding import decode, moment
 from collectors.engine import EngineContainer, EngineReading, Status
 from collectors.errors import CollectError, Denied, Gone, Missing
 from collectors.formats import pid_stat
-from collectors.moments import moment
 from collectors.root import Root
 from runtime.errors import FormatError
 
@@ -157,7 +157,7 @@ class StateEngine:
         )
 
     def _runc(self, path: str) -> _Known:
-        state = msgspec.json.decode(self._root.read(f"{path}/state.json"), type=_RuncState)
+        state = decode(self._root.read(f"{path}/state.json"), _RuncState)
         config = state.config or _Config()
         labels: dict[str, str] = {}
         for label in config.labels or ():
@@ -173,7 +173,7 @@ class StateEngine:
         )
 
     def _crun(self, path: str) -> _Known:
-        status = msgspec.json.decode(self._root.read(f"{path}/status"), type=_CrunStatus)
+        status = decode(self._root.read(f"{path}/status"), _CrunStatus)
         return _Known(
             pid=status.pid,
             start_ticks=status.process_start_time,
@@ -209,7 +209,7 @@ class StateEngine:
         if key not in self._commands:
             try:
                 data = self._root.read(f"{known.bundle}/config.json")
-                process = msgspec.json.decode(data, type=_Spec).process
+                process = decode(data, _Spec).process
                 command = tuple(process.args or ()) if process is not None else None
             except (CollectError, msgspec.DecodeError):
                 command = None

@@ -3,16 +3,16 @@
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import msgspec
 from msgspec import Struct
 
+from collectors.decoding import decode, instant, moment
 from collectors.engine import EngineContainer, EngineEvent, EngineShim, Status
 from collectors.errors import Unavailable
-from collectors.moments import moment
 from collectors.wire.failures import Refused
 
 if TYPE_CHECKING:
@@ -51,6 +51,8 @@ class Listed(Struct, rename="pascal"):
     state: str = ""
     pod: str | None = None
     """Podman: the pod's id, or empty."""
+    pid: int = 0
+    """Podman."""
 
 
 class InspectedState(Struct, rename="pascal"):
@@ -129,7 +131,10 @@ class Info(Struct, rename="pascal"):
 
 @dataclass(slots=True)
 class Details:
-    """Remembers inspected containers, so that only those that changed are asked for again."""
+    """Remembers inspected containers, so that only those that changed are asked for again.
+
+    One changed when an event spoke of it, or when what the list says of its state is another.
+    """
 
     target: str
     """What to GET, with `{id}` in it."""
@@ -229,15 +234,18 @@ def events(
         if not line.strip():
             continue
         try:
-            said = msgspec.json.decode(line, type=Happened)
-            raw = msgspec.json.decode(line, type=dict[str, object])
+            said = decode(line, Happened)
+            raw = decode(line, dict[str, object])
         except msgspec.DecodeError as error:
             raise Unavailable(path, "GET /events", f"not an event: {error}") from error
         nanoseconds = said.time_nano or said.time * 1_000_000_000
+        timestamp = instant(nanoseconds / 1e9)
+        if timestamp is None:
+            raise Unavailable(path, "GET /events", f"not a time: {nanoseconds}")
         action, _, _ = said.action.partition(":")
         yield (
             EngineEvent(
-                timestamp=datetime.fromtimestamp(nanoseconds / 1e9, UTC),
+                timestamp=timestamp,
                 source=source,
                 topic=f"/{said.type}/{action}",
                 engine_namespace=None,
@@ -265,7 +273,7 @@ def _created(listed: Listed, inspected: Inspected | None) -> datetime | None:
         return exact
     if isinstance(listed.created, str):
         return moment(listed.created)
-    return datetime.fromtimestamp(listed.created, UTC)
+    return instant(listed.created)
 
 
 def _digest(listed: Listed, inspected: Inspected | None) -> str | None:

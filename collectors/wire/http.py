@@ -7,6 +7,7 @@ from typing import NoReturn, TypeVar
 import h11
 import msgspec
 
+from collectors.decoding import decode
 from collectors.errors import Unavailable
 from collectors.wire.failures import Refused
 
@@ -65,7 +66,7 @@ class Http:
 
     def _decode(self, target: str, body: bytes, kind: type[T]) -> T:
         try:
-            return msgspec.json.decode(body, type=kind)
+            return decode(body, kind)
         except msgspec.DecodeError as error:
             self._fail(target, f"answered what is not expected: {error}", error)
 
@@ -128,7 +129,7 @@ class Http:
 def _reason(body: bytes) -> str:
     """Return what an error's body says: engines put it in `message`."""
     try:
-        return msgspec.json.decode(body, type=_Error).message
+        return decode(body, _Error).message
     except msgspec.DecodeError:
         return body[:200].decode("utf-8", "replace").strip()
 

@@ -1,0 +1,196 @@
+"""The containerd adapter against a real daemon, and against sockets that speak otherwise."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from collectors.engines import containerd as adapter
+from collectors.engines.containerd import ContainerdEngine
+from collectors.errors import Missing, Unavailable
+from tests.collectors.wire.scripted import server
+
+
+def of(reading, identifier):
+    (found,) = [one for one in reading.containers if one.id == identifier]
+    return found
+
+
+@pytest.fixture
+def sleeper(containerd, containerd_image):
+    """Return the id of a container that sleeps."""
+    identifier = "cinspect-sleeper"
+    containerd(
+        *("run", "--detach", "--label", "tier=front"),
+        *("--cgroup", f"/{containerd.scratch.name}/{identifier}"),
+        *(containerd_image, identifier, "sleep", "1000"),
+    )
+    yield identifier
+    containerd("tasks", "kill", "--signal", "KILL", identifier, check=False)
+    deadline = time.monotonic() + 10
+    while "STOPPED" not in containerd("tasks", "ls") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    containerd("tasks", "rm", identifier, check=False)
+    containerd("containers", "rm", identifier)
+
+
+@pytest.mark.engine
+@pytest.mark.root
+async def test_a_running_container_is_as_ctr_says(containerd, containerd_image, sleeper):
+    reading = await ContainerdEngine(containerd.address).collect()
+    one = of(reading, sleeper)
+    said = containerd.json("containers", "info", sleeper)
+    assert (one.engine, one.engine_namespace) == ("containerd", containerd.scratch.name)
+    assert (one.status, one.command) == ("running", ("sleep", "1000"))
+    assert one.labels == said["Labels"]
+    assert one.labels["tier"] == "front"
+    assert (one.image, one.runtime) == (containerd_image, said["Runtime"]["Name"])
+    (line,) = [line for line in containerd("tasks", "ls").splitlines() if sleeper in line]
+    assert one.pid == int(line.split()[1])
+    assert one.cgroup == said["Spec"]["linux"]["cgroupsPath"]
+    assert one.created_at is not None
+    assert one.created_at.isoformat()[:19] == said["CreatedAt"][:19]
+    listed = containerd("images", "ls")
+    assert one.image_digest is not None
+    assert one.image_digest in listed
+
+
+@pytest.mark.engine
+@pytest.mark.root
+async def test_the_layers_are_those_that_are_mounted(containerd, sleeper):
+    one = of(await ContainerdEngine(containerd.address).collect(), sleeper)
+    with open(f"/proc/{one.pid}/mountinfo") as mounts:
+        root = next(line for line in mounts if line.split()[4] == "/")
+    assert f"upperdir={one.upperdir}," in root
+    assert one.lowerdirs
+    assert all(os.path.isdir(path) for path in one.lowerdirs)
+
+
+@pytest.mark.engine
+@pytest.mark.root
+async def test_pausing_and_ending_are_seen_by_the_next_reading(containerd, sleeper):
+    engine = ContainerdEngine(containerd.address)
+    await engine.collect()
+    containerd("tasks", "pause", sleeper)
+    assert of(await engine.collect(), sleeper).status == "paused"
+    containerd("tasks", "resume", sleeper)
+    containerd("tasks", "kill", "--signal", "KILL", sleeper)
+    deadline = time.monotonic() + 10
+    while (one := of(await engine.collect(), sleeper)).status != "stopped":
+        assert time.monotonic() < deadline, one
+    assert (one.exit_code, one.pid) == (137, None)
+    assert one.finished_at is not None
+
+
+@pytest.mark.engine
+@pytest.mark.root
+async def test_a_record_without_a_task_is_created(containerd, containerd_image):
+    containerd("containers", "create", containerd_image, "cinspect-record", "true")
+    try:
+        one = of(await ContainerdEngine(containerd.address).collect(), "cinspect-record")
+    finally:
+        containerd("containers", "rm", "cinspect-record")
+    assert (one.status, one.pid, one.exit_code) == ("created", None, None)
+    assert one.upperdir is not None
+
+
+@pytest.mark.engine
+@pytest.mark.root
+async def test_the_version_is_the_daemons(containerd):
+    reading = await ContainerdEngine(containerd.address).collect()
+    assert f"Version:  {reading.version}" in containerd("version").partition("Server:")[2]
+
+
+@pytest.mark.engine
+@pytest.mark.root
+async def test_collecting_leaves_no_descriptor_open(containerd):
+    engine = ContainerdEngine(containerd.address)
+    await engine.collect()
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        await engine.collect()
+    assert len(os.listdir("/proc/self/fd")) <= before
+
+
+async def test_without_a_socket_it_is_missing(tmp_path):
+    with pytest.raises(Missing) as raised:
+        await ContainerdEngine(str(tmp_path / "none.sock")).collect()
+    assert raised.value.path == str(tmp_path / "none.sock")
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"HTTP/1.1 200 OK\r\n\r\n", b"\0" * 64, b"\0\0\0\xff\0\0\0\0\0" * 9]
+)
+async def test_a_socket_that_speaks_otherwise_is_unavailable(tmp_path, answer):
+    path = str(tmp_path / "s.sock")
+    async with server(path, answer):
+        with pytest.raises(Unavailable) as raised:
+            await ContainerdEngine(path).collect()
+    assert raised.value.path == path
+
+
+@pytest.mark.parametrize(
+    ("written", "path"),
+    [
+        ("/default/x", "/default/x"),
+        ("default/x", "/default/x"),
+        ("system.slice:docker:abc", "/system.slice/docker-abc.scope"),
+        (":cri:abc", "/system.slice/cri-abc.scope"),
+        ("a-b-c.slice:cri:abc", "/a.slice/a-b.slice/a-b-c.slice/cri-abc.scope"),
+        ("-.slice:p:abc", "/p-abc.scope"),
+        ("a.slice::b.slice", "/a.slice/b.slice"),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_a_cgroups_path_of_a_spec_is_where_the_cgroup_is(written, path):
+    assert adapter._cgroup(written) == path
+
+
+def test_a_pod_is_named_with_its_namespace():
+    labels = {"io.kubernetes.pod.name": "web", "io.kubernetes.pod.namespace": "shop"}
+    assert adapter._pod(labels) == "shop/web"
+    assert adapter._pod({}) is None
+
+
+def test_what_is_shipped_is_what_the_definitions_compile_to(tmp_path):
+    protoc = pytest.importorskip("grpc_tools.protoc", reason="grpcio-tools is not installed")
+    assert protoc
+    directory = os.path.join(os.path.dirname(adapter.__file__), "../wire/containerd")
+    names = sorted(name for name in os.listdir(directory) if name.endswith(".proto"))
+    compiled = tmp_path / "descriptors.binpb"
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "grpc_tools.protoc", "-I.", "--include_imports"),
+            *(f"--descriptor_set_out={compiled}", *names),
+        ],
+        cwd=directory,
+        check=True,
+    )
+    with open(os.path.join(directory, "descriptors.binpb"), "rb") as shipped:
+        assert shipped.read() == compiled.read_bytes()
+
+
+def test_nothing_of_grpc_is_loaded_before_a_socket_answers(tmp_path):
+    script = (
+        "import asyncio, json, sys; from collectors.registry import engines;"
+        "from collectors.errors import CollectError\n"
+        "async def ask():\n"
+        " for one in engines(engine_root=sys.argv[1], engine_state=sys.argv[1]):\n"
+        "  if one.name.startswith(('docker', 'podman', 'cinspect')):\n"
+        "   try: await one.collect()\n"
+        "   except CollectError: pass\n"
+        "asyncio.run(ask()); print(json.dumps(sorted(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "none")],
+        capture_output=True,
+        check=True,
+        cwd=os.path.dirname(os.path.dirname(os.path.dirname(adapter.__file__))),
+        env={name: value for name, value in os.environ.items() if "_HOST" not in name},
+    )
+    loaded = set(json.loads(done.stdout))
+    assert not loaded & {"grpclib", "h2", "google.protobuf", "pyroute2", "psutil", "runtime.api"}
