@@ -1,19 +1,22 @@
 """Starts and removes the demo container, on the embedded engine like any other one."""
 
+import os
 from typing import Final
 
-from inspector.demo.workload import COMMAND
 from inspector.errors import Failure
 from runtime.api import Runtime
 from runtime.errors import NotFound
-from runtime.types import HOST_IMAGE, Container, ContainerOptions, Resources
+from runtime.types import HOST_IMAGE, Container, ContainerOptions, Resources, Volume
 
 NAME: Final = "demo"
 LABEL: Final = "cinspect.demo"
+SCRIPT: Final = os.path.join(os.path.dirname(os.path.abspath(__file__)), "workload.sh")
+_INSIDE: Final = "/usr/local/bin/cinspect-demo"
 
 OPTIONS: Final = ContainerOptions(
     image=HOST_IMAGE,
-    command=COMMAND,
+    command=("/bin/sh", _INSIDE),
+    volumes=(Volume(SCRIPT, _INSIDE, read_only=True),),
     name=NAME,
     hostname=NAME,
     env=("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C"),

@@ -1,8 +1,7 @@
-"""What the demo container runs: plain sh and coreutils, so that any host's own root has it."""
+#!/bin/sh
+# What the demo container runs: plain sh and coreutils, so that any host's own root has it.
+# It ends at once on SIGTERM: the shell waits, and never for a foreground command.
 
-from typing import Final
-
-SCRIPT: Final = r"""
 # Only over an overlay is what is changed and deleted below the container's own.
 [ "$(stat -f -c %T /)" = overlayfs ] || { echo "demo: / is no overlay, nothing done" >&2; exit 1; }
 trap 'exit 0' TERM INT
@@ -13,8 +12,9 @@ mkdir -p "$home"
 processor() {  # two at once want more than the limit: the kernel throttles them
     while :; do
         say "processor: busy"
-        timeout 6 sha256sum /dev/zero & timeout 4 sha256sum /dev/zero & wait
-        timeout 3 sh -c 'while :; do i=0; while [ $i -lt 4000 ]; do i=$((i+1)); done; sleep 0.05; done'
+        timeout 7 sha256sum /dev/zero &
+        timeout 5 sha256sum /dev/zero &
+        wait
         say "processor: idle"
         sleep 6
     done
@@ -68,7 +68,3 @@ family() {  # children come and go
 processor & memory & layers & family &
 say "demo: running"
 wait
-"""
-"""Used as `sh -c SCRIPT`. It ends at once on SIGTERM: the shell waits, and never for a foreground command."""
-
-COMMAND: Final = ("/bin/sh", "-c", SCRIPT)
