@@ -101,7 +101,14 @@ def containerd(scratch: Path) -> Iterator[Engine]:
         scratch,
     )
     with _daemon(command, scratch, lambda: ctr("version")):
-        yield ctr
+        try:
+            yield ctr
+        finally:
+            for container in ctr("containers", "ls", "--quiet").split():
+                ctr("tasks", "rm", "--force", container, check=False)
+                ctr("containers", "rm", container)
+    # Where the shim has runc keep its state, whichever containerd started it.
+    shutil.rmtree(f"/run/containerd/runc/{scratch.name}", ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -16,7 +16,16 @@ def task(containerd: Engine, containerd_image: str) -> Iterator[str]:
     """Return the id of a running container with a limit and a label."""
     identifier = "cinspect-task"
     containerd(
-        *("run", "--detach", "--memory-limit", str(64 << 20), "--label", "tier=front"),
+        *(
+            "run",
+            "--detach",
+            "--fifo-dir",
+            f"{containerd.scratch}/fifos",
+            "--memory-limit",
+            str(64 << 20),
+            "--label",
+            "tier=front",
+        ),
         *(containerd_image, identifier, "sleep", "1000"),
     )
     yield identifier

@@ -142,7 +142,8 @@ def test_a_bubblewrap_sandbox_is_found(engine: Engine) -> None:
     sandbox = ("bwrap", "--bind", "/", "/", "--proc", "/proc", "--unshare-all", "--die-with-parent")
     with subprocess.Popen((*sandbox, "sleep", "1000")) as process:
         try:
-            one = command.eventually(lambda: by_command(engine, "sleep"))
+            inside = command.eventually(lambda: descendant(process.pid, "sleep"))
+            one = command.eventually(lambda: containing(engine, inside))
             assert one["engine"] == "bubblewrap"
             assert {"pid", "net", "mnt"}.isdisjoint(one["shared_with_host"])
         finally:
@@ -160,14 +161,13 @@ def containing(engine: Engine, pid: int) -> Any:
     return next((one for one in found if pid in one["pids"]), None)
 
 
-def by_command(engine: Engine, word: str) -> Any:
-    """Return a bubblewrap container in which this command runs."""
-    for one in engine.dump("--section", "containers")["containers"]:
-        commands = [Path(f"/proc/{pid}/comm") for pid in one["pids"]]
-        if one["engine"] == "bubblewrap" and any(
-            path.exists() and path.read_text().strip() == word for path in commands
-        ):
-            return one
+def descendant(pid: int, comm: str) -> int | None:
+    """Return the process of this name below this one, once it is there."""
+    for child in children(pid):
+        if Path(f"/proc/{child}/comm").read_text() == f"{comm}\n":
+            return child
+        if found := descendant(child, comm):
+            return found
     return None
 
 
