@@ -20,20 +20,17 @@ def of(layers: Layers) -> tuple[Change, ...]:
 
 def _walk(layers: Layers) -> Iterator[Change]:
     """Walk the upper layer: what is not in it did not change."""
-    hidden: list[str] = []  # opaque directories: nothing below is of a lower layer
+    opaque: set[str] = set()  # these directories, and all in them, show nothing of a lower layer
     for root, directories, files, descriptor in os.fwalk(layers.upperdir, follow_symlinks=False):
         relative = os.path.relpath(root, layers.upperdir)
-        parent = "" if relative == "." else relative
-        covered = any(parent == each or parent.startswith(each + "/") for each in hidden)
-        below = () if covered else layers.lowerdirs
-        if parent and not covered and _is_opaque(root):
-            hidden.append(parent)
-            yield from _hidden(parent, root, below)
-            below = ()
+        here = "" if relative == "." else relative
+        if here and (os.path.dirname(here) in opaque or _is_opaque(root)):
+            opaque.add(here)
+            yield from _hidden(here, root, layers.lowerdirs)
         for name in (*directories, *files):
-            path = os.path.join(parent, name)
+            path = os.path.join(here, name)
             found = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
-            change = _change(path, found, below, upper=os.path.join(root, name))
+            change = _change(path, found, layers.lowerdirs, upper=os.path.join(root, name))
             if change is not None:
                 yield change
 

@@ -22,7 +22,7 @@ def remove(path: str) -> None:
     """
     try:
         parent = os.open(os.path.dirname(path) or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     try:
         _remove_at(parent, os.path.basename(path))
