@@ -1,7 +1,10 @@
 """The runtime of this project, seen as an engine like any other."""
 
+import asyncio
 import os
+import sqlite3
 from collections import deque
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -26,24 +29,32 @@ class EmbeddedEngine:
         """Take the engine's own directories."""
         self.address = state
         self._root = root
-        self._runtime: Runtime | None = None
         self._since: datetime | None = None
         self._at_since: list[Event] = []
 
     async def collect(self) -> EngineReading:
         """Ask; raise `Missing` where nothing was ever run, `Unavailable` when its records are bad."""
-        if self._runtime is None:
-            if not os.path.isdir(self._root):  # noqa: ASYNC240 - one stat, once
-                raise Missing(self._root, "open", "no container was made yet")
-            # Loaded only where there is an engine to ask: most hosts that are looked at have none.
-            from runtime.api import Runtime  # noqa: PLC0415
+        # The client has no daemon to wait for: it reads a database and files, which blocks.
+        return await asyncio.to_thread(self._read)
 
-            self._runtime = Runtime(root=self._root, state=self.address)
+    def _read(self) -> EngineReading:
+        if not os.path.isdir(self._root):
+            raise Missing(self._root, "open", "no container was made yet")
         try:
-            containers = await self._runtime.containers()
-            events = await self._events(self._runtime)
-        except RuntimeFailure as error:
-            raise Unavailable(self.address, "collect", str(error)) from error
+            return asyncio.run(self._ask())
+        except (RuntimeFailure, OSError, sqlite3.Error) as error:
+            raise Unavailable(self._root, "collect", str(error)) from error
+
+    async def _ask(self) -> EngineReading:
+        # Loaded only where there is an engine to ask: most hosts that are looked at have none.
+        from runtime.api import Runtime  # noqa: PLC0415
+
+        runtime = Runtime(root=self._root, state=self.address)
+        try:
+            containers = await runtime.containers()
+            events = await self._events(runtime)
+        finally:
+            await runtime.close()
         return EngineReading(
             name=self.name,
             version=None,
@@ -52,20 +63,19 @@ class EmbeddedEngine:
             events=tuple(map(_event, events)),
         )
 
-    async def _events(self, runtime: "Runtime") -> list["Event"]:
-        first = self._since is None
-        found: deque[Event] = deque(maxlen=_KEPT if first else None)
+    async def _events(self, runtime: "Runtime") -> Sequence["Event"]:
+        """Return those that were not told yet; the first time the last ones that were kept."""
+        found: deque[Event] = deque(maxlen=_KEPT if self._since is None else None)
         async for event in runtime.events(since=self._since or _EPOCH, follow=False):
             # The journal is asked from the last event's own time on, and has that one again.
             if event not in self._at_since:
                 found.append(event)
         if found:
             last = max(event.timestamp for event in found)
-            if last != self._since:
-                self._at_since = []
+            kept = self._at_since if last == self._since else []
+            self._at_since = [*kept, *(event for event in found if event.timestamp == last)]
             self._since = last
-            self._at_since += [event for event in found if event.timestamp == last]
-        return list(found)
+        return found
 
 
 def _container(container: "Container") -> EngineContainer:
@@ -94,12 +104,11 @@ def _container(container: "Container") -> EngineContainer:
 
 
 def _event(event: "Event") -> EngineEvent:
-    named = event.event.get("container_id") or event.event.get("id")
     return EngineEvent(
         timestamp=event.timestamp,
-        source="cinspect",
+        source=event.source,
         topic=event.topic,
         engine_namespace=event.namespace,
-        container=named if isinstance(named, str) else None,
+        container=event.container,
         event=event.event,
     )
