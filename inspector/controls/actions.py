@@ -129,7 +129,7 @@ class Actions:
         return [
             each.address.removeprefix("unix://")
             for each in known
-            if each.name == container.engine and each.address is not None
+            if each.name.removesuffix("-env") == container.engine and each.address is not None
         ]
 
     async def _act(
