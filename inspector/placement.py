@@ -78,7 +78,8 @@ def _placement(
     for entry in group.init.cgroups:
         name = hierarchy(entry)
         path = cgroup_names.own_path(entry.path, group.label)
-        if path != entry.path or _named(path, group):
+        # Seen from within, everything that is mounted is the container's own.
+        if group.kind == "self" or path != entry.path or _named(path, group):
             own.add(name)
         else:
             common = _common(name, members)

@@ -87,10 +87,15 @@ class _Search:
             if inode not in self._by_pid_namespace:
                 self._add(Group(min(members, key=_outermost), "pid"))
         if self.world.inside and 1 in self.world.processes:
-            first = self.world.processes[1]
-            if not any(group.init is first for group in self.groups):
-                group = Group(first, "self")
-                self.groups.append(group)
+            self._itself(self.world.processes[1])
+
+    def _itself(self, first: Process) -> None:
+        """Add the container that this runs in, or mark it when its cgroup has named it already."""
+        for group in self.groups:
+            if group.init is first:
+                group.kind = "self"
+                return
+        self.groups.append(Group(first, "self"))
 
     def sandboxes(self) -> None:
         """Find those that share the pid namespace around them and have other ones of their own."""

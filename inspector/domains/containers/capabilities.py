@@ -45,6 +45,7 @@ NAMES: Final = (
     "CAP_BPF",
     "CAP_CHECKPOINT_RESTORE",
 )
+EVERY: Final = (1 << len(NAMES)) - 1
 
 
 def names(mask: int) -> tuple[str, ...]:

@@ -66,7 +66,7 @@ def resources(meter: Meter, group: Group, place: Placement, inodes: Inodes | Non
         io=derive.io(meter.table, own),
         pids=pids,
         pressure=derive.pressure(own),
-        network=_network(meter, inodes),
+        network=_network(meter, group, inodes),
         measured_by=measured,
     )
 
@@ -159,8 +159,8 @@ def _pids(meter: Meter, group: Group, limits: Limits) -> Pids | None:
     )
 
 
-def _network(meter: Meter, inodes: Inodes | None) -> NetworkUsage | None:
+def _network(meter: Meter, group: Group, inodes: Inodes | None) -> NetworkUsage | None:
     own = inodes[NET] if inodes else None
-    if own is None or own == meter.joined.world.host[NET]:
+    if own is None or (own == meter.joined.world.host[NET] and group.kind != "self"):
         return None
     return network.usage(meter.previous, meter.joined.sample, own)

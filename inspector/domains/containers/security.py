@@ -6,7 +6,7 @@ from typing import Final, Literal
 from collectors.kernel import mounts, security
 from collectors.kernel.namespaces import IdMap
 from collectors.kernel.processes import Process
-from inspector.discovery.world import MNT, USER, Inodes
+from inspector.discovery.world import FIRST, MNT, USER, Inodes
 from inspector.domains.containers import capabilities
 from inspector.domains.containers.model import IdMapping, Security
 from inspector.join import Joined
@@ -48,7 +48,8 @@ def mappings(maps: Iterable[IdMap] | None) -> tuple[IdMapping, ...]:
 
 def _mounts(joined: Joined, inodes: Inodes | None) -> tuple[MountInfo, ...]:
     reading = joined.sample.get(mounts.KEY)
-    if reading is None or inodes is None or inodes[MNT] == joined.world.host[MNT]:
+    shared = inodes is None or (inodes[MNT] == joined.world.host[MNT] and not joined.world.inside)
+    if reading is None or inodes is None or shared:
         return ()
     return next(
         (space.mounts for space in reading.namespaces if space.namespace == inodes[MNT]), ()
@@ -88,10 +89,13 @@ def _lsm(joined: Joined, inodes: Inodes | None) -> str | None:
 
 
 def _privileged(joined: Joined, init: Process, inodes: Inodes | None) -> bool:
-    """Return whether nothing that root of the host may do is taken away from it."""
+    """Return whether nothing that root of the host may do is taken away from it.
+
+    That is what process 1 may have; seen from within a container, every capability there is.
+    """
     first = joined.world.processes.get(1)
-    most = first.cap_bounding if first else 0
-    if not most or inodes is None or inodes[USER] != joined.world.host[USER]:
+    most = capabilities.EVERY if joined.world.inside else first.cap_bounding if first else 0
+    if not most or inodes is None or inodes[USER] != FIRST["user"]:
         return False
     return init.cap_effective & most == most and init.seccomp in {0, None}
 

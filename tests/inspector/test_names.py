@@ -1,0 +1,174 @@
+"""What engines add to what the kernel shows: names, images, stopped containers; each container once."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from collectors.engine import EngineContainer, EngineShim
+from inspector.derive import derive
+from inspector.discovery import naming
+from inspector.domains.containers.model import Container
+from inspector.frame import Frame
+from inspector.sample import EngineAnswer
+from tests.inspector.canned import A, B, Host, own
+
+
+def frame(host: Host) -> Frame:
+    return derive(None, host.sample())
+
+
+def containers(host: Host) -> list[Container]:
+    found = frame(host).containers
+    assert isinstance(found, tuple)
+    return list(found)
+
+
+@pytest.fixture
+def docker() -> Host:
+    host = Host()
+    host.process(100, 1, "nginx", "nginx", ns=own(1), inside=[1], cgroup=f"/docker/{A}")
+    return host
+
+
+def test_an_engine_names_what_the_kernel_shows(docker):
+    docker.engine(
+        "docker",
+        EngineContainer(id=A, engine="docker", name="web", image="nginx:1", labels={"a": "b"}),
+    )
+    (one,) = containers(docker)
+    assert (one.id, one.name, one.image, one.pid) == (A, "web", "nginx:1", 100)
+    assert one.labels == {"a": "b"}
+    assert "Docker lists it as web" in one.evidence
+
+
+def test_a_short_id_is_enough(docker):
+    docker.engine("docker", EngineContainer(id=A[:12], engine="docker", name="web"))
+    (one,) = containers(docker)
+    assert one.name == "web"
+
+
+def test_an_id_shorter_than_twelve_digits_is_not_taken_for_the_beginning_of_another():
+    assert not naming.matches("aaaa", EngineContainer(id=A, engine="docker"))
+
+
+def test_docker_and_the_containerd_below_it_are_one_container(docker):
+    docker.engine(
+        "containerd",
+        EngineContainer(
+            id=A, engine="containerd", engine_namespace="moby", pid=100, runtime="io.containerd.x"
+        ),
+    )
+    docker.engine("docker", EngineContainer(id=A, engine="docker", name="web", pid=100))
+    (one,) = containers(docker)
+    assert (one.engine, one.engine_namespace, one.runtime) == ("docker", "moby", "io.containerd.x")
+
+
+def test_a_runtimes_state_does_not_take_the_engines_place(docker):
+    docker.engine("runc", EngineContainer(id=A, engine="runc", pid=100, runtime="runc"))
+    (one,) = containers(docker)
+    assert (one.engine, one.runtime) == ("docker", "runc")
+
+
+def test_an_engine_names_by_the_first_process_where_the_cgroup_tells_nothing():
+    host = Host()
+    host.process(100, 1, "sh", ns=own(1), inside=[1], cgroup="/odd")
+    host.engine("runc", EngineContainer(id="mine", engine="runc", pid=100))
+    (one,) = containers(host)
+    assert (one.id, one.engine) == ("mine", "runc")
+
+
+def test_an_engine_names_by_the_cgroup_where_it_tells_no_pid():
+    host = Host()
+    host.process(100, 1, "sh", ns=own(1), inside=[1], cgroup="/custom/c1")
+    host.engine("crun", EngineContainer(id="c1", engine="crun", cgroup="/custom/c1"))
+    (one,) = containers(host)
+    assert one.id == "c1"
+
+
+def test_a_stopped_container_is_listed_with_what_the_engine_says(docker):
+    ended = datetime(2026, 11, 24, tzinfo=UTC)
+    docker.engine(
+        "docker",
+        EngineContainer(
+            id=B, engine="docker", name="old", status="stopped", exit_code=137, finished_at=ended
+        ),
+    )
+    running, stopped = containers(docker)
+    assert running.status == "running"
+    assert (stopped.id, stopped.status, stopped.exit_code) == (B, "stopped", 137)
+    assert stopped.finished_at == ended
+    assert stopped.resources is None
+    assert stopped.pids == ()
+    assert stopped.evidence == ("Docker lists it as old", "no process of it is visible")
+
+
+def test_two_containers_that_people_called_the_same_keep_ids_of_their_own():
+    host = Host()
+    host.process(100, 1, "a", ns=own(1), inside=[1], cgroup="/one/c1")
+    host.process(200, 1, "b", ns=own(2), inside=[1], cgroup="/two/c1")
+    host.engine(
+        "containerd",
+        EngineContainer(id="c1", engine="containerd", engine_namespace="one", pid=100),
+        EngineContainer(id="c1", engine="containerd", engine_namespace="two", pid=200),
+    )
+    assert {one.id: one.pid for one in containers(host)} == {"one/c1": 100, "two/c1": 200}
+
+
+def test_an_engine_that_is_not_there_is_no_error():
+    host = Host()
+    host.engines.append(EngineAnswer(name="docker", address="/run/docker.sock"))
+    shown = frame(host)
+    assert shown.errors == ()
+    (engine,) = shown.engines
+    assert (engine.reachable, engine.error) == (False, None)
+
+
+def test_a_created_container_is_created_though_it_has_a_process(docker):
+    docker.engine("docker", EngineContainer(id=A, engine="docker", status="created", pid=100))
+    (one,) = containers(docker)
+    assert one.status == "created"
+
+
+def test_a_frozen_cgroup_is_paused_whatever_the_engine_says(docker):
+    docker.engine("docker", EngineContainer(id=A, engine="docker", status="running", pid=100))
+    docker.group(f"/docker/{A}", frozen=True)
+    (one,) = containers(docker)
+    assert one.status == "paused"
+
+
+def test_a_paused_container_of_an_engine_that_the_kernel_runs_is_running(docker):
+    docker.engine("docker", EngineContainer(id=A, engine="docker", status="paused", pid=100))
+    docker.group(f"/docker/{A}", frozen=False)
+    (one,) = containers(docker)
+    assert one.status == "running"
+
+
+def test_the_engines_shim_comes_before_one_that_was_found(docker):
+    shim = EngineShim(77, "/run/shim.sock", "io.containerd.runc.v2")
+    docker.engine("docker", EngineContainer(id=A, engine="docker", shim=shim))
+    (one,) = containers(docker)
+    assert one.shim is not None
+    assert (one.shim.pid, one.shim.address) == (77, "/run/shim.sock")
+
+
+def test_every_process_says_whose_it_is(docker):
+    docker.engine("docker", EngineContainer(id=A, engine="docker", name="web"))
+    processes = frame(docker).processes
+    assert isinstance(processes, tuple)
+    assert {one.pid: one.container for one in processes} == {1: None, 2: None, 100: A}
+
+
+def test_a_namespace_says_which_containers_are_in_it():
+    host = Host()
+    shared = own(1, "net")
+    host.process(100, 1, "a", ns={**own(1), **shared}, inside=[1], cgroup=f"/docker/{A}")
+    host.process(200, 1, "b", ns={**own(2), **shared}, inside=[1], cgroup=f"/docker/{B}")
+    namespaces = frame(host).namespaces
+    assert isinstance(namespaces, tuple)
+    by_inode = {one.inode: one for one in namespaces}
+    assert by_inode[shared["net"]].containers == (A, B)
+    assert by_inode[shared["net"]].pids == (100, 200)
+    assert by_inode[own(1)["pid"]].containers == (A,)
+    assert not by_inode[own(1)["pid"]].host
+    assert by_inode[host.base["user"]].host
+    assert by_inode[host.base["user"]].containers == (A, B)
