@@ -33,7 +33,7 @@ def collectors(root: Root) -> Sequence[Collector[object]]:
         FileCollector(namespaces.KEY, namespaces.read, root),
         FileCollector(cgroups.KEY, cgroups.read, root),
         FileCollector(mounts.KEY, mounts.read, root),
-        FileCollector(layers.KEY, layers.read, root),
+        FileCollector(layers.KEY, layers.Reader().read, root),
         FileCollector(network.KEY, network.read, root),
         FileCollector(security.KEY, security.read, root),
     )

@@ -1,9 +1,11 @@
 """Reads overlay filesystems: their layers from mount options, what the upper layer changed from disk."""
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from posixpath import dirname, join, normpath
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from collectors.collector import Key
 from collectors.errors import CollectError, Denied, Gone, Missing, Problem
@@ -20,6 +22,7 @@ __all__ = (
     "LayerSize",
     "LayersReading",
     "Overlay",
+    "Reader",
     "UpperReading",
     "layer_sizes",
     "read",
@@ -30,6 +33,8 @@ _ENTRIES = 20_000
 _SECONDS = 0.25
 _ALL_SECONDS = 1.0
 """A reading's budget: for each upper directory, and for all of them together."""
+_REST = 20
+"""Times that a walk took, until the next one."""
 _ANCESTORS = 4
 
 
@@ -51,17 +56,57 @@ def read(root: Root) -> LayersReading:
     An upper directory is walked up to 20,000 entries and a quarter of a second, all of them
     together a second; `scan` walks one to its end.
     """
-    overlays, problems = find(root)
-    uppers: list[UpperReading] = []
-    waiting = {one.upperdir: one for one in overlays if one.upperdir is not None}
-    share = min(_SECONDS, _ALL_SECONDS / max(1, len(waiting)))
-    for overlay in waiting.values():
-        try:
-            uppers.append(scan(root, overlay, limit=_ENTRIES, seconds=share))
-        except CollectError as error:
-            problems.append(error.problem())
-    uppers.sort(key=lambda upper: upper.upperdir)
-    return LayersReading(overlays, tuple(uppers), tuple(problems))
+    return Reader().read(root)
+
+
+class Reader:
+    """Reads again and again: an upper directory that takes long to walk is not walked each time.
+
+    One is walked again when twenty times as long has passed as its walk took, so that walking
+    takes a twentieth of the time at most; until then it is told as it was, with `walked_at`.
+    """
+
+    def __init__(self) -> None:
+        """Remember nothing yet."""
+        self._walks: dict[str, _Walk] = {}
+
+    def read(self, root: Root) -> LayersReading:
+        """Find the overlays, and walk the upper directories whose turn it is."""
+        overlays, problems = find(root)
+        uppers = {one.upperdir: one for one in overlays if one.upperdir is not None}
+        now = time.monotonic()
+        self._walks = {path: walk for path, walk in self._walks.items() if path in uppers}
+        due = [path for path in uppers if path not in self._walks or self._walks[path].due(now)]
+        share = min(_SECONDS, _ALL_SECONDS / max(1, len(due)))
+        for path in due:
+            try:
+                self._walks[path] = _walk(root, uppers[path], share, self._walks.get(path))
+            except CollectError as error:
+                self._walks.pop(path, None)
+                problems.append(error.problem())
+        readings = tuple(walk.reading for _, walk in sorted(self._walks.items()))
+        return LayersReading(overlays, readings, tuple(problems))
+
+
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    reading: UpperReading
+    seconds: float
+
+    def due(self, now: float) -> bool:
+        return now - self.reading.walked_at >= _REST * self.seconds
+
+
+def _walk(root: Root, overlay: Overlay, seconds: float, before: _Walk | None) -> _Walk:
+    began = time.monotonic()
+    found = scan(root, overlay, limit=_ENTRIES, seconds=seconds)
+    if before is not None and before.reading.complete:
+        found = structs.replace(
+            found,
+            size_before_bytes=before.reading.size_bytes,
+            walked_before_at=before.reading.walked_at,
+        )
+    return _Walk(found, time.monotonic() - began)
 
 
 def find(root: Root) -> tuple[tuple[Overlay, ...], list[Problem]]:

@@ -58,6 +58,11 @@ class UpperReading(Struct, frozen=True, kw_only=True):
     complete: bool
     """False when the walk was stopped by its budget, so that the numbers are lower bounds, or when
     a directory or a lower layer could not be opened."""
+    walked_at: float = 0.0
+    """Monotonic seconds: two readings with the same one are of one walk."""
+    size_before_bytes: int | None = None
+    """What the walk before this one found, where that one was complete."""
+    walked_before_at: float | None = None
 
 
 class LayerSize(Struct, frozen=True, kw_only=True):

@@ -62,6 +62,7 @@ def scan(
     if overlay.upperdir is None:
         raise ValueError("an overlay without an upper directory has nothing to walk")
     marks = Marks("user.overlay." if "userxattr" in overlay.options else "trusted.overlay.")
+    walked_at = time.monotonic()
     upper_fd = _open_root(root, overlay.upperdir)
     try:
         with closing(Lowers([_try_root(root, one) for one in overlay.lowerdirs], marks)) as lowers:
@@ -78,6 +79,7 @@ def scan(
         inodes=walk.tally.inodes,
         changes=tuple(sorted(walk.changes, key=lambda change: change.path)),
         complete=walk.complete,
+        walked_at=walked_at,
     )
 
 

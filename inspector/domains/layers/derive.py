@@ -154,9 +154,16 @@ def _changes(found: Stacks, upper: UpperReading) -> Changes:
 def _growth(found: Stacks, upper: UpperReading) -> float | None:
     """Return bytes a second, negative where files were removed; None where a walk was cut short."""
     before = found.before.get(upper.upperdir)
-    if before is None or found.seconds is None or not (before.complete and upper.complete):
+    if before is None or not upper.complete:
         return None
-    return (upper.size_bytes - before.size_bytes) / found.seconds
+    size, since = before.size_bytes if before.complete else None, before.walked_at
+    if since == upper.walked_at:
+        # A directory that takes long to walk is not walked for each sample: its last two walks.
+        size, since = upper.size_before_bytes, upper.walked_before_at or since
+    seconds = upper.walked_at - since or found.seconds
+    if size is None or not seconds:
+        return None
+    return (upper.size_bytes - size) / seconds
 
 
 def _change(change: FileChange) -> Change:

@@ -44,6 +44,34 @@ def test_what_the_container_wrote_is_in_the_reading(tmp_path):
         assert upper.complete
 
 
+def test_a_walk_that_took_long_is_told_again_until_its_time_has_come(tmp_path, monkeypatch):
+    made = make(tmp_path)
+
+    def upper():
+        (one,) = [one for one in reader.read(Root()).uppers if one.upperdir == str(made.upper)]
+        return one
+
+    with container(made) as pid:
+        reader = layers.Reader()
+        first = upper()
+        (Path(f"/proc/{pid}/root") / "new").write_text("x" * 5000)
+        monkeypatch.setattr(layers, "_REST", 1e9)
+        assert upper() == first
+        monkeypatch.setattr(layers, "_REST", 0)
+        third = upper()
+    assert [change.path for change in third.changes] == ["/new"]
+    assert third.size_before_bytes == first.size_bytes < third.size_bytes
+    assert third.walked_before_at == first.walked_at < third.walked_at
+
+
+def test_an_overlay_that_is_gone_is_forgotten(tmp_path):
+    made = make(tmp_path)
+    reader = layers.Reader()
+    with container(made):
+        assert str(made.upper) in [one.upperdir for one in reader.read(Root()).uppers]
+    assert str(made.upper) not in [one.upperdir for one in reader.read(Root()).uppers]
+
+
 def test_the_host_sees_where_an_engine_merged_it(tmp_path):
     made = make(tmp_path)
     with made.mounted() as merged:
