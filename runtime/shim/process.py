@@ -8,7 +8,7 @@ import signal
 import struct
 
 from runtime.errors import FailedPrecondition, InvalidArgument, NotFound
-from runtime.shim.sinks import Nothing, open_sink
+from runtime.shim.sinks import Nothing, check_fifo, open_sink
 from runtime.shim.stdio import Input, Output
 
 TYPE_CHECKING = False
@@ -202,6 +202,8 @@ class Streams:
         self._hold = hold
         self._child: list[int] = []
         self._ours: dict[str, int] = {}
+        if process.stdin:
+            check_fifo(process.stdin.removeprefix("fifo://"))
         sinks = {"stdout": process.stdout}
         if not process.terminal:
             sinks["stderr"] = process.stderr

@@ -8,12 +8,22 @@ import os
 import stat
 import time
 
-from runtime.errors import InvalidArgument
+from runtime.errors import InvalidArgument, NotFound
 
 TYPE_CHECKING = False
 
 _FIRST_READER_SECONDS = 2.0
 """How long the first bytes wait for a client that is just opening its FIFO."""
+
+
+def check_fifo(path: str) -> None:
+    """Raise `NotFound` or `InvalidArgument` if a client's path is no FIFO."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        raise NotFound(f"no FIFO {path}: {error.strerror}") from error
+    if not stat.S_ISFIFO(mode):
+        raise InvalidArgument(f"{path} is not a FIFO")
 
 
 class Fifo:
@@ -29,8 +39,7 @@ class Fifo:
         self._hold = hold
         self._patience = time.monotonic() + _FIRST_READER_SECONDS
         self.descriptor = -1
-        if not stat.S_ISFIFO(os.stat(path).st_mode):
-            raise InvalidArgument(f"{path} is not a FIFO")
+        check_fifo(path)
         self._connect()
 
     def _connect(self) -> bool:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import stat
 
-from runtime.errors import InvalidArgument
 from runtime.shim.loop import READ, WRITE
 
 TYPE_CHECKING = False
@@ -117,8 +115,6 @@ class Input:
     """
 
     def __init__(self, loop: Loop, path: str, target: int, *, hold: bool, reopen: bool) -> None:
-        if not stat.S_ISFIFO(os.stat(path).st_mode):
-            raise InvalidArgument(f"{path} is not a FIFO")
         os.set_blocking(target, False)
         self._loop = loop
         self._path = path
