@@ -1,16 +1,19 @@
 """A program that runs a command among the namespaces and cgroups of any process.
 
 `python -I -S enter.py --pid PID [--start-ticks N] [--namespaces mnt,pid,…] [--confine]
-[--user USER] [--cwd DIR] [--env KEY=VALUE]… -- COMMAND…`: for containers of other engines, or of
-none. The command has the caller's terminal, the target's root directory and its working directory.
-`--confine` gives it the target's ids, capabilities and no_new_privs too. The exit status is the
-command's own, 128+N for signal N, 127 without such a command, 126 if it cannot run, 125 for
-everything else.
+[--own-environment] [--terminal] [--user USER] [--cwd DIR] [--env KEY=VALUE]… -- COMMAND…`: for
+containers of other engines, or of none. The command has the caller's terminal, the target's root
+directory and its working directory. `--confine` gives it the target's ids, capabilities and
+no_new_privs too, `--own-environment` what the target was started with; `--terminal` makes stdin the
+controlling terminal of a session of its own. The exit status is the command's own, 128+N for
+signal N, 127 without such a command, 126 if it cannot run, 125 for everything else.
 """
 
+import fcntl
 import os
 import signal
 import sys
+import termios
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -35,19 +38,33 @@ from runtime.linux.syscalls import CapabilitySets
 
 _USAGE = 125
 _FORWARDED = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+_FLAGS = ("--confine", "--own-environment", "--terminal")
 _OPTIONS = ("--pid", "--start-ticks", "--namespaces", "--user", "--cwd", "--env")
 
 
 class Request:
     """What the command line says."""
 
-    __slots__ = ("command", "confine", "cwd", "env", "namespaces", "pid", "start_ticks", "user")
+    __slots__ = (
+        "command",
+        "confine",
+        "cwd",
+        "env",
+        "namespaces",
+        "own_environment",
+        "pid",
+        "start_ticks",
+        "terminal",
+        "user",
+    )
 
     def __init__(self, arguments: Sequence[str]) -> None:
         self.pid = 0
         self.start_ticks: int | None = None
         self.namespaces: frozenset[str] | None = None
         self.confine = False
+        self.own_environment = False
+        self.terminal = False
         self.user: str | None = None
         self.cwd: str | None = None
         self.env: list[str] = []
@@ -58,8 +75,8 @@ class Request:
             if word == "--":
                 self.command = tuple(rest)
                 break
-            if word == "--confine":
-                self.confine = True
+            if word in _FLAGS:
+                setattr(self, word[2:].replace("-", "_"), True)
                 continue
             name, equals, value = word.partition("=")
             if name not in _OPTIONS or not (equals or rest):
@@ -130,6 +147,22 @@ class ChangeRoot(Step):
             os.getcwd()
         except OSError:
             os.chdir("/")
+
+
+class OwnTerminal(Step):
+    """Begin a session, with the terminal that stdin is: a shell's job control needs both."""
+
+    __slots__ = ()
+
+    def describe(self) -> str:
+        """Say it."""
+        return "begin a session on the terminal"
+
+    def execute(self, child: Child, /) -> None:
+        """Take it; it must be no other session's."""
+        del child
+        os.setsid()
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 class Confine(Step):
@@ -208,7 +241,10 @@ def _steps(request: Request, target: int, flags: int) -> list[Step]:
     if flags & ~constants.CLONE_NEWPID:
         steps.append(joining.JoinProcess(request.pid, target, flags & ~constants.CLONE_NEWPID))
     steps.append(ChangeRoot(request.pid, request.cwd))
-    environment = tuple(request.env)
+    if request.terminal:
+        steps.append(OwnTerminal())
+    inherited = _environment(request.pid) if request.own_environment else []
+    environment = (*inherited, *request.env)
     steps.append(identity.Identify(request.user, 0, 0, groups=(), env=environment))
     if request.confine:
         steps.append(Confine(status, keep_user=request.user is not None))
@@ -232,6 +268,16 @@ def _status(pid: int) -> dict[str, str]:
             return {key: value.strip() for key, _, value in pairs}
     except (FileNotFoundError, ProcessLookupError):
         raise NotFound(f"process {pid} is gone") from None
+
+
+def _environment(pid: int) -> list[str]:
+    """Return what a process was started with; nothing where that may not be seen."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            words = os.fsdecode(file.read()).split("\0")
+    except OSError:
+        return []
+    return [word for word in words if "=" in word[1:]]
 
 
 def _check_identity(request: Request) -> None:

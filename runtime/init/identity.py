@@ -222,7 +222,8 @@ class SwitchUser(Step):
     def execute(self, child: Child, /) -> None:
         """Set groups before the group, the group before the user."""
         syscalls.prctl(constants.PR_SET_KEEPCAPS, 1)
-        os.setgroups(child.groups)
+        if child.groups or os.getgroups():  # in some user namespaces even none is forbidden
+            os.setgroups(child.groups)
         os.setresgid(child.gid, child.gid, child.gid)
         os.setresuid(child.uid, child.uid, child.uid)
         syscalls.prctl(constants.PR_SET_KEEPCAPS, 0)

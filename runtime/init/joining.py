@@ -6,6 +6,7 @@ import socket
 import struct
 
 from runtime.errors import Cancelled, FailedPrecondition, InvalidArgument
+from runtime.formats import idmap
 from runtime.init.step import Child, Step
 from runtime.linux import constants, syscalls
 
@@ -39,14 +40,15 @@ class AwaitIdMap(Step):
         child.sync.send(b"U")
         if child.sync.recv(16) != b"M":
             raise Cancelled("the parent is gone")
-        become_root()
+        become(0, 0)
 
 
-def become_root() -> None:
-    """Take the ids 0 of the user namespace, and no groups."""
-    os.setresgid(0, 0, 0)
-    os.setresuid(0, 0, 0)
-    os.setgroups(())
+def become(uid: int, gid: int) -> None:
+    """Take ids of the user namespace that was just entered, and no groups."""
+    if os.getgroups():
+        os.setgroups(())
+    os.setresgid(gid, gid, gid)
+    os.setresuid(uid, uid, uid)
     # Changing ids has made the process what it was before: readable by others of that user.
     syscalls.prctl(constants.PR_SET_DUMPABLE, 0)
 
@@ -83,23 +85,59 @@ class JoinNamespace(Step):
 class JoinProcess(Step):
     """Enter namespaces of a process, all at once."""
 
-    __slots__ = ("_flags", "_pid", "_pidfd")
+    __slots__ = ("_flags", "_ids", "_pid", "_pidfd")
 
     def __init__(self, pid: int, pidfd: int, flags: int) -> None:
         self._pid = pid
         self._pidfd = pidfd
         self._flags = flags
+        self._ids = (0, 0)
 
     def describe(self) -> str:
         """Name the process and the flags."""
         return f"join the namespaces {self._flags:#x} of process {self._pid}"
 
+    def prepare(self) -> None:
+        """Find out who there is to be: root, or where the map lacks it, whom the process is."""
+        if self._flags & constants.CLONE_NEWUSER:
+            self._ids = (_id_inside(self._pid, "uid"), _id_inside(self._pid, "gid"))
+
     def execute(self, child: Child, /) -> None:
         """Enter; the root directory becomes that of the mount namespace."""
-        syscalls.setns(self._pidfd, self._flags)
         if self._flags & constants.CLONE_NEWUSER:
-            become_root()
+            os.setgroups(())  # inside it may be forbidden
+        try:
+            syscalls.setns(self._pidfd, self._flags)
+        except PermissionError:
+            # A sandbox may have gone on into a user namespace below the one that owns the others.
+            if not self._flags & constants.CLONE_NEWUSER:
+                raise
+            syscalls.setns(self._pidfd, self._flags & ~constants.CLONE_NEWUSER)
+            syscalls.setns(self._pidfd, constants.CLONE_NEWUSER)
+        if self._flags & constants.CLONE_NEWUSER:
+            become(*self._ids)
         child.rootfs = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def _id_inside(pid: int, kind: str) -> int:
+    """Return 0 if the process's user namespace has it, otherwise the process's id there."""
+    extents = idmap.parse(_read(f"/proc/{pid}/{kind}_map"))
+    if any(extent.inside == 0 for extent in extents):
+        return 0
+    status = _read(f"/proc/{pid}/status")
+    outside = int(status.partition(f"\n{kind.title()}:".encode())[2].split()[0])
+    for extent in extents:
+        if extent.outside <= outside < extent.outside + extent.size:
+            return extent.inside + outside - extent.outside
+    raise FailedPrecondition(f"process {pid}: its {kind} {outside} is not in its {kind}_map")
+
+
+def _read(path: str) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(descriptor, 1 << 16)
+    finally:
+        os.close(descriptor)
 
 
 class PrivateCgroups(Step):
