@@ -19,6 +19,7 @@ from screens.actions import Actions
 from screens.base import TABS, SubjectScreen
 from screens.dialogs.text import TextDialog
 from screens.event_log import EventLog
+from screens.header import problem_lines
 from screens.help import help_lines
 from screens.messages import FrameReady, SourceEnded, SourceFailed
 from screens.moment import Moment
@@ -41,6 +42,9 @@ class CinspectApp(App[None]):
         Binding("colon", "command_palette", "commands", show=False, key_display=":"),
         Binding("question_mark", "help", "this help", show=False, key_display="?"),
         Binding("space", "pause", "pause, or go on with live samples", show=False),
+        Binding(
+            "exclamation_mark", "problems", "what could not be read", show=False, key_display="!"
+        ),
         Binding("q", "quit", "quit", show=False),
         Binding("ctrl+c", "quit", "quit", show=False, priority=True),
     ]
@@ -208,6 +212,12 @@ class CinspectApp(App[None]):
         if not self._paused and waiting is not None:
             self._show(waiting)
         self._redraw_status()
+
+    def action_problems(self) -> None:
+        """Show what could not be read, and why."""
+        problems = self._moment.frame.errors if self._moment else ()
+        lines = problem_lines(problems)
+        self.push_screen(TextDialog("What could not be read", lambda _: lines))
 
     def action_help(self) -> None:
         """Show every key that does something here."""

@@ -96,7 +96,7 @@ class SubjectScreen(Screen[None]):
         moment = self.shell.moment
         if moment is not None:
             self.show(moment)
-            self.query_one("#title", Bar).show(*title(moment.frame))
+            self.query_one("#title", Bar).show(*title(moment.frame, self.size.width))
         self.refresh_status()
 
     def refresh_status(self) -> None:

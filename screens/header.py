@@ -1,26 +1,52 @@
 """The title line and the state of the sample: what stands above and below every screen."""
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, Protocol
 
 from inspector import units
 from inspector.frame import Frame
 from screens.shell import Vitals
 from screens.widgets.cells import Line, Piece, Tone
 
+_MEDIUM: Final = 100
 _ROOMY: Final = 120
 """From this width on there is room for whole words."""
 
 
-def title(frame: Frame) -> tuple[Line, Line]:
-    """Return the title line: host, kernel, cgroup mode, engines; and the time of the sample."""
+class Said(Protocol):
+    """A problem, as a frame has it."""
+
+    @property
+    def path(self) -> str | None:
+        """What was to be read."""
+        ...
+
+    @property
+    def operation(self) -> str:
+        """How."""
+        ...
+
+    @property
+    def message(self) -> str:
+        """Why it could not be."""
+        ...
+
+
+def title(frame: Frame, width: int) -> tuple[Line, Line]:
+    """Return the title line: host, kernel, cgroup mode, engines; and the time of the sample.
+
+    On a narrow screen the engines that are not there go unnamed, and so does cinspect.
+    """
     host = frame.host
-    pieces: list[Piece] = [(" cinspect", "bold")]
+    narrow = width < _MEDIUM
+    pieces: list[Piece] = [(" cinspect · " if not narrow else " ", "bold")]
     facts = [host.hostname or "?", f"Linux {host.kernel or '?'}"]
     facts.append(f"cgroup {host.cgroup.mode if host.cgroup else '?'}")
-    for fact in facts:
-        pieces += [(" · ", "dim"), (fact, "plain")]
+    pieces.append((" · ".join(facts), "plain"))
     pieces.append((" ·", "dim"))
     for engine in frame.engines:
+        if narrow and not engine.reachable and not engine.error:
+            continue
         tone: Tone = "ok" if engine.reachable else "failed" if engine.error else "stopped"
         mark = {"ok": "●", "failed": "✖", "stopped": "○"}[tone]
         pieces += [(f" {engine.name} ", "plain" if engine.reachable else "dim"), (mark, tone)]
@@ -50,7 +76,7 @@ def status(vitals: Vitals, width: int) -> Line:
     cost = f"cinspect takes {share}, {vitals.files} files" if width >= _ROOMY else share
     pieces.append((f" · {cost}", "dim"))
     if vitals.errors:
-        pieces.append((f" · {vitals.errors} unread", "pressed"))
+        pieces.append((f" · {vitals.errors} not readable (!)", "pressed"))
     return tuple(pieces)
 
 
@@ -62,3 +88,12 @@ def _age_tone(age: float, interval: float) -> Tone:
     if age > max(10.0, interval * 6):
         return "failed"
     return "pressed" if age > max(3.0, interval * 2.5) else "dim"
+
+
+def problem_lines(problems: Sequence[Said]) -> list[Line]:
+    """Return a line for each thing that could not be read: what, how, why."""
+    lines: list[Line] = [
+        ((" ▲ ", "pressed"), (f"{one.path} ", "bold"), (f"{one.operation}: {one.message}", "plain"))
+        for one in problems
+    ]
+    return lines or [((" everything was read", "ok"),)]

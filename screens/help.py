@@ -31,7 +31,7 @@ _NAMES: Final = {
     "end": "End",
     "plus": "+",
     "minus": "-",
-    "upper_": "",
+    "exclamation_mark": "!",
 }
 
 

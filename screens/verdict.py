@@ -8,6 +8,7 @@ from inspector import units
 from inspector.domains.containers import columns
 from inspector.domains.containers.model import Container
 from inspector.history import Track
+from screens.short import ids
 from screens.widgets.cells import Tone
 
 THROTTLED: Final = 0.05
@@ -73,7 +74,7 @@ def whose(limited_by: str | None, own: Sequence[str]) -> str:
     """Return in words whose limit binds: its own cgroup's, or the named ancestor's."""
     if limited_by is None:
         return ""
-    return "its own cgroup" if limited_by in own else limited_by
+    return "its own cgroup" if limited_by in own else ids(limited_by)
 
 
 def own_cgroups(container: Container) -> tuple[str, ...]:

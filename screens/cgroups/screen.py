@@ -14,6 +14,7 @@ from screens.cgroups.tree import branch_columns, branches, folded_at_first, pare
 from screens.container.plots import cgroup_plots
 from screens.container.screen import ContainerScreen
 from screens.moment import Moment
+from screens.short import ids
 from screens.widgets import cells, graph
 from screens.widgets.cells import Line
 from screens.widgets.frame_table import FrameTable
@@ -163,7 +164,7 @@ class CgroupsScreen(SubjectScreen):
 
         def build(width: int) -> list[Line]:
             head: Line = (
-                (f" {cgroup.path}", "bold"),
+                (f" {ids(cgroup.path)}", "bold"),
                 (f"  {name}" if name else "", "plain"),
                 (f"  {cgroup.hierarchy or 'unified'}", "dim"),
             )

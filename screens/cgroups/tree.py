@@ -8,6 +8,7 @@ from inspector.columns import Column
 from inspector.domains.cgroups import columns
 from inspector.domains.cgroups.model import Cgroup
 from screens.moment import Moment
+from screens.short import ids
 from screens.verdict import NEAR, STALLED, THROTTLED
 from screens.widgets import cells
 from screens.widgets.cells import UNKNOWN, Line, Tone
@@ -89,7 +90,7 @@ def table_columns(moment: Callable[[], Moment | None]) -> tuple[Shown[Branch[Cgr
             paint=_cpu,
             priority=0,
             width=11,
-            title="CPU cores ",
+            title="CPU ⊥limit",
             sortable=False,
         ),
         Shown(column=lifted["cpu.throttled_ratio"], paint=_throttled, priority=6, sortable=False),
@@ -97,8 +98,8 @@ def table_columns(moment: Callable[[], Moment | None]) -> tuple[Shown[Branch[Cgr
             column=lifted["memory.working_set_bytes"],
             paint=_memory,
             priority=0,
-            width=12,
-            title="MEMORY ⊥",
+            width=13,
+            title="MEMORY ⊥limit",
             sortable=False,
         ),
         Shown(column=lifted["pids.current"], paint=_pids, priority=3, sortable=False),
@@ -114,7 +115,7 @@ def short_name(cgroup: Cgroup) -> str:
     """Return the last part of a cgroup's path; for a root, the hierarchy."""
     if cgroup.path == "/":
         return f"/ {cgroup.hierarchy or 'unified'}"
-    return cgroup.path.rsplit("/", 1)[-1]
+    return ids(cgroup.path.rsplit("/", 1)[-1])
 
 
 def _name(branch: Branch[Cgroup], _width: int) -> Line:

@@ -28,7 +28,7 @@ def page(container: Container, moment: Moment, width: int) -> list[Line]:
     lines: list[Line] = [*summary(container, moment), cells.BLANK]
     if container.resources is not None:
         plots = container_plots(container, moment)
-        across = max(1, min(len(plots), (width + 2) // 28))
+        across = max(1, min(len(plots), (width + 1) // 28))
         height = _GRAPH_HEIGHT * -(-len(plots) // across)
         lines += [*graph.grid(plots, width - 1, height), cells.BLANK]
     if width < _WIDE:

@@ -7,6 +7,7 @@ from inspector import units
 from inspector.domains.containers import columns
 from inspector.domains.containers.model import Container
 from screens.moment import Moment
+from screens.short import ids
 from screens.verdict import judge, own_cgroups, whose
 from screens.widgets.cells import Line, Piece
 
@@ -66,7 +67,7 @@ def process(container: Container, moment: Moment) -> list[Piece]:
     paths = sorted(set(own_cgroups(container)))
     if paths:
         more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
-        parts.append((f"cgroup {paths[0]}{more}", "plain"))
+        parts.append((f"cgroup {ids(paths[0])}{more}", "plain"))
     return _joined(parts) or [("no process", "dim")]
 
 
@@ -125,10 +126,10 @@ def isolation(container: Container, moment: Moment) -> list[Piece]:
     parts: list[Piece] = []
     if own:
         parts.append((f"own {' '.join(own)}", "plain"))
-    for kind, ids in others.items():
-        if kind in host or not ids:
+    for kind, who in others.items():
+        if kind in host or not who:
             continue
-        names = ", ".join(moment.container_name(one) or one for one in ids[:3])
+        names = ", ".join(moment.container_name(one) or one for one in who[:3])
         parts.append((f"{kind} shared with {names}", "plain"))
     shared = [kind for kind in _TYPES if kind in host]
     if shared:

@@ -164,7 +164,7 @@ def table_columns(painter: Painter) -> tuple[Shown[Container], ...]:
         Shown(column=columns.NAME, paint=painter.name, priority=0, width=14, grow=3, most=32),
         Shown(column=columns.ENGINE, paint=painter.engine, priority=3),
         Shown(column=columns.IMAGE, paint=painter.image, priority=6, width=14, grow=2, most=30),
-        Shown(column=columns.CPU, paint=painter.cpu, priority=0, width=11, title="CPU cores "),
+        Shown(column=columns.CPU, paint=painter.cpu, priority=0, width=11, title="CPU ⊥limit"),
         Shown(
             column=_CPU_SPARK, paint=painter.cpu_spark, priority=2, sortable=False, grow=1, most=15
         ),

@@ -34,6 +34,8 @@ class InvalidForm(Exception):  # noqa: N818 - it names what is so, not what went
 class StartDialog(Dialog[StartRequest]):
     """A form for `StartRequest`."""
 
+    AUTO_FOCUS = "#start-command"
+
     def __init__(self) -> None:
         super().__init__("Start a container", agree="Start")
 

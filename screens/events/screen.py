@@ -23,8 +23,9 @@ from screens.widgets.frame_table import FrameTable
 from screens.widgets.lines import Lines
 from screens.widgets.table_columns import Shown
 
-_BAD: Final = ("oom", "die", "kill", "fail", "error")
-_GONE: Final = ("exit", "delete", "remove", "destroy", "stop")
+_BAD: Final = ("oom", "fail", "error")
+_GONE: Final = ("exit", "die", "delete", "remove", "destroy", "stop", "kill")
+_STATUS: Final = ("exit_status", "exitCode", "exit_code", "exitStatus")
 _PAUSED: Final = ("paused", "pause", "freeze")
 _MADE: Final = ("create", "start", "resumed", "unpause", "exec")
 
@@ -172,6 +173,8 @@ _MARK: Final = Column[Event]("kind", "", lambda _: None, width=1)
 def tone(event: Event) -> Tone:
     """Return the state that an event leads to."""
     name = event.topic.rsplit("/", 1)[-1].casefold()
+    if any(str(event.event.get(key, 0)) != "0" for key in _STATUS):
+        return "failed"
     for words, result in ((_BAD, "failed"), (_PAUSED, "paused"), (_GONE, "stopped"), (_MADE, "ok")):
         if any(word in name for word in words):
             return result  # type: ignore[return-value] # the four are tones

@@ -33,25 +33,26 @@ _WORDS: Final = {
 }
 
 
-def tree(namespaces: Sequence[Namespace]) -> list[Branch[Namespace]]:
-    """Return user namespaces by parent, every other one below the user namespace that owns it."""
-    order = {kind: place for place, kind in enumerate(("user", *(t for t in TYPES if t != "user")))}
-    ordered = sorted(namespaces, key=_order(order))
+def tree(namespaces: Sequence[Namespace], moment: Moment) -> list[Branch[Namespace]]:
+    """Return user namespaces by parent, every other one below its owner: the host's, then each container's together."""
+    place = {kind: number for number, kind in enumerate(TYPES)}
+
+    def order(one: Namespace) -> tuple[bool, bool, bool, str, int, int]:
+        names = sorted(moment.container_name(each) or each for each in one.containers)
+        return (
+            one.type == "user",
+            not one.host,
+            not names,
+            "" if one.host or not names else names[0].casefold(),
+            place.get(one.type, 99),
+            one.inode,
+        )
 
     def above(one: Namespace) -> str | None:
         owner = one.owner_user_ns if one.type != "user" else (one.parent or one.owner_user_ns)
         return None if owner is None else str(owner)
 
-    return flatten(ordered, lambda one: str(one.inode), above)
-
-
-def _order(order: Mapping[str, int]) -> Callable[[Namespace], tuple[bool, bool, int, int]]:
-    """Order: not user ones first, the host's before others, then by type, then by age."""
-
-    def key(one: Namespace) -> tuple[bool, bool, int, int]:
-        return (one.type == "user", not one.host, order.get(one.type, 99), one.inode)
-
-    return key
+    return flatten(sorted(namespaces, key=order), lambda one: str(one.inode), above)
 
 
 def who(one: Namespace, moment: Moment) -> Line:

@@ -89,7 +89,7 @@ class NamespacesScreen(SubjectScreen):
             shared = [row for row in matrix(moment) if needle in row.container.name.casefold()]
         else:
             found, shared = list(moment.namespaces), matrix(moment)
-        self.rows.show(tree(found))
+        self.rows.show(tree(found, moment))
         self.matrix.show(shared)
         self._show_note()
 

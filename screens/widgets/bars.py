@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from textual.events import Click
 from textual.message import Message
@@ -44,6 +45,9 @@ class Bar(Drawn, Widget):
         return cells.strip((*left, *right), width, self.tone)
 
 
+_ROOMY: Final = 100
+
+
 @dataclass(frozen=True, slots=True)
 class Tab:
     """One tab: the key that leads to it, its name, its title."""
@@ -68,26 +72,22 @@ class Tabs(Bar):
         self._tabs = tabs
         self._current = current
         self._spans: list[tuple[int, int, str]] = []
-        self._row: Line = ()
 
-    def on_mount(self) -> None:
-        """Lay the tabs out."""
-        pieces: list[Piece] = [(" ", "plain")]
-        left = 1
+    def on_resize(self) -> None:
+        """Lay the tabs out; name as many of the common keys as there is room for, help first."""
+        gap = " " if self.size.width >= _ROOMY else ""
+        pieces: list[Piece] = [(gap, "plain")]
+        self._spans = []
+        left = len(gap)
         for tab in self._tabs:
             text = f" {tab.key} {tab.title} "
             here = tab.name == self._current
-            pieces += [(text, "cursor" if here else "dim"), (" ", "plain")]
+            pieces += [(text, "cursor" if here else "dim"), (gap, "plain")]
             self._spans.append((left, left + len(text), tab.name))
-            left += len(text) + 1
-        self._row = tuple(pieces)
-        self.on_resize()
-
-    def on_resize(self) -> None:
-        """Name as many of the common keys as there is room for, help first."""
-        keys = (("?", "help"), (":", "commands"), ("/", "filter"))
-        room = max(0, self.size.width - cells.length(self._row))
-        self.show(self._row, fitting_hints(keys, room))
+            left += len(text) + len(gap)
+        keys = (("?", "help"), ("/", "filter"), (":", "commands"))
+        room = max(0, self.size.width - left)
+        self.show(tuple(pieces), fitting_hints(keys, room))
 
     def on_click(self, event: Click) -> None:
         """Go to the tab that was clicked."""

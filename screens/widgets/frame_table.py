@@ -86,6 +86,7 @@ class FrameTable(Drawn, ScrollView, Generic[T], can_focus=True):
         self._rows: list[Row[T]] = []
         self._cursor = 0
         self._wanted: str | None = None
+        self._told: str | None = None
         self._layout: list[tuple[Shown[T], int]] = []
         self.sort: str | None = sort
         self.reverse = False
@@ -174,6 +175,8 @@ class FrameTable(Drawn, ScrollView, Generic[T], can_focus=True):
     def _nearest(self, index: int, by: int = 1) -> int:
         """Return the index of the item at or after `index` in direction `by`, else the nearest one."""
         last = len(self._rows) - 1
+        if last < 0:
+            return 0
         index = max(0, min(last, index))
         for candidates in (
             range(index, last + 1) if by > 0 else range(index, -1, -1),
@@ -190,7 +193,9 @@ class FrameTable(Drawn, ScrollView, Generic[T], can_focus=True):
             self._wanted = self.selected_key
         self._reveal()
         self.refresh()
-        self.post_message(self.Moved(cast("FrameTable[object]", self), self.selected_key))
+        if self.selected_key != self._told:
+            self._told = self.selected_key
+            self.post_message(self.Moved(cast("FrameTable[object]", self), self._told))
 
     def _reveal(self) -> None:
         top, height = self.scroll_offset.y, max(1, self.size.height - 1)

@@ -18,6 +18,8 @@ _LEFT: Final = (0x40, 0x04, 0x02, 0x01)
 _RIGHT: Final = (0x80, 0x20, 0x10, 0x08)
 _NEAR: Final = 0.9
 """From this share of the limit on, use is drawn as pressed."""
+_TALL: Final = 9
+"""From twice this height on, two rows of wider graphs show more than one of narrow ones."""
 _HEADROOM: Final = 1.4
 """How far the scale reaches above the highest value: what is steady shows as steady, not as full."""
 _IN_VIEW: Final = 4.0
@@ -92,7 +94,9 @@ def grid(plots: Sequence[Plot], width: int, height: int, *, least: int = 26) -> 
     if not plots or width < 8 or height < 2:
         return []
     across = max(1, min(len(plots), (width + 2) // (least + 2)))
-    down = max(1, min(-(-len(plots) // across), height // 4))
+    wanted = max(-(-len(plots) // across), min(len(plots), height // _TALL))
+    down = max(1, min(wanted, height // 4))
+    across = min(across, -(-len(plots) // down))
     each_width = (width - 2 * (across - 1)) // across
     each_height = height // down
     lines: list[Line] = []
