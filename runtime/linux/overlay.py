@@ -8,6 +8,7 @@ is on disk with the ids of its range, as containerd and Podman have it.
 import os
 from collections.abc import Sequence
 
+from runtime.errors import FailedPrecondition
 from runtime.formats.idmap import Extent
 from runtime.linux import constants, idmap, mounts
 
@@ -24,8 +25,8 @@ def mount_mapped(
 
     `options` are an ordinary overlay's. Files that are root's in a lower layer are then root's in
     the container; a new upper layer's top directory is given to the container's root. Only for a
-    process without threads. Raises OSError where a layer's filesystem cannot map ids, with nothing
-    mounted.
+    process without threads. Raises `FailedPrecondition` where a layer's filesystem cannot map ids,
+    with nothing mounted.
     """
     chosen: dict[str, str] = {}
     for option in options:
@@ -66,7 +67,14 @@ def _outside(number: int, extents: Sequence[Extent]) -> int | None:
 
 def _stage(path: str, userns: int, stage: str, *, stages: list[str]) -> str:
     """Attach a mapped copy of a layer at a place of its own: an overlay takes paths."""
-    tree = idmap.mapped_tree(path, userns)
+    try:
+        tree = idmap.mapped_tree(path, userns)
+    except OSError as error:
+        if error.errno not in {1, 22, 38}:  # EPERM, EINVAL, ENOSYS
+            raise
+        raise FailedPrecondition(
+            f"{path}: its filesystem cannot map ids on this kernel, as a user namespace needs"
+        ) from error
     try:
         os.mkdir(stage, 0o700)
         stages.append(stage)

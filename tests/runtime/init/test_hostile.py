@@ -168,8 +168,8 @@ FAILURES = {
     ),
     "a host name that is too long": ({"hostname": "x" * 65}, "set the host name"),
     "a cgroup limit that cannot be": (
-        {"linux": {"resources": {"pids": {"limit": 1 << 62}}}},
-        "pids.max",
+        {"linux": {"resources": {"hugepageLimits": [{"pageSize": "3MB", "limit": 0}]}}},
+        "huge",
     ),
 }
 
