@@ -81,6 +81,12 @@ def _unlink_all(directory: int) -> str | None:
     return None
 
 
+def empty(path: str) -> None:
+    """Remove all that a directory holds, and leave the directory."""
+    for name in os.listdir(path):
+        remove(os.path.join(path, name))
+
+
 def usage(path: str) -> Usage:
     """Return what a tree takes: allocated blocks, each inode once, as `du` counts."""
     seen: set[tuple[int, int]] = set()

@@ -38,6 +38,7 @@ async def create(engine: Engine, options: ContainerOptions, stdio: Stdio) -> Con
         options, container_id=container_id, host=host.read(), taken_ids=_taken_ids(engine, options)
     )
     record = _register(engine, options, container_id)
+    removal.sweep(engine)
     engine.publish(
         "/containers/create",
         {

@@ -95,9 +95,26 @@ def discard(engine: Engine, record: ContainerRecord) -> None:
         engine.publish("/snapshot/remove", {"key": record.id, "snapshotter": "overlayfs"})
     except NotFound:
         pass
+    # the directory itself is the lock: it goes after the record, and is empty by then
+    trees.empty(engine.paths.container(record.id))
     engine.store.delete(record.id)
     trees.remove(engine.paths.container(record.id))
     engine.publish("/containers/delete", {"id": record.id})
+
+
+def sweep(engine: Engine) -> None:
+    """Remove the empty directories of containers whose removal was interrupted at its very end."""
+    parent = engine.paths.container("")
+    try:
+        names = os.listdir(parent)
+    except FileNotFoundError:
+        return
+    # looked at after the directory: a record is always there before its directory is
+    known = {record.id for record in engine.store.containers()}
+    for name in names:
+        if name not in known:
+            with contextlib.suppress(OSError):
+                os.rmdir(os.path.join(parent, name))
 
 
 def main() -> None:
