@@ -46,10 +46,7 @@ def create(
         seccomp=_filter(spec, cache=seccomp_cache),
         name=f"_ses.{identifier}",
     )
-    linux = section(spec, "linux")
-    maps = None
-    if "user" in wanted.new:
-        maps = (_extents(linux, "uidMappings"), _extents(linux, "gidMappings"))
+    maps = id_maps(spec)
     _check_streams(process, stdio)
     launch = Launch(steps, stdio=stdio, maps=maps)
     if "pid" not in wanted.joined:
@@ -101,6 +98,14 @@ def exec_process(  # noqa: PLR0913 - two processes, each with what belongs to it
         ):  # EBUSY: it has cgroups of its own below
             return launch.run(_beside(cgroup, init_pid), flags=0, pid_namespace=pid_namespace)
         raise Internal(explain("clone", error)) from error
+
+
+def id_maps(spec: Spec) -> tuple[tuple[Extent, ...], tuple[Extent, ...]] | None:
+    """Return the uids and gids of a spec's new user namespace; None if it has none."""
+    if "user" not in namespaces.of(spec).new:
+        return None
+    linux = section(spec, "linux")
+    return _extents(linux, "uidMappings"), _extents(linux, "gidMappings")
 
 
 def _filter(spec: Spec, *, cache: str | None) -> plan.Filter | None:

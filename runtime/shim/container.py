@@ -49,6 +49,8 @@ DEFAULT_CACHE = "/run/cinspect/seccomp"
 """Where compiled seccomp filters are kept when no client of ours says where."""
 DRAIN_SECONDS = 10
 """How long a Delete waits for a client that does not read."""
+_OOM_KILL_SECONDS = 0.2
+"""How long after its notice of a lack of memory the kernel has killed, or found some."""
 
 
 class Host:
@@ -106,7 +108,7 @@ class Container:
             raise InvalidArgument("the request and the spec disagree about a terminal")
         try:
             if request.rootfs:
-                rootfs.mount_all(request.rootfs, self._rootfs)
+                rootfs.mount_all(request.rootfs, self._rootfs, maps=launcher.id_maps(self.spec))
                 root = self._rootfs
             else:
                 root = os.path.join(request.bundle, self.spec["root"]["path"])
@@ -151,9 +153,12 @@ class Container:
             self._host.loop.watch(self._oom.fileno(), READ, self._out_of_memory)
 
     def _out_of_memory(self, _events: int) -> None:
-        if self._oom is not None and self._oom.read():
-            self.state.oom_killed = True
-            self._host.publisher.publish(TaskOOM(container_id=self.id))
+        # cgroup v1 tells of the lack of memory before it has chosen whom to kill: look again.
+        if not self._oom_seen():
+            self._host.loop.later(_OOM_KILL_SECONDS, self._look_again)
+
+    def _look_again(self) -> None:
+        self._oom_seen()
 
     def _save(self) -> None:
         self.state.status = self.init.status
@@ -280,7 +285,7 @@ class Container:
         if process is self.init:
             self.state.finished_at = process.exited_at
             self.state.exit_code = process.exit_status
-            self.state.oom_killed = self.state.oom_killed or self._oom_seen()
+            self._oom_seen()  # the exit may have been told before the kernel's notice was
             self._save()
             if self._host.home is not None:
                 self.state.save(self._host.home.exit_path)
@@ -296,9 +301,10 @@ class Container:
         process.report()
 
     def _oom_seen(self) -> bool:
-        """Look once more: the exit may have been told before the kernel's notice was read."""
-        if self._oom is None or self.state.oom_killed or not self._oom.read():
+        """Tell whether the kernel has killed since the last look, and publish that it has."""
+        if self._oom is None or not self._oom.read():
             return False
+        self.state.oom_killed = True
         self._host.publisher.publish(TaskOOM(container_id=self.id))
         return True
 

@@ -6,12 +6,13 @@ import os
 
 from runtime.errors import Internal, InvalidArgument
 from runtime.formats import mountinfo
-from runtime.linux import constants, mounts
+from runtime.linux import constants, mounts, overlay
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from runtime.formats.idmap import Extent
     from runtime.proto.task import Mount
 
 _FLAGS = {
@@ -31,12 +32,22 @@ _DETACH = constants.MNT_DETACH
 _NOFOLLOW = 8  # UMOUNT_NOFOLLOW of umount2(2)
 
 
-def mount_all(wanted: Sequence[Mount], target: str) -> None:
-    """Mount one upon another, as containerd describes them; nothing stays mounted if one fails."""
+Maps = tuple["Sequence[Extent]", "Sequence[Extent]"]
+"""The uids and gids of a container's user namespace."""
+
+
+def mount_all(wanted: Sequence[Mount], target: str, *, maps: Maps | None = None) -> None:
+    """Mount one upon another, as containerd describes them; nothing stays mounted if one fails.
+
+    With `maps` the lower layers of an overlay show their ids as the user namespace has them.
+    """
     os.makedirs(target, mode=0o711, exist_ok=True)
     try:
         for each in wanted:
-            _mount(each, target)
+            if maps is not None and each.type == "overlay":
+                overlay.mount_mapped(each.options, target, uids=maps[0], gids=maps[1])
+            else:
+                _mount(each, target)
     except BaseException:
         unmount_all(target)
         raise
