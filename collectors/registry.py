@@ -35,6 +35,7 @@ def collectors(root: Root) -> Sequence[Collector[object]]:
         FileCollector(mounts.KEY, mounts.read, root),
         FileCollector(layers.KEY, layers.Reader().read, root),
         FileCollector(network.KEY, network.read, root),
+        FileCollector(network.LINKS, network.LinkReader().read, root),
         FileCollector(security.KEY, security.read, root),
     )
 

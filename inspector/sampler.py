@@ -34,7 +34,7 @@ NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     "cgroups": ("processes", "namespaces", "cgroups"),
     "mounts": ("namespaces", "members", "mounts"),
     "processes": ("processes", "namespaces"),
-    "network": ("namespaces", "members", "network"),
+    "network": ("namespaces", "members", "links"),
     "images": (),
     "events": ("processes", "namespaces", "cgroups"),
 }

@@ -1,6 +1,10 @@
 """Reads the interfaces of every network namespace, each once, with their counters."""
 
-from msgspec import Struct
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from msgspec import Struct, structs
 
 from collectors.collector import Key
 from collectors.errors import CollectError, Gone, Problem
@@ -11,7 +15,16 @@ from collectors.members import Damaged, ask, members
 from collectors.root import Root
 from runtime.errors import FormatError
 
-__all__ = ("KEY", "Interface", "NamespaceNetwork", "NetworkReading", "read", "read_links")
+__all__ = (
+    "KEY",
+    "LINKS",
+    "Interface",
+    "LinkReader",
+    "NamespaceNetwork",
+    "NetworkReading",
+    "read",
+    "read_links",
+)
 
 
 class NamespaceNetwork(Struct, frozen=True):
@@ -32,6 +45,11 @@ class NetworkReading(Struct, frozen=True):
 
 
 KEY = Key("network", NetworkReading)
+LINKS = Key("links", NetworkReading)
+"""The same with every detail."""
+
+_REST = 20
+"""Times that asking a namespace took, until it is asked again."""
 
 
 def read(root: Root) -> NetworkReading:
@@ -46,18 +64,78 @@ def read(root: Root) -> NetworkReading:
 def read_links(root: Root) -> NetworkReading:
     """Read each link in detail: index, kind, addresses, peer, by rtnetlink(7).
 
-    Costs a socket and some requests for each namespace. Of a recorded tree, and of a namespace
-    that may not be entered, only the counters are told. Not to be called where an event loop runs.
+    Of a recorded tree, and of a namespace that may not be entered, only the counters are told. Not
+    to be called where an event loop runs.
     """
-    found, problems = _namespaces(root)
-    if not root.live:
-        return NetworkReading(tuple(found), tuple(problems))
-    details, refused = links.of_namespaces({one.namespace: one.pid for one in found})
-    detailed = tuple(
-        NamespaceNetwork(one.namespace, one.pid, details.get(one.namespace, one.interfaces))
-        for one in found
+    return LinkReader().read(root)
+
+
+class LinkReader:
+    """Reads links again and again: counters each time, the rest when it may have changed.
+
+    A namespace is asked again when its links have other names, or when twenty times as long has
+    passed as asking took: entering it costs a socket and some requests.
+    """
+
+    def __init__(self) -> None:
+        """Remember nothing yet."""
+        self._known: dict[int, _Known] = {}
+
+    def read(self, root: Root) -> NetworkReading:
+        """Read the counters, and ask the namespaces whose turn it is."""
+        found, problems = _namespaces(root)
+        if root.live:
+            self._ask({one.namespace: one for one in found})
+        known = [self._known.get(one.namespace) for one in found]
+        problems += [one.answer.problem for one in known if one and one.answer.problem]
+        detailed = tuple(
+            NamespaceNetwork(
+                one.namespace, one.pid, _with_details(one.interfaces, has.answer if has else None)
+            )
+            for one, has in zip(found, known, strict=True)
+        )
+        return NetworkReading(detailed, tuple(problems))
+
+    def _ask(self, found: Mapping[int, NamespaceNetwork]) -> None:
+        self._known = {inode: known for inode, known in self._known.items() if inode in found}
+        began = time.monotonic()
+        due = {
+            inode: one.pid
+            for inode, one in found.items()
+            if inode not in self._known or self._known[inode].due(one, began)
+        }
+        answers = links.of_namespaces(due, {inode: one.pid for inode, one in found.items()})
+        seconds = (time.monotonic() - began) / max(1, len(due))
+        for inode, answer in answers.items():
+            self._known[inode] = _Known(answer, _names(found[inode]), began, seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    answer: links.Answer
+    names: tuple[str, ...]
+    asked_at: float
+    seconds: float
+
+    def due(self, now_found: NamespaceNetwork, now: float) -> bool:
+        return self.names != _names(now_found) or now - self.asked_at >= _REST * self.seconds
+
+
+def _names(found: NamespaceNetwork) -> tuple[str, ...]:
+    return tuple(one.name for one in found.interfaces)
+
+
+def _with_details(
+    counted: tuple[Interface, ...], answer: links.Answer | None
+) -> tuple[Interface, ...]:
+    """Return links with what is known of each by its name, and the counters of now."""
+    if answer is None or answer.interfaces is None:
+        return counted
+    details = {one.name: one for one in answer.interfaces}
+    return tuple(
+        structs.replace(details[one.name], counters=one.counters) if one.name in details else one
+        for one in counted
     )
-    return NetworkReading(detailed, (*problems, *refused))
 
 
 def _namespaces(root: Root) -> tuple[list[NamespaceNetwork], list[Problem]]:

@@ -42,13 +42,13 @@ class _Route(Protocol):
 
 async def links(
     sockets: Mapping[int, socket.socket], pids: Mapping[int, int]
-) -> tuple[dict[int, tuple[Interface, ...]], list[Problem]]:
+) -> tuple[dict[int, tuple[Interface, ...]], dict[int, Problem]]:
     """Return the links of each namespace by the socket in it, and what went wrong.
 
     `pids` has a process of every namespace that is known: peers are recognized by them.
     """
     found: dict[int, tuple[Interface, ...]] = {}
-    problems: list[Problem] = []
+    problems: dict[int, Problem] = {}
     for inode, opened in sockets.items():
         route = cast("_Route", AsyncIPRoute(use_socket=opened))
         await route.setup_endpoint()
@@ -56,7 +56,7 @@ async def links(
             found[inode] = await _links(route, inode, pids)
         except NetlinkError as error:
             path = f"/proc/{pids[inode]}/ns/net"
-            problems.append(Problem(path, "netlink", "unavailable", str(error)))
+            problems[inode] = Problem(path, "netlink", "unavailable", str(error))
         finally:
             route.close()
     return found, problems

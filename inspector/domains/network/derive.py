@@ -13,7 +13,7 @@ _COUNTERS = ("rx_bytes", "tx_bytes", "rx_packets", "tx_packets")
 
 def derive(current: Sample, owners: Mapping[int, str]) -> tuple[Interface, ...]:
     """Return every interface; `owners` tells the container of a namespace that is one's alone."""
-    reading = current.get(network.KEY)
+    reading = current.get(network.LINKS) or current.get(network.KEY)
     if reading is None:
         return ()
     peers = _peers(reading)
@@ -86,17 +86,29 @@ def _interface(
 def _peers(reading: NetworkReading) -> dict[tuple[int, int], Peer]:
     """Return the other end of each veth, by namespace and index.
 
-    Each end names the other's index only, and the id of its namespace as this one numbers it:
-    two that name each other are a pair, when no other two do.
+    Each end names the other's index, and where the kernel would say it the other's namespace. Where
+    it would not, two that name each other are a pair, when no other two do.
     """
+    places = {
+        (space.namespace, one.index): one.name
+        for space in reading.namespaces
+        for one in space.interfaces
+    }
     ends: dict[tuple[int, int], list[tuple[int, str]]] = {}
+    peers: dict[tuple[int, int], Peer] = {}
     for space in reading.namespaces:
         for one in space.interfaces:
-            if one.index is not None and one.peer_index is not None:
-                ends.setdefault((one.index, one.peer_index), []).append((space.namespace, one.name))
-    peers: dict[tuple[int, int], Peer] = {}
+            if one.index is None or one.peer_index is None:
+                continue
+            ends.setdefault((one.index, one.peer_index), []).append((space.namespace, one.name))
+            there = one.peer_namespace
+            if there is not None:
+                name = places.get((there, one.peer_index))
+                peers[space.namespace, one.index] = Peer(namespace=there, interface=name)
     for (index, other), mine in ends.items():
         theirs = ends.get((other, index), [])
         if len(mine) == 1 and len(theirs) == 1:
-            peers[mine[0][0], index] = Peer(namespace=theirs[0][0], interface=theirs[0][1])
+            peers.setdefault(
+                (mine[0][0], index), Peer(namespace=theirs[0][0], interface=theirs[0][1])
+            )
     return peers

@@ -177,6 +177,45 @@ def test_ip_link_says_the_same_of_every_link():
 
 
 @pytest.mark.root
+def test_details_are_asked_for_again_when_links_change_or_their_time_has_come(monkeypatch):
+    def inside(*command):
+        subprocess.run(["nsenter", f"--target={pid}", "--net", *command], check=True)
+
+    def links():
+        return of_namespace(reader.read(Root()), inode)
+
+    with netns("ip link add v0 type veth peer name v1") as pid:
+        inode = inode_of(pid)
+        reader = network.LinkReader()
+        monkeypatch.setattr(network, "_REST", 1e9)
+        assert links()["v0"].addresses == ()
+        inside("ip", "addr", "add", "10.9.9.9/32", "dev", "v0")
+        assert links()["v0"].addresses == ()
+        inside("ip", "link", "add", "b0", "type", "bridge")
+        found = links()
+        assert found["b0"].kind == "bridge"
+        assert found["v0"].addresses == ("10.9.9.9/32",)
+        inside("ip", "addr", "del", "10.9.9.9/32", "dev", "v0")
+        monkeypatch.setattr(network, "_REST", 0)
+        assert links()["v0"].addresses == ()
+
+
+@pytest.mark.root
+def test_counters_are_of_now_whatever_is_remembered(monkeypatch):
+    monkeypatch.setattr(network, "_REST", 1e9)
+    send = "import socket; socket.socket(2, 2).sendto(b'x', ('127.0.0.1', 9))"
+    with netns("ip link set lo up") as pid:
+        reader = network.LinkReader()
+        before = of_namespace(reader.read(Root()), inode_of(pid))["lo"]
+        subprocess.run(
+            ["nsenter", f"--target={pid}", "--net", sys.executable, "-S", "-c", send], check=True
+        )
+        after = of_namespace(reader.read(Root()), inode_of(pid))["lo"]
+    assert after.counters["tx_packets"] > before.counters["tx_packets"]
+    assert after.addresses == before.addresses == ("127.0.0.1/8", "::1/128")
+
+
+@pytest.mark.root
 def test_reading_links_leaves_the_reader_where_it_was_and_nothing_open():
     network.read_links(Root())
     before = sorted(os.listdir("/proc/self/fd"))
