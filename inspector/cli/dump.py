@@ -8,6 +8,7 @@ from inspector.cli import live, options
 from inspector.errors import Failure
 from inspector.frame import Frame
 from inspector.output import json, stream
+from inspector.sampler import Sampler
 from inspector.select import narrow, only
 
 _EPILOG = """\
@@ -40,16 +41,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do it; return the exit status."""
-    frame = asyncio.run(_frame(args))
+    frame = asyncio.run(_frame(args, live.sampler(options.settings(args))))
     stream.write_file(args.output, json.encode(frame, pretty=args.pretty))
     return 0
 
 
-async def _frame(args: argparse.Namespace) -> Frame:
+async def _frame(args: argparse.Namespace, sampler: Sampler) -> Frame:
     wanted = options.sections(args)
     # Who is meant by --container can be told from containers only.
     asked = wanted | {"containers"} if args.container else wanted
-    sampler, chain = live.sampler(options.settings(args)), Chain()
+    chain = Chain()
     frame = chain.advance(await sampler.sample(asked))
     if args.interval is not None:
         await asyncio.sleep(args.interval)

@@ -12,6 +12,7 @@ from inspector.hub import LiveSource
 from inspector.output import events as lines
 from inspector.output import json, stream
 from inspector.query import event_filter
+from inspector.sampler import Sampler
 
 _EPILOG = """\
 examples:
@@ -51,20 +52,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Do it; return the exit status."""
     wanted = event_filter(args.filter)
-    asyncio.run(_print(args, wanted.matches))
+    asyncio.run(_print(args, wanted.matches, live.sampler(options.settings(args))))
     return 0
 
 
-async def _print(args: argparse.Namespace, wanted: Callable[[Event], bool]) -> None:
+async def _print(
+    args: argparse.Namespace, wanted: Callable[[Event], bool], sampler: Sampler
+) -> None:
     since: datetime | None = args.since
     if since is None and not args.no_follow:
         since = datetime.now(UTC)
-    source = LiveSource(
-        live.sampler(options.settings(args)),
-        sections=("events",),
-        interval=_INTERVAL,
-        keep_events=0,
-    )
+    source = LiveSource(sampler, sections=("events",), interval=_INTERVAL, keep_events=0)
     async with aclosing(_events(source, follow=not args.no_follow)) as found:
         async for event in found:
             if (since is None or event.timestamp >= since) and wanted(event):

@@ -1,5 +1,6 @@
 """The live host for a verb: a sampler over the roots and engines that the global options name."""
 
+import asyncio
 import os
 from collections.abc import Collection, Sequence
 
@@ -36,7 +37,8 @@ def source(
 
 async def frame(settings: Settings, sections: Collection[str]) -> Frame:
     """Return one frame, without rates."""
-    return Chain().advance(await sampler(settings).sample(sections))
+    made = await asyncio.to_thread(sampler, settings)
+    return await asyncio.to_thread(Chain().advance, await made.sample(sections))
 
 
 async def containers(settings: Settings) -> Sequence[Container]:

@@ -7,6 +7,7 @@ from contextlib import aclosing
 from inspector.cli import live, options
 from inspector.hub import LiveSource
 from inspector.output import json, stream
+from inspector.sampler import Sampler
 from inspector.select import narrow, only
 
 _EPILOG = """\
@@ -33,14 +34,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do it; return the exit status."""
-    asyncio.run(_watch(args))
+    asyncio.run(_watch(args, live.sampler(options.settings(args))))
     return 0
 
 
-async def _watch(args: argparse.Namespace) -> None:
+async def _watch(args: argparse.Namespace, sampler: Sampler) -> None:
     wanted = options.sections(args)
     source = LiveSource(
-        live.sampler(options.settings(args)),
+        sampler,
         sections=wanted | {"containers"} if args.container else wanted,
         interval=args.interval,
         keep_events=0,

@@ -34,6 +34,6 @@ def _valid(value: object) -> object:
     if isinstance(value, dict):
         pairs = cast("dict[object, object]", value)
         return {_valid(key): _valid(item) for key, item in pairs.items()}
-    if isinstance(value, list):
-        return [_valid(item) for item in cast("list[object]", value)]
+    if isinstance(value, list | tuple):
+        return [_valid(item) for item in cast("list[object] | tuple[object, ...]", value)]
     return value
