@@ -114,37 +114,59 @@ def find(root: Root) -> tuple[tuple[Overlay, ...], list[Problem]]:
     by_namespace, denied = members(root, "mnt")
     problems = list(denied)
     host = _host(root)
-    seen: dict[int, tuple[MountInfo, ...]] = {}
+    seen: dict[int, tuple[int, tuple[MountInfo, ...]]] = {}
     for inode, pids in by_namespace.items():
         try:
-            _, seen[inode] = ask(pids, lambda pid: mounts_of(root, pid))
+            seen[inode] = ask(pids, lambda pid: mounts_of(root, pid))
         except Gone:
             continue
         except CollectError as error:
             problems.append(error.problem())
-    host_mounts = seen.pop(host, ()) if host is not None else ()
+    _, host_mounts = seen.pop(host, (0, ())) if host is not None else (0, ())
     # The host's own root may be an overlay, as on a live medium or within a container: namespaces
     # that services made for themselves share it, and are not containers for that.
     own = _root_mount(host_mounts)
-    return tuple(_overlays(root, seen, host_mounts, own)), problems
-
-
-def _overlays(
-    root: Root,
-    seen: Mapping[int, Sequence[MountInfo]],
-    host_mounts: Sequence[MountInfo],
-    own: MountInfo | None,
-) -> Iterator[Overlay]:
-    merged: dict[str, str] = {}
-    for mount in host_mounts:
-        if mount.fstype == "overlay" and mount.root == "/":
-            merged.setdefault(mount.device, mount.mountpoint)
-    for inode, mounts in seen.items():
+    views = _views(host_mounts, seen)
+    overlays: list[Overlay] = []
+    for inode, (_, mounts) in seen.items():
         top = _root_mount(mounts)
-        if top is None or top.fstype != "overlay":
+        if top is None or top.fstype != "overlay" or (own and top.device == own.device):
             continue
-        if own is None or top.device != own.device:
-            yield _overlay(root, inode, top, merged.get(top.device))
+        overlays.append(_overlay(root, inode, top, views.get(top.device, _View("", None))))
+    return tuple(overlays), problems
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """Where an overlay was mounted: its options name directories as they are seen from there."""
+
+    prefix: str
+    """What to put before a path: empty for the host's own, `/proc/PID/root` for another's."""
+    merged: str | None
+
+
+def _views(
+    host_mounts: Sequence[MountInfo], seen: Mapping[int, tuple[int, Sequence[MountInfo]]]
+) -> Mapping[str, _View]:
+    """Return who sees each overlay mounted somewhere, by its device: the host before any other.
+
+    An engine that runs in a container mounts in its namespace, where the host sees nothing.
+    """
+    views: dict[str, _View] = {}
+    for mount in _merged(host_mounts):
+        views.setdefault(mount.device, _View("", mount.mountpoint))
+    for pid, mounts in seen.values():
+        for mount in _merged(mounts):
+            views.setdefault(mount.device, _View(f"/proc/{pid}/root", mount.mountpoint))
+    return views
+
+
+def _merged(mounts: Sequence[MountInfo]) -> Iterator[MountInfo]:
+    return (
+        mount
+        for mount in mounts
+        if mount.fstype == "overlay" and mount.root == "/" and mount.mountpoint != "/"
+    )
 
 
 def _root_mount(mounts: Sequence[MountInfo]) -> MountInfo | None:
@@ -172,24 +194,22 @@ def _kernel_threads(root: Root) -> tuple[int, ...]:
         return ()
 
 
-def _overlay(root: Root, inode: int, mount: MountInfo, merged: str | None) -> Overlay:
+def _overlay(root: Root, inode: int, mount: MountInfo, view: _View) -> Overlay:
     named = options.directories(mount.super_options)
-    upperdir = named.upperdir
-    workdir = named.workdir
-    bases = tuple(_bases(upperdir, workdir, merged))
-    if upperdir is not None:
-        upperdir = _locate(root, upperdir, bases)
-    if workdir is not None:
-        workdir = _locate(root, workdir, bases)
+    bases = tuple(_bases(named.upperdir, named.workdir, view.merged))
+
+    def located(path: str) -> str:
+        return _locate(root, path, bases, prefix=view.prefix)
+
     return Overlay(
         namespace=inode,
         device=mount.device,
-        lowerdirs=tuple(_locate(root, one, bases) for one in named.lowerdirs),
-        upperdir=upperdir,
-        workdir=workdir,
-        merged=merged,
+        lowerdirs=tuple(map(located, named.lowerdirs)),
+        upperdir=None if named.upperdir is None else located(named.upperdir),
+        workdir=None if named.workdir is None else located(named.workdir),
+        merged=None if view.prefix else view.merged,
         options=named.others,
-        datadirs=tuple(_locate(root, one, bases) for one in named.datadirs),
+        datadirs=tuple(map(located, named.datadirs)),
     )
 
 
@@ -203,7 +223,7 @@ def _bases(*paths: str | None) -> Iterator[str]:
                 yield above
 
 
-def _locate(root: Root, path: str, bases: Sequence[str]) -> str:
+def _locate(root: Root, path: str, bases: Sequence[str], *, prefix: str) -> str:
     """Return where a directory is: absolute, Docker's short links undone; as named if not found.
 
     An upper directory's escapes are shown as they were given, and only some kernels heed them.
@@ -213,10 +233,11 @@ def _locate(root: Root, path: str, bases: Sequence[str]) -> str:
         candidates += [options.unescape(one) for one in candidates]
     for candidate in candidates:
         try:
-            return normpath(join(dirname(candidate), root.link(candidate)))
+            target = root.link(prefix + candidate)
         except (Missing, Denied):
             continue
         except CollectError:
             # readlink(2) says EINVAL of what is there and is no symbolic link.
-            return candidate
+            return prefix + candidate
+        return prefix + normpath(join(dirname(candidate), target))
     return path

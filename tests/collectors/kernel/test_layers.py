@@ -128,6 +128,39 @@ def test_layers_named_from_a_directory_above_are_made_absolute(tmp_path):
     assert one.lowerdirs == (str(base / "image" / "diff"), str(made.lowers[0]))
 
 
+def test_layers_that_only_the_engines_own_namespace_sees_are_found_through_it(tmp_path):
+    """An engine in a container: its layers are on a filesystem that the host has not mounted."""
+    script = """
+        mount -t tmpfs tmpfs "$1" && cd "$1" && mkdir -p lower/bin upper work merged &&
+        cp /bin/busybox lower/bin && ln -s "$1/lower" link &&
+        mount -t overlay overlay -o "lowerdir=link,upperdir=$1/upper,workdir=$1/work" merged &&
+        echo ready && unshare --mount sh -c 'cd merged && pivot_root . . &&
+        /bin/busybox umount -l . && echo x > /new &&
+        exec /bin/busybox sh -c "echo \\$\\$; read line"'; true
+    """
+    process = subprocess.Popen(
+        ["unshare", "--mount", "sh", "-c", script, "sh", tmp_path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with process:
+        try:
+            assert process.stdout.readline() == b"ready\n"
+            inside = int(process.stdout.readline())
+            reading = layers.read(Root())
+            one = of_namespace(reading, namespace_of(inside))
+            (upper,) = [upper for upper in reading.uppers if upper.upperdir == one.upperdir]
+        finally:
+            process.stdin.close()
+            process.wait()
+    prefix = f"/proc/{process.pid}/root{tmp_path}"
+    assert one.upperdir == f"{prefix}/upper"
+    assert one.lowerdirs == (f"{prefix}/lower",)
+    assert one.merged is None
+    assert [(change.path, change.kind) for change in upper.changes] == [("/new", "added")]
+    assert not (tmp_path / "upper").exists()
+
+
 @pytest.mark.parametrize("name", ["a b", "a\tb", "a\nb", "a\\b", "a:b", "a,b", "é", "#"])
 def test_directories_with_odd_names_are_found(tmp_path, name):
     made = make(tmp_path / name)
