@@ -6,6 +6,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+KINDS = tuple(name for name in os.listdir("/proc/self/ns") if "_for_" not in name)
+"""The types of namespaces that this kernel has."""
+
 PRELUDE = """
 import ctypes, os, sys, time
 libc = ctypes.CDLL(None, use_errno=True)
