@@ -189,7 +189,7 @@ class Manager:
         unified = self._unified
         if unified is None or self._of("devices") is not None or not resources.get("devices"):
             return
-        program = bpf.assemble(bpf.DeviceList(resources["devices"]))
+        program = bpf.assemble(bpf.DeviceList(devices.rules(resources)))
         directory = os.open(self._directory(unified), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             bpf.attach_devices(directory, program)

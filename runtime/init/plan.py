@@ -235,8 +235,10 @@ def _privileges(wanted: Mapping[str, Any] | None, user: Mapping[str, Any]) -> li
     sets = CapabilitySets(
         *(caps.mask(entries(wanted, key)) for key in ("effective", "permitted", "inheritable"))
     )
+    # The kernel lets only what is permitted and inheritable be ambient; specs ask for more.
+    ambient = caps.mask(entries(wanted, "ambient")) & sets.permitted & sets.inheritable
     return [
         identity.BoundingSet(caps.mask(entries(wanted, "bounding"))),
         identity.SwitchUser(umask),
-        identity.Capabilities(sets, caps.mask(entries(wanted, "ambient"))),
+        identity.Capabilities(sets, ambient),
     ]

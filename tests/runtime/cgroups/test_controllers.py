@@ -124,17 +124,20 @@ def test_huge_pages_are_limited_by_size():
     assert pairs(hugetlb.second(resources, NOTHING)) == [("hugetlb.2MB.max", "4096")]
 
 
-def test_device_rules_keep_their_order():
+def test_device_rules_keep_their_order_and_the_default_devices_follow():
     rules = [
         {"allow": False, "access": "rwm"},
-        {"allow": True, "type": "c", "major": 1, "minor": 3, "access": "rw"},
+        {"allow": True, "type": "c", "major": 10, "minor": 3, "access": "rw"},
         {"allow": True, "type": "c", "major": 136, "access": "rwm"},
     ]
-    assert pairs(devices.first({"devices": rules}, NOTHING)) == [
+    found = pairs(devices.first({"devices": rules}, NOTHING))
+    assert found[:3] == [
         ("devices.deny", "a"),
-        ("devices.allow", "c 1:3 rw"),
+        ("devices.allow", "c 10:3 rw"),
         ("devices.allow", "c 136:* rwm"),
     ]
+    assert ("devices.allow", "c 1:3 rwm") in found[3:]
+    assert ("devices.allow", "c 136:* rwm") not in found[3:]
 
 
 @pytest.mark.parametrize("module", [memory, cpu, cpuset, pids, io, hugetlb, devices])
