@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import traceback
 
 TYPE_CHECKING = False
 
@@ -18,11 +17,15 @@ def say(text: str) -> None:
 
 def say_failure() -> None:
     """Write the traceback of the exception being handled."""
+    import traceback  # noqa: PLC0415  # five modules that a shim seldom needs
+
     say(traceback.format_exc())
 
 
 def say_stack() -> None:
     """Write where the shim is now."""
+    import traceback  # noqa: PLC0415  # five modules that a shim seldom needs
+
     say("".join(traceback.format_stack()))
 
 
