@@ -10,8 +10,7 @@ from collectors.errors import CollectError, Denied, Gone, Missing, Unsupported
 from runtime.formats import text
 
 _CHUNK = 65536
-_SHORT = 3072
-"""A first read below this is the whole file: seq_file cuts at its buffer of a page, not before."""
+_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 _GONE = (errno.ESRCH, errno.ENODEV)
 _DENIED = (errno.EACCES, errno.EPERM)
 _UNSUPPORTED = (errno.EINVAL, errno.EOPNOTSUPP)
@@ -181,16 +180,18 @@ def operation(error: OSError) -> str:
 
 
 def _read(path: str, directory: int | None = None) -> bytes:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
+    """Read to the end, which only an empty read tells.
+
+    A short one does not: of a file with a record a line, as mountinfo, the kernel gives as many whole
+    records as fit into a page, and those of overlays are long. A pipe must not make the reader wait.
+    """
+    fd = os.open(path, _FLAGS, dir_fd=directory)
     try:
         data = os.read(fd, _CHUNK)
-        return data if len(data) < _SHORT else data + _rest(fd)
+        chunk = data
+        while chunk:
+            chunk = os.read(fd, _CHUNK)
+            data += chunk
+        return data
     finally:
         os.close(fd)
-
-
-def _rest(fd: int) -> bytes:
-    chunks: list[bytes] = []
-    while chunk := os.read(fd, _CHUNK):
-        chunks.append(chunk)
-    return b"".join(chunks)
