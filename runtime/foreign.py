@@ -121,35 +121,33 @@ def update(target: ForeignContainer, resources: Resources) -> None:
 def enter_argv(target: ForeignContainer, options: ExecOptions) -> tuple[str, ...]:
     """Return the host's command that runs another one among its namespaces, as confined as it is.
 
-    It has the streams it is started with; for a terminal, start it in a new session on that one.
+    It has the streams it is started with; a terminal (`options.tty`) must be nobody else's.
     Raises `NotFound` when the container is gone.
     """
     descriptor = _open_first(target)
     try:
         ticks = _stat(target.pid)[19:20]
-        environment = _environment(target.pid)
     finally:
         os.close(descriptor)
     if not ticks:
         raise _gone(target)
-    words = ["--pid", str(target.pid), "--start-ticks", ticks[0].decode(), "--confine"]
+    words = [
+        "--pid",
+        str(target.pid),
+        "--start-ticks",
+        ticks[0].decode(),
+        "--confine",
+        "--own-environment",
+    ]
+    if options.tty:
+        words.append("--terminal")
     if options.user is not None:
         words += ["--user", options.user]
     if options.workdir is not None:
         words += ["--cwd", options.workdir]
-    for pair in (*environment, *options.env):
+    for pair in options.env:
         words += ["--env", pair]
     return (sys.executable, "-I", "-S", enter.__file__, *words, "--", *options.command)
-
-
-def _environment(pid: int) -> list[str]:
-    """Return what the first process was started with; nothing where that may not be seen."""
-    try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            data = os.fsdecode(file.read())
-    except OSError:
-        return []
-    return [pair for pair in data.split("\0") if pair.partition("=")[1] and pair[0] != "="]
 
 
 def processes(target: ForeignContainer) -> tuple[int, ...]:

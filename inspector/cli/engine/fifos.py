@@ -21,7 +21,8 @@ class Fifos:
     """
 
     def __init__(self, state: str, *, stdin: bool, stderr: bool) -> None:
-        self._parent = os.path.join(state, "clients")
+        self._state = state
+        self._parent = _clients(state)
         self._wanted = {"stdin": stdin, "stdout": True, "stderr": stderr}
         self._directory: str | None = None
         self._descriptors: dict[str, int] = {}
@@ -76,7 +77,7 @@ class Fifos:
             os.mkdir(self._parent, 0o700)
         except FileExistsError:
             _check_own(self._parent)
-        sweep(self._parent)
+        sweep(self._state)
         own = f"{os.getpid()}-{_start_ticks(os.getpid())}-{secrets.token_hex(4)}"
         self._directory = os.path.join(self._parent, own)
         os.mkdir(self._directory, 0o700)
@@ -94,13 +95,18 @@ class Fifos:
         return os.path.join(self._directory or self._parent, name)
 
 
-def sweep(parent: str) -> None:
+def sweep(state: str) -> None:
     """Remove what clients left that were killed; a live client's directory stays."""
-    for entry in os.listdir(parent):
+    parent = _clients(state)
+    for entry in os.listdir(parent) if os.path.isdir(parent) else ():
         pid, _, rest = entry.partition("-")
         ticks = rest.partition("-")[0]
         if pid.isdigit() and _start_ticks(int(pid)) != ticks:
             shutil.rmtree(os.path.join(parent, entry), ignore_errors=True)
+
+
+def _clients(state: str) -> str:
+    return os.path.join(state, "clients")
 
 
 def _start_ticks(pid: int) -> str:

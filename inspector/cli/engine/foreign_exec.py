@@ -5,21 +5,14 @@ import contextlib
 import os
 import pty
 import subprocess
-import sys
 import termios
 from collections.abc import Sequence
 from functools import partial
-from typing import Final, NoReturn
+from typing import NoReturn
 
 from inspector import exit_codes
 from inspector.cli.engine import attach, terminal
 from inspector.cli.engine.streams import Output, copy_input
-
-_ON_TERMINAL: Final = (
-    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
-    "os.execv(sys.argv[1], sys.argv[1:])"
-)
-"""Makes stdin the controlling terminal of a new session, which only a process of it can do."""
 
 
 def run(argv: Sequence[str], *, tty: bool, interactive: bool, detach: bool) -> int:  # noqa: RET503 - it ends in execv
@@ -53,11 +46,7 @@ async def _on_terminal(argv: Sequence[str], *, interactive: bool) -> int:
     try:
         _resize(master)
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", "-c", _ON_TERMINAL, *argv),
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            start_new_session=True,
+            *argv, stdin=slave, stdout=slave, stderr=slave
         )
         os.close(slave)
         os.set_blocking(master, False)

@@ -3,7 +3,7 @@
 import argparse
 
 from inspector.cli import options
-from inspector.cli.engine import session
+from inspector.cli.engine import fifos, session
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -25,4 +25,6 @@ def run(args: argparse.Namespace) -> int:
     async def remove(reference: str) -> None:
         await engine.remove(reference, force=args.force)
 
-    return session.execute(engine, session.for_each(args.containers, remove))
+    status = session.execute(engine, session.for_each(args.containers, remove))
+    fifos.sweep(options.settings(args).state)
+    return status
