@@ -48,10 +48,8 @@ class DockerEngine:
         events = await self._journal.read(http)
         self._details.forget(one.container for one in events if one.container is not None)
         listed = await http.get_list("/containers/json?all=1", Listed)
-        self._details.keep([one.id for one in listed])
-        containers = [
-            self._container(one, await self._details.of(http, one.id, one.state)) for one in listed
-        ]
+        details = await self._details.of(http, {one.id: one.state for one in listed})
+        containers = [self._container(one, details.get(one.id)) for one in listed]
         return EngineReading(
             name=self.name,
             version=self._version,

@@ -50,13 +50,8 @@ class PodmanEngine:
         self._details.forget(one.container for one in events if one.container is not None)
         target = f"/v{self._version}/libpod/containers/json?all=true"
         listed = await http.get_list(target, Listed)
-        self._details.keep([one.id for one in listed])
-        containers = [
-            docker_api.container(
-                "podman", one, await self._details.of(http, one.id, f"{one.state} {one.pid}")
-            )
-            for one in listed
-        ]
+        details = await self._details.of(http, {one.id: f"{one.state} {one.pid}" for one in listed})
+        containers = [docker_api.container("podman", one, details.get(one.id)) for one in listed]
         return EngineReading(
             name=self.name,
             version=self._version,

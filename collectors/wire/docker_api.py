@@ -1,7 +1,7 @@
 """What Docker's API says of containers and events; Podman's service says the same, and more."""
 
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _OVERLAP = 2.0
 """Seconds."""
 _KEPT = 200
+_ASKED_AT_ONCE = 250
+"""Details asked for in one reading: half a second, where a reading has two."""
 
 STATUS: Mapping[str, Status] = {
     "created": "created",
@@ -147,24 +149,33 @@ class Details:
         for container in changed:
             self._known.pop(container, None)
 
-    def keep(self, present: Collection[str]) -> None:
-        """Forget those that are not there any more."""
-        for container in self._known.keys() - set(present):
-            del self._known[container]
+    async def of(self, http: "Http", wanted: Mapping[str, str]) -> Mapping[str, Inspected]:
+        """Return details by id; `wanted` has a text for each that differs when its state does.
 
-    async def of(self, http: "Http", container: str, state: str) -> Inspected | None:
-        """Return one container's details; None when it went away since it was listed."""
-        known = self._known.get(container)
-        if known is not None and known[0] == state:
-            return known[1]
+        Without an entry: one that went away since it was listed, and of very many new ones those
+        whose turn comes at the next reading, for each is a request.
+        """
+        self._known = {key: value for key, value in self._known.items() if key in wanted}
+        missing = [
+            key
+            for key, state in wanted.items()
+            if key not in self._known or self._known[key][0] != state
+        ]
+        for key in missing:
+            self._known.pop(key, None)
+        for key in missing[:_ASKED_AT_ONCE]:
+            inspected = await self._ask(http, key)
+            if inspected is not None:
+                self._known[key] = (wanted[key], inspected)
+        return {key: inspected for key, (_, inspected) in self._known.items()}
+
+    async def _ask(self, http: "Http", container: str) -> Inspected | None:
         try:
-            inspected = await http.get(self.target.format(id=quote(container)), Inspected)
+            return await http.get(self.target.format(id=quote(container, safe="")), Inspected)
         except Refused as error:
             if error.status in {404, 409}:
                 return None
             raise
-        self._known[container] = (state, inspected)
-        return inspected
 
 
 @dataclass(slots=True)

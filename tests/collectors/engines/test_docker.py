@@ -8,6 +8,7 @@ import pytest
 
 from collectors.engines.docker import DockerEngine
 from collectors.errors import Missing, Unavailable
+from collectors.wire import docker_api
 from collectors.wire.http import Http
 from tests.collectors.wire.scripted import ok, server
 from tests.engines import daemons
@@ -223,6 +224,22 @@ async def test_a_daemon_that_lies_is_unavailable(tmp_path, answers):
         with pytest.raises(Unavailable) as raised:
             await DockerEngine(path).collect()
     assert raised.value.path == path
+
+
+async def test_details_of_very_many_containers_come_with_the_next_readings(tmp_path, monkeypatch):
+    monkeypatch.setattr(docker_api, "_ASKED_AT_ONCE", 2)
+    path = str(tmp_path / "s.sock")
+    listed = ok(json.dumps([{"Id": name, "State": "running"} for name in "abc"]).encode())
+
+    def details(name, pid):
+        return ok(json.dumps({"Id": name, "State": {"Pid": pid}}).encode())
+
+    engine = DockerEngine(path)
+    async with server(path, VERSION, INFO, ok(b""), listed, details("a", 1), details("b", 2)):
+        assert [one.pid for one in (await engine.collect()).containers] == [1, 2, None]
+    (tmp_path / "s.sock").unlink(missing_ok=True)
+    async with server(path, ok(b""), listed, details("c", 3)):
+        assert [one.pid for one in (await engine.collect()).containers] == [1, 2, 3]
 
 
 async def test_a_daemon_that_comes_back_is_asked_anew(tmp_path):
