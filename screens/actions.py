@@ -13,15 +13,15 @@ from textual.worker import Worker
 from inspector.control import ActionFailed, Control, StartRequest
 from inspector.domains.containers.model import Container
 from screens import safe
-from screens.dialogs.choose import Choice, ChooseDialog
+from screens.dialogs.choose import ActDialog, Choice
 from screens.dialogs.confirm import ConfirmDialog
 from screens.dialogs.exec import ExecDialog
 from screens.dialogs.start import StartDialog
 from screens.widgets.cells import Line
 
 _SIGNALS: Final[tuple[tuple[str, str], ...]] = (
-    ("TERM", "asks it to end"),
     ("KILL", "ends it at once, without a chance to tidy up"),
+    ("TERM", "asks it to end; the first process of a container may not hear it"),
     ("INT", "as ctrl+c does"),
     ("HUP", "by custom: read the configuration again"),
     ("QUIT", "asks it to end, with a core dump"),
@@ -67,7 +67,7 @@ class Actions:
         self._app.push_screen(StartDialog(), answered)
 
     def freeze(self, container: Container) -> None:
-        """Freeze it, or let it go on when it is frozen; ask first where freezing can hurt."""
+        """Ask, and freeze it; let it go on when it is frozen."""
         if container.status == "paused":
             self._run(self._do(self._control.thaw(container), f"{container.name} goes on"))
             return
@@ -76,10 +76,6 @@ class Actions:
             return
         pending = self._control.freeze
         done = f"{container.name} is frozen; f lets it go on"
-        harm = _harm(container)
-        if not harm:
-            self._run(self._do(pending(container), done))
-            return
 
         def answered(agreed: bool | None) -> None:  # noqa: FBT001 - Textual's callback
             if agreed:
@@ -88,7 +84,7 @@ class Actions:
         self._app.push_screen(
             ConfirmDialog(
                 f"Freeze {container.name}?",
-                harm,
+                _harm(container),
                 agree="Freeze",
                 command=self._control.equivalent("freeze", container),
             ),
@@ -110,7 +106,7 @@ class Actions:
 
         base = self._control.equivalent("signal", container)
         command = base if "{}" in base else f"{base} --signal {{}}"
-        dialog = ChooseDialog(f"Signal to {container.name}", choices, command=command)
+        dialog = ActDialog(f"Signal to {container.name}", choices, command=command, agree="Send")
         self._app.push_screen(dialog, answered)
 
     def remove(self, container: Container) -> None:
@@ -197,8 +193,15 @@ class Actions:
 
 
 def _harm(container: Container) -> list[Line]:
-    """Return why freezing this one may hurt; nothing where it will not."""
-    lines: list[Line] = []
+    """Return what freezing does, and why it may hurt with this one."""
+    lines: list[Line] = [
+        (
+            (
+                f" Its {len(container.pids)} processes stop where they are until f lets them go on.",
+                "plain",
+            ),
+        )
+    ]
     if os.getpid() in container.pids:
         lines.append(((" ✖ This cinspect runs inside it: it would freeze itself.", "failed"),))
     if container.engine is None:

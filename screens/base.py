@@ -37,6 +37,8 @@ class SubjectScreen(Screen[None]):
         Binding("escape", "back", "back", show=False),
         Binding("tab,shift+tab", "other_pane", "the other pane", show=False),
     ]
+    FOLLOWS: ClassVar[bool] = True
+    """Whether it goes to the container that was selected elsewhere, when it comes to the front."""
     PANES: ClassVar[tuple[str, ...]] = ()
     """Ids of the panes that Tab goes between; where there is room for one, the others hide."""
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - Textual has it as an instance's
@@ -49,6 +51,7 @@ class SubjectScreen(Screen[None]):
     def __init__(self, *, may_act: bool) -> None:
         super().__init__()
         self._may_act = may_act
+        self._seen_choice: str | None = None
         bindings = window_bindings() if self.ON_A_CONTAINER else []
         if may_act:
             bindings += action_bindings()
@@ -121,8 +124,11 @@ class SubjectScreen(Screen[None]):
 
     def on_screen_resume(self) -> None:
         """Catch up with what came while another screen was in front."""
-        target = self.shell.take_target(self.NAME)
+        target, chosen = self.shell.take_target(self.NAME), self.shell.chosen
         self.refresh_all()
+        if target is None and self.FOLLOWS and chosen != self._seen_choice:
+            target = chosen
+        self._seen_choice = chosen
         if target is not None:
             self.aim(target)
 

@@ -16,6 +16,7 @@ class ContainerScreen(SubjectScreen):
     """Everything about one container. Esc leads back to the list."""
 
     NAME = "containers"
+    FOLLOWS = False
     HINTS: ClassVar[Sequence[tuple[str, str]]] = (("Esc", "back"),)
 
     def __init__(self, identity: str, *, may_act: bool) -> None:

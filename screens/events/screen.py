@@ -34,6 +34,7 @@ class EventsScreen(SubjectScreen):
     """Follows the newest event until the cursor is moved up."""
 
     NAME = "events"
+    FOLLOWS = False
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "all", "events of every container", show=False),
     ]

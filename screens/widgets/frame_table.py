@@ -36,6 +36,8 @@ class Row(Generic[T]):
 class FrameTable(Drawn, ScrollView, Generic[T], can_focus=True):
     """Shows items of T in columns; the cursor follows an item, not a line."""
 
+    TITLE_LINES: ClassVar[int] = 1
+    """Lines that the titles take: 1, or 0 for a list without any."""
     DEFAULT_CSS = """
     FrameTable { height: 1fr; scrollbar-gutter: auto; overflow-x: hidden; }
     """
@@ -198,7 +200,7 @@ class FrameTable(Drawn, ScrollView, Generic[T], can_focus=True):
             self.post_message(self.Moved(cast("FrameTable[object]", self), self._told))
 
     def _reveal(self) -> None:
-        top, height = self.scroll_offset.y, max(1, self.size.height - 1)
+        top, height = self.scroll_offset.y, max(1, self.size.height - self.TITLE_LINES)
         if self._cursor <= top:
             headed = self._cursor > 0 and self._rows[self._cursor - 1].item is None
             wanted = self._cursor - (1 if headed else 0)
@@ -211,7 +213,7 @@ class FrameTable(Drawn, ScrollView, Generic[T], can_focus=True):
 
     def _lay_out(self) -> None:
         width = self.scrollable_content_region.width or self.size.width
-        self.virtual_size = Size(width, len(self._rows) + 1)
+        self.virtual_size = Size(width, len(self._rows) + self.TITLE_LINES)
         width = self.scrollable_content_region.width or width
         self._layout = laid_out(self._columns, width)
 
@@ -236,7 +238,7 @@ class FrameTable(Drawn, ScrollView, Generic[T], can_focus=True):
     def action_page(self, by: int) -> None:
         """Move the cursor by what is in view."""
         if self._rows:
-            self._put(self._nearest(self._cursor + by * max(1, self.size.height - 2), by))
+            self._put(self._nearest(self._cursor + by * max(1, self.size.height - self.TITLE_LINES - 1), by))
 
     def action_end(self, by: int) -> None:
         """Move the cursor to the first or the last item."""
@@ -250,10 +252,10 @@ class FrameTable(Drawn, ScrollView, Generic[T], can_focus=True):
 
     def on_click(self, event: Click) -> None:
         """Sort by a title, or move to a line; twice opens it."""
-        if event.y == 0:
+        if event.y < self.TITLE_LINES:
             self._sort_at(event.x)
             return
-        index = self.scroll_offset.y + event.y - 1
+        index = self.scroll_offset.y + event.y - self.TITLE_LINES
         if index < len(self._rows) and self._rows[index].item is not None:
             self._put(index)
             if event.chain == 2:
@@ -274,8 +276,8 @@ class FrameTable(Drawn, ScrollView, Generic[T], can_focus=True):
         """Draw one line of the screen: the titles first, then the rows in view."""
         self.lines_drawn += 1
         width = self.size.width
-        index = self.scroll_offset.y + y - 1
-        if y == 0:
+        index = self.scroll_offset.y + y - self.TITLE_LINES
+        if y < self.TITLE_LINES:
             return cells.strip(self._titles(), width, self.tone)
         if index >= len(self._rows):
             note: Line = (("  " + self._empty, "dim"),) if y == 2 and not self._rows else ()

@@ -5,11 +5,10 @@ import itertools
 import sys
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
-
-import frames
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from screens.app import CinspectApp
+from tests.screens import frames
 
 
 class Animated:
