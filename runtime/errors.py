@@ -7,7 +7,7 @@ The shim imports this module, and `typing` is a third of its start: so there is 
 """
 
 
-class RuntimeFailure(Exception):  # noqa: N818
+class RuntimeFailure(Exception):  # noqa: N818 - its subclasses say what happened, not "error"
     """Base of everything the runtime raises; the message names the thing and the reason."""
 
     code: int = 2
