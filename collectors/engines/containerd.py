@@ -5,21 +5,23 @@ import errno
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
 
 from collectors.decoding import decode, instant
-from collectors.engine import EngineContainer, EngineReading, Status
+from collectors.engine import EngineContainer, EngineEvent, EngineReading, Status
 from collectors.errors import CollectError, Missing
 from collectors.overlay import options
 
 if TYPE_CHECKING:
     from collectors.wire.containerd.client import Client
     from collectors.wire.containerd.messages import Container, Task, Timestamp
+    from collectors.wire.containerd.subscription import Envelope, Subscription
 
+_EPOCH = datetime.fromtimestamp(0, UTC)
 _STATUS: Mapping[int, Status] = {1: "created", 2: "running", 3: "stopped", 4: "paused", 5: "paused"}
 _NAMES = ("nerdctl/name", "io.kubernetes.container.name")
 
@@ -68,6 +70,14 @@ class ContainerdEngine:
         self.address = address
         self._version: str | None = None
         self._known: dict[str, _Namespace] = {}
+        self._collected = False
+        self._subscription: Subscription | None = None
+
+    def close(self) -> None:
+        """End the subscription to events."""
+        if self._subscription is not None:
+            self._subscription.close()
+            self._subscription = None
 
     async def collect(self) -> EngineReading:
         """Ask; raise `Missing` without a socket, `Denied`, `Unavailable` when it does not answer."""
@@ -82,6 +92,7 @@ class ContainerdEngine:
         except CollectError:
             # Whatever answers next may be another daemon.
             self._version = None
+            self.close()
             raise
 
     async def _collect(self, client: "Client") -> EngineReading:
@@ -97,7 +108,27 @@ class ContainerdEngine:
             version=self._version,
             address=self.address,
             containers=tuple(containers),
+            events=self._events(),
         )
+
+    def _events(self) -> tuple[EngineEvent, ...]:
+        """Return what came since the reading before; the daemon keeps none for who was not there.
+
+        The stream begins with the second reading: who reads once has no use for it.
+        """
+        from collectors.wire.containerd.subscription import Subscription  # noqa: PLC0415
+
+        first, self._collected = not self._collected, True
+        if first:
+            return ()
+        try:
+            if self._subscription is None:
+                self._subscription = Subscription(self.address)
+            return tuple(map(_event, self._subscription.take()))
+        except CollectError:
+            # The daemon ended the stream: the next reading begins a new one, or tells what is wrong.
+            self.close()
+            return ()
 
     async def _namespace(self, client: "Client", namespace: str) -> list[EngineContainer]:
         records = await client.containers(namespace)
@@ -158,6 +189,22 @@ async def _directories(
         return None
     overlays = (mount for mount in mounts if mount.type == "overlay")
     return next((options.directories(mount.options) for mount in overlays), None)
+
+
+def _event(envelope: "Envelope") -> EngineEvent:
+    from collectors.wire.containerd.messages import unpack  # noqa: PLC0415
+
+    event = unpack(envelope.event)
+    about_container = envelope.topic.startswith(("/tasks/", "/containers/"))
+    named = event.get("container_id") or event.get("id") if about_container else None
+    return EngineEvent(
+        timestamp=_moment(envelope.timestamp) or _EPOCH,
+        source="containerd",
+        topic=envelope.topic,
+        engine_namespace=envelope.namespace or None,
+        container=named if isinstance(named, str) else None,
+        event=event,
+    )
 
 
 def _container(
