@@ -108,6 +108,8 @@ class Sampler:
         each one's deadline would count the others' time.
         """
         needed = {"host", *(name for section in sections for name in NEEDS[section])}
+        if "links" in needed:
+            needed.discard("network")  # the counters are in it too
         if "cgroups" not in needed:
             await self._take(
                 FileCollector(cgroups.HIERARCHIES, cgroups.read_hierarchies, self._root), got

@@ -162,7 +162,7 @@ class Host:
                 device_names={"8:0": "sda"},
             ),
             mounts.KEY.name: MountsReading(tuple(self.mounts)),
-            network.KEY.name: NetworkReading(tuple(self.networks)),
+            network.LINKS.name: NetworkReading(tuple(self.networks)),
         }
         return Sample(
             taken_at=datetime.fromtimestamp(WHEN.timestamp() + at, UTC),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from collectors.collector import Key
 from collectors.kernel import network
 from collectors.kernel.network import Interface as RawInterface
 from collectors.kernel.network import NetworkReading
@@ -30,7 +31,7 @@ def usage(previous: Sample | None, current: Sample, namespace: int | None) -> Ne
     if now is None:
         return None
     before = _total(previous, namespace) if previous is not None else None
-    seconds = elapsed(previous, current, network.KEY)
+    seconds = elapsed(previous, current, _key(current))
     return NetworkUsage(
         rx_bytes=now["rx_bytes"],
         tx_bytes=now["tx_bytes"],
@@ -42,7 +43,7 @@ def usage(previous: Sample | None, current: Sample, namespace: int | None) -> Ne
 
 
 def _total(sample: Sample, namespace: int | None) -> dict[str, int] | None:
-    reading = sample.get(network.KEY)
+    reading = sample.get(_key(sample))
     space = next(
         (one for one in reading.namespaces if one.namespace == namespace) if reading else iter(()),
         None,
@@ -51,6 +52,11 @@ def _total(sample: Sample, namespace: int | None) -> dict[str, int] | None:
         return None
     own = [one for one in space.interfaces if one.name != "lo" and one.kind != "loopback"]
     return {name: sum(one.counters.get(name, 0) for one in own) for name in _COUNTERS}
+
+
+def _key(sample: Sample) -> Key[NetworkReading]:
+    """Return which reading has the counters: every detail of the links, or nothing but them."""
+    return network.LINKS if sample.get(network.LINKS) is not None else network.KEY
 
 
 def _interface(
