@@ -21,6 +21,7 @@ MOST_LINES = 400
 BOUNDARIES = {
     "inspector/sampler.py",  # a source
     "inspector/cli/main.py",  # the command line
+    "screens/app.py",  # a source, as the screens see it
     "runtime/shim/server.py",  # a request
     "runtime/shim/entry.py",  # the shim itself
     "runtime/init/child.py",  # the code before a container's command
