@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Literal, Self
@@ -125,7 +125,7 @@ class Signals:
 
 
 @contextlib.contextmanager
-def cancelling(*, resized: Callable[[], None]) -> Iterator[None]:
+def cancelling(*, resized: Callable[[], None]) -> Generator[None]:
     """Let SIGHUP and SIGTERM cancel the current task, so that a terminal is given back.
 
     Raises `Interrupted` then. `resized` is called when our terminal's size has changed.
@@ -153,7 +153,7 @@ def cancelling(*, resized: Callable[[], None]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def raw_terminal(*, tty: bool, interactive: bool) -> Iterator[bool]:
+def raw_terminal(*, tty: bool, interactive: bool) -> Generator[bool]:
     """Make our terminal raw if the container is to have it; yield whether it was.
 
     Raises `Failure` when a terminal is to be passed on and there is none, as Docker does.

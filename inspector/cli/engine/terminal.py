@@ -54,7 +54,7 @@ class DetachFilter:
     def feed(self, data: bytes) -> bytes:
         """Return what is to be passed on."""
         passed = bytearray()
-        for byte in data:
+        for byte in data if not self.detached else b"":
             if byte == self._keys[self._held]:
                 self._held += 1
                 if self._held == len(self._keys):

@@ -42,12 +42,12 @@ def bubblewrap():
 
 def found_id(pid: int) -> str:
     """What `dump` calls the container that has this process."""
+    import asyncio
+
     from collectors import registry
     from collectors.root import Root
     from inspector.chain import Chain
     from inspector.sampler import Sampler
-
-    import asyncio
 
     root = Root()
     sample = asyncio.run(Sampler(root, registry.collectors(root)).sample({"containers"}))

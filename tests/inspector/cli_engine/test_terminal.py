@@ -41,9 +41,14 @@ def terminals():
 def test_a_raw_terminal_is_given_back_even_after_a_crash(terminals):
     _, slave = terminals
     before = termios.tcgetattr(slave)
-    with pytest.raises(RuntimeError), terminal.RawTerminal(slave):
-        assert not termios.tcgetattr(slave)[3] & termios.ECHO
-        raise RuntimeError
+
+    def crash() -> None:
+        with terminal.RawTerminal(slave):
+            assert not termios.tcgetattr(slave)[3] & termios.ECHO
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        crash()
     assert termios.tcgetattr(slave) == before
 
 

@@ -182,7 +182,7 @@ def test_top_has_both_numbers_of_a_process(cinspect):
         "RSS",
         "COMMAND",
     ]
-    assert sorted(line.split()[1] for line in lines[1:])[0] == "1"
+    assert min(line.split()[1] for line in lines[1:]) == "1"
     assert {"sleep 61", "sleep 62"} <= {line.split("   ")[-1].strip() for line in lines[1:]}
 
 
@@ -240,7 +240,7 @@ def test_events_are_in_order(cinspect):
         "/tasks/exit",
     ]
     found = [topic for topic in topics if topic in wanted]
-    assert [topic for topic in dict.fromkeys(found)] == wanted
+    assert list(dict.fromkeys(found)) == wanted
 
 
 def test_rm_of_a_frozen_one_works(cinspect):
