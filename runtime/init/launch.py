@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from runtime import errors
@@ -24,7 +24,7 @@ Streams = tuple[int, int, int]
 class Launched:
     """A process that was cloned: its pid as seen here, its pidfd, its terminal's master if any."""
 
-    __slots__ = ("_sync", "console", "pid", "pidfd")
+    __slots__ = ("_after", "_sync", "console", "pid", "pidfd")
 
     def __init__(
         self, pid: int, pidfd: int, *, console: int | None, sync: socket.socket | None
@@ -33,6 +33,11 @@ class Launched:
         self.pidfd = pidfd
         self.console = console
         self._sync = sync
+        self._after: Callable[[int], None] | None = None
+
+    def afterwards(self, action: Callable[[int], None]) -> None:
+        """Have `start` end with an action, which is given the pid."""
+        self._after = action
 
     def start(self) -> None:
         """Let it execute its command; returns when it has.
@@ -51,6 +56,8 @@ class Launched:
             message = _receive(sync)
         if message:
             raise _failure(message)
+        if self._after is not None:
+            self._after(self.pid)
 
     def close(self) -> None:
         """Close the descriptors; an init that still waits ends."""
@@ -66,7 +73,7 @@ class Launched:
 class Launch:
     """A child that is to be: its steps, its streams, its id maps."""
 
-    __slots__ = ("_maps", "_stdio", "_steps")
+    __slots__ = ("_maps", "_on_namespaces", "_stdio", "_steps")
 
     def __init__(
         self,
@@ -74,10 +81,12 @@ class Launch:
         *,
         stdio: Streams | None,
         maps: tuple[tuple[Extent, ...], tuple[Extent, ...]] | None,
+        on_namespaces: Callable[[int], None] | None = None,
     ) -> None:
         self._steps = steps
         self._stdio = stdio
         self._maps = maps
+        self._on_namespaces = on_namespaces
 
     def run(self, join: Join, *, flags: int, pid_namespace: int | None = None) -> Launched:
         """Clone, and wait until the child is ready."""
@@ -144,18 +153,9 @@ class Launch:
         """Answer the child until it is ready."""
         while True:
             message, descriptors = _receive_with_descriptor(ours)
-            if message == b"U" and self._maps is not None:
-                try:
-                    idmap.write_maps(cloned.pid, *self._maps)
-                except OSError as error:
-                    raise Internal(explain("write the id maps", error)) from error
-                ours.send(b"M")
-            elif message == b"R":
+            if message == b"R":
                 break
-            elif message:
-                raise _failure(message)
-            else:
-                raise Internal(f"the container's init {_ending(cloned.pidfd)} before it was ready")
+            self._answer(message, cloned, ours)
         console = descriptors[0] if descriptors else None
         if any(isinstance(step, joining.Ready) and step.waits for step in self._steps):
             return Launched(cloned.pid, cloned.pidfd, console=console, sync=ours)
@@ -166,6 +166,23 @@ class Launch:
             raise _failure(message)
         ours.close()
         return Launched(cloned.pid, cloned.pidfd, console=console, sync=None)
+
+    def _answer(self, message: bytes, cloned: syscalls.Cloned, ours: socket.socket) -> None:
+        """Do what the child waits for, or raise what it reports."""
+        if message == b"U" and self._maps is not None:
+            try:
+                idmap.write_maps(cloned.pid, *self._maps)
+            except OSError as error:
+                raise Internal(explain("write the id maps", error)) from error
+            ours.send(b"M")
+        elif message == b"H":
+            if self._on_namespaces is not None:
+                self._on_namespaces(cloned.pid)
+            ours.send(b"M%d" % cloned.pid)
+        elif message:
+            raise _failure(message)
+        else:
+            raise Internal(f"the container's init {_ending(cloned.pidfd)} before it was ready")
 
 
 def _sockets() -> tuple[socket.socket, socket.socket]:

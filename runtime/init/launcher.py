@@ -4,6 +4,7 @@ Only for a process without threads: the child is the same interpreter, which run
 plan, waits for the start, and executes the command.
 """
 
+import contextlib
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -11,10 +12,10 @@ from typing import Any
 from runtime import errors
 from runtime.cgroups.join import Join
 from runtime.cgroups.manager import Manager
-from runtime.errors import FailedPrecondition, Internal
+from runtime.errors import FailedPrecondition, Internal, RuntimeFailure
 from runtime.formats.idmap import Extent
 from runtime.formats.spec import Spec, entries, section
-from runtime.init import joining, namespaces, plan
+from runtime.init import hooks, joining, namespaces, plan
 from runtime.init.launch import Launch, Launched, Streams
 from runtime.init.step import explain
 from runtime.linux import constants, seccomp
@@ -29,33 +30,65 @@ def create(
     cgroup: Manager,
     stdio: Streams | None,
     seccomp_cache: str | None = None,
+    bundle: str | None = None,
 ) -> Launched:
     """Return a container's init that waits for its start.
 
+    Its id, for hooks and its keyring, is the last part of the cgroup's path; `bundle` is by default
+    the directory that `rootfs` is in. The spec's hooks up to poststart are run; one of poststart
+    that fails changes nothing.
     `rootfs` is the absolute path of the mounted root, `seccomp_cache` a directory where compiled
     filters are kept (without it each start from cold takes 25 ms longer). Whatever fails raises
     with the step's name, and leaves no process and no mount.
     """
     process = spec["process"]
     wanted = namespaces.of(spec)
-    identifier = cgroup.path.rsplit("/", 1)[-1]
+    who = plan.Identity(
+        cgroup.path.rsplit("/", 1)[-1], bundle if bundle is not None else os.path.dirname(rootfs)
+    )
     steps = plan.create(
         spec,
         rootfs=rootfs,
         hierarchies=cgroup.visible(),
         seccomp=_filter(spec, cache=seccomp_cache),
-        name=f"_ses.{identifier}",
+        who=who,
     )
     maps = id_maps(spec)
     _check_streams(process, stdio)
-    launch = Launch(steps, stdio=stdio, maps=maps)
-    if "pid" not in wanted.joined:
-        return launch.run(cgroup.join_paths(), flags=wanted.clone_flags)
-    descriptor = os.open(wanted.joined["pid"], os.O_RDONLY | os.O_CLOEXEC)
+    launch = Launch(
+        steps, stdio=stdio, maps=maps, on_namespaces=lambda pid: _before(spec, who, pid)
+    )
+    descriptor = None
+    if "pid" in wanted.joined:
+        descriptor = os.open(wanted.joined["pid"], os.O_RDONLY | os.O_CLOEXEC)
     try:
-        return launch.run(cgroup.join_paths(), flags=wanted.clone_flags, pid_namespace=descriptor)
+        launched = launch.run(
+            cgroup.join_paths(), flags=wanted.clone_flags, pid_namespace=descriptor
+        )
     finally:
-        os.close(descriptor)
+        if descriptor is not None:
+            os.close(descriptor)
+    if hooks.of(spec, "poststart"):
+        launched.afterwards(lambda pid: _after(spec, who, pid))
+    return launched
+
+
+def _before(spec: Spec, who: plan.Identity, pid: int) -> None:
+    """Run the hooks that belong between the namespaces and the pivot, outside."""
+    told = hooks.state(
+        spec, container_id=who.container_id, bundle=who.bundle, pid=pid, status="creating"
+    )
+    hooks.run(hooks.of(spec, "prestart"), told)
+    hooks.run(hooks.of(spec, "createRuntime"), told)
+
+
+def _after(spec: Spec, who: plan.Identity, pid: int) -> None:
+    """Run the hooks after the start; the container runs whatever comes of them (runtime.md)."""
+    told = hooks.state(
+        spec, container_id=who.container_id, bundle=who.bundle, pid=pid, status="running"
+    )
+    with contextlib.suppress(RuntimeFailure):
+        hooks.run(hooks.of(spec, "poststart"), told)
 
 
 def exec_process(  # noqa: PLR0913 - two processes, each with what belongs to it
@@ -85,7 +118,7 @@ def exec_process(  # noqa: PLR0913 - two processes, each with what belongs to it
         whole,
         joined=joining.JoinProcess(init_pid, init_pidfd, flags & ~constants.CLONE_NEWPID),
         seccomp=_filter(spec, cache=seccomp_cache),
-        name=f"_ses.{cgroup.path.rsplit('/', 1)[-1]}",
+        name=plan.keyring(cgroup.path.rsplit("/", 1)[-1]),
     )
     _check_streams(whole, stdio)
     launch = Launch(steps, stdio=stdio, maps=None)

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from runtime.errors import InvalidArgument, Unimplemented
 from runtime.formats.spec import Spec, entries, section
-from runtime.init import hardening, identity, joining, mounting, namespaces, options
+from runtime.init import hardening, hooks, identity, joining, mounting, namespaces, options
 from runtime.init.step import Step
 from runtime.linux import caps, constants
 from runtime.linux.syscalls import CapabilitySets
@@ -53,10 +53,17 @@ Hierarchies = Sequence[tuple[str, str, tuple[str, ...]]]
 """What /sys/fs/cgroup is made of: (name, directory of the host, aliases) each."""
 
 
+class Identity(NamedTuple):
+    """What a container is called, and where its files are."""
+
+    container_id: str
+    bundle: str
+
+
 def create(
-    spec: Spec, *, rootfs: str, hierarchies: Hierarchies, seccomp: Filter | None, name: str
+    spec: Spec, *, rootfs: str, hierarchies: Hierarchies, seccomp: Filter | None, who: Identity
 ) -> list[Step]:
-    """Return the steps of a container's init; `name` is that of its session keyring."""
+    """Return the steps of a container's init."""
     process = spec["process"]
     wanted = namespaces.of(spec)
     steps: list[Step] = [joining.EnterCgroups()]
@@ -67,12 +74,18 @@ def create(
     )
     if "cgroup" in wanted.new:
         steps.append(joining.PrivateCgroups())
-    steps.append(joining.Keyring(name))
+    steps.append(joining.Keyring(keyring(who.container_id)))
     if "network" in wanted.new:
         steps.append(joining.Loopback())
     steps.extend(_names(spec, wanted))
     steps.extend(_limits(process))
+    told = hooks.state(
+        spec, container_id=who.container_id, bundle=who.bundle, pid=0, status="created"
+    )
     steps.extend(_filesystem(spec, rootfs=rootfs, hierarchies=hierarchies))
+    if spec.get("hooks"):
+        pivot = next(i for i, step in enumerate(steps) if isinstance(step, mounting.PivotRoot))
+        steps[pivot:pivot] = _hooks(spec, told)
     terminal = bool(process.get("terminal"))
     steps.append(_terminal(process, console=True) if terminal else identity.Streams())
     steps.extend(
@@ -82,6 +95,23 @@ def create(
     steps.extend(_hardening(spec))
     read_only = bool(section(spec, "root").get("readonly"))
     steps.extend(become(process, seccomp=seccomp, wait=True, read_only=read_only))
+    if late := hooks.of(spec, "startContainer"):
+        ready = next(i for i, step in enumerate(steps) if isinstance(step, joining.Ready))
+        steps.insert(ready + 1, hooks.ContainerHooks("startContainer", late, told))
+    return steps
+
+
+def keyring(container_id: str) -> str:
+    """Return the name of a container's session keyring."""
+    return f"_ses.{container_id}"
+
+
+def _hooks(spec: Spec, told: hooks.State) -> list[Step]:
+    """Return the steps before the pivot: the runtime's hooks, then those of the container."""
+    steps: list[Step] = [hooks.RuntimeHooks()]
+    if early := hooks.of(spec, "createContainer"):
+        creating = {**told, "status": "creating"}
+        steps.append(hooks.ContainerHooks("createContainer", early, creating))
     return steps
 
 

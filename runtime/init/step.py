@@ -16,6 +16,7 @@ class Child:
         "gid",
         "groups",
         "ignored",
+        "pid",
         "rootfs",
         "stdio",
         "sync",
@@ -30,6 +31,8 @@ class Child:
         """The files of v1 cgroups to enter by."""
         self.ignored = 0
         """The signals that the parent ignores, a bit each."""
+        self.pid = 0
+        """Its pid as the parent sees it, once the parent has said so."""
         self.rootfs = -1
         """The root directory, opened as a path: of the container to be, later of everything."""
         self.stdio: tuple[int, int, int] | None = None

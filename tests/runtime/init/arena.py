@@ -142,7 +142,7 @@ def cgroup_file(arena: Arena, controller: str, *names: str) -> str | None:
 def host_state() -> dict:
     """What must be the same after as before: mounts, cgroups of ours, descriptors, children."""
     with open("/proc/self/mountinfo") as file:
-        found = file.read()
+        found = file.read().splitlines()
     try:
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG)
         children = True
@@ -222,8 +222,9 @@ class Acts:
         self.watch = self.arena.cgroup.oom_events()
 
     def out_of_memory(self) -> bool:
-        select.select([self.watch], [], [], SECONDS)
-        killed = self.watch.read()
+        killed = False  # v2 also tells of reaching the limit, before any kill
+        while not killed and select.select([self.watch], [], [], SECONDS)[0]:
+            killed = self.watch.read()
         self.watch.close()
         return killed
 
@@ -275,6 +276,11 @@ def main() -> None:
     finally:
         arena.clean_up()
     after = host_state()
+    # Mounts may go meanwhile: a mount point that somebody removes disappears in every namespace.
+    after["mounts"] = [each for each in before["mounts"] if each in after["mounts"]] + [
+        each for each in after["mounts"] if each not in before["mounts"]
+    ]
+    before["mounts"] = [each for each in before["mounts"] if each in after["mounts"]]
     arena.result["left behind"] = [key for key in before if before[key] != after[key]]
     json.dump(arena.result, sys.stdout)
 

@@ -38,7 +38,7 @@ def described(spec=SPEC, *, seccomp=FILTER) -> list[str]:
         rootfs="/bundle/rootfs",
         hierarchies=[("memory", "/sys/fs/cgroup/memory/x", ())],
         seccomp=seccomp,
-        name="_ses.x",
+        who=plan.Identity("x", "/bundle"),
     )
     return [step.describe() for step in steps]
 

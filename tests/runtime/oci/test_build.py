@@ -57,7 +57,9 @@ def test_a_plain_container_is_like_docker_s():
 def test_the_spec_can_be_planned_and_is_valid():
     made = spec(tty=True, read_only=True, userns="auto")
     validate.spec(made)
-    steps = plan.create(made, rootfs="/r", hierarchies=[("", "/c", ())], seccomp=None, name="n")
+    steps = plan.create(
+        made, rootfs="/r", hierarchies=[("", "/c", ())], seccomp=None, who=plan.Identity("x", "/b")
+    )
     assert steps
 
 

@@ -1,0 +1,123 @@
+"""Run the hooks of an OCI spec: commands that get the container's state on stdin (config.md)."""
+
+import json
+import os
+import select
+import signal
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from runtime.errors import Cancelled, DeadlineExceeded, Internal, InvalidArgument
+from runtime.formats.spec import Spec, entries, section
+from runtime.init.step import Child, Step
+
+_MAX_WORDS = 2000
+State = Mapping[str, Any]
+"""What a hook reads: ociVersion, id, status, pid, bundle, annotations."""
+
+
+def state(spec: Spec, *, container_id: str, bundle: str, pid: int, status: str) -> State:
+    """Return the state that hooks get."""
+    return {
+        "ociVersion": spec.get("ociVersion") or "1.0.0",
+        "id": container_id,
+        "status": status,
+        "pid": pid,
+        "bundle": bundle,
+        "annotations": dict(section(spec, "annotations")),
+    }
+
+
+def of(spec: Spec, kind: str) -> Sequence[Spec]:
+    """Return the hooks of one kind: `prestart`, `createRuntime`, … `poststop`."""
+    return entries(section(spec, "hooks"), kind)
+
+
+def run(hooks: Sequence[Spec], told: State) -> None:
+    """Run hooks in turn; the first that fails or takes too long raises, and the rest do not run."""
+    for hook in hooks:
+        _run_one(hook, told)
+
+
+def _run_one(hook: Spec, told: State) -> None:
+    path = hook.get("path") or ""
+    if not path.startswith("/"):
+        raise InvalidArgument(f"hooks: the path {path!r} is not absolute")
+    given = os.memfd_create("state", os.MFD_CLOEXEC)
+    words = os.memfd_create("words", os.MFD_CLOEXEC)
+    try:
+        os.write(given, json.dumps(told).encode())
+        os.lseek(given, 0, os.SEEK_SET)
+        pid = os.posix_spawn(
+            path,
+            list(entries(hook, "args")) or [path],
+            dict(each.partition("=")[::2] for each in entries(hook, "env")),
+            file_actions=[
+                (os.POSIX_SPAWN_DUP2, given, 0),
+                (os.POSIX_SPAWN_DUP2, words, 1),
+                (os.POSIX_SPAWN_DUP2, words, 2),
+            ],
+            setsigmask=(),
+            setsigdef=(signal.SIGPIPE,),
+        )
+        status = _wait(pid, hook.get("timeout"), path=path)
+        if status != 0:
+            said = os.pread(words, _MAX_WORDS, 0).decode("utf-8", "replace").strip()
+            raise Internal(f"hook {path} ended with {status}{': ' if said else ''}{said}")
+    except OSError as error:
+        raise Internal(f"hook {path}: {error.strerror}") from error
+    finally:
+        os.close(given)
+        os.close(words)
+
+
+def _wait(pid: int, seconds: int | None, *, path: str) -> int:
+    """Return the exit status, or minus a signal's number."""
+    if seconds is not None:
+        pidfd = os.pidfd_open(pid)
+        try:
+            ended = select.select([pidfd], [], [], seconds)[0]
+        finally:
+            os.close(pidfd)
+        if not ended:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise DeadlineExceeded(f"hook {path}: takes longer than {seconds} seconds")
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+class RuntimeHooks(Step):
+    """Wait while the parent runs the hooks that belong outside, and learn one's pid there."""
+
+    __slots__ = ()
+
+    def describe(self) -> str:
+        """Say it."""
+        return "wait for the runtime's hooks"
+
+    def execute(self, child: Child, /) -> None:
+        """Tell the parent, and wait for its word."""
+        child.sync.send(b"H")
+        answer = child.sync.recv(64)
+        if not answer.startswith(b"M"):
+            raise Cancelled("the parent is gone")
+        child.pid = int(answer[1:])
+
+
+class ContainerHooks(Step):
+    """Run hooks in the container's namespaces."""
+
+    __slots__ = ("_hooks", "_kind", "_told")
+
+    def __init__(self, kind: str, hooks: Sequence[Spec], told: State) -> None:
+        self._kind = kind
+        self._hooks = hooks
+        self._told = told
+
+    def describe(self) -> str:
+        """Name the kind."""
+        return f"run the {self._kind} hooks"
+
+    def execute(self, child: Child, /) -> None:
+        """Run them."""
+        run(self._hooks, {**self._told, "pid": child.pid})

@@ -1,0 +1,73 @@
+"""Hooks run in their order, in the right namespaces, with the state on stdin; failures abort."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.root
+HOST_SIDE = ("prestart", "createRuntime", "poststart")
+
+
+def hook(tmp_path: Path, kind: str, extra: str = "true") -> dict:
+    """Return a hook that notes its kind, its host name and what it reads."""
+    script = (
+        f"{{ uname -n; cat; echo; }} > {tmp_path}/{kind}; echo {kind} >> {tmp_path}/order; {extra}"
+    )
+    return {"path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/usr/bin:/bin"]}
+
+
+def read(tmp_path: Path, kind: str) -> tuple[str, dict]:
+    name, text = (tmp_path / kind).read_text().split("\n", 1)
+    return name, json.loads(text)
+
+
+def test_hooks_run_in_order_and_read_the_state(play, tmp_path):
+    kinds = ("prestart", "createRuntime", "createContainer", "poststart")
+    hooks = {kind: [hook(tmp_path, kind)] for kind in kinds}
+    result = play(hooks=hooks, annotations={"a": "b"})
+    assert "error" not in result, result
+    assert (tmp_path / "order").read_text().split() == list(kinds)
+    for kind, status in (
+        ("prestart", "creating"),
+        ("createContainer", "creating"),
+        ("poststart", "running"),
+    ):
+        name, state = read(tmp_path, kind)
+        assert state["status"] == status
+        assert state["pid"] == result["create"][0]
+        assert state["annotations"] == {"a": "b"}
+        assert (name == "arena") == (kind not in HOST_SIDE)
+
+
+def test_a_hook_in_the_container_runs_before_the_command(shell):
+    hooks = {"startContainer": [{"path": "/bin/sh", "args": ["sh", "-c", "cat > /told"]}]}
+    state = json.loads(shell("cat /told", hooks=hooks))
+    assert state["status"] == "created"
+    assert state["pid"] > 1
+
+
+@pytest.mark.parametrize("kind", ["prestart", "createRuntime", "createContainer"])
+def test_a_hook_that_fails_ends_the_creation(play, tmp_path, kind):
+    failing = hook(tmp_path, kind, "echo no luck >&2; exit 3")
+    result = play(["create"], hooks={kind: [failing, hook(tmp_path, "second")]})
+    assert result["error"] == "Internal"
+    assert "ended with 3: no luck" in result["message"]
+    assert not (tmp_path / "second").exists()
+
+
+def test_a_failure_after_the_start_changes_nothing(play, tmp_path):
+    result = play(hooks={"poststart": [hook(tmp_path, "poststart", "exit 3")]})
+    assert result["init"]["status"] == 0
+
+
+def test_a_hook_that_takes_too_long_is_killed(play):
+    slow = {"path": "/bin/sleep", "args": ["sleep", "100"], "timeout": 1}
+    result = play(["create"], hooks={"prestart": [slow]})
+    assert result["error"] == "DeadlineExceeded"
+
+
+@pytest.mark.parametrize("path", ["relative", "/no/such/hook"])
+def test_a_hook_that_cannot_run_is_named(play, path):
+    result = play(["create"], hooks={"createRuntime": [{"path": path}]})
+    assert path in result["message"]
