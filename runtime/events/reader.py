@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, cast
 
 from runtime.types import Event
@@ -12,6 +12,9 @@ from runtime.types import Event
 _POLL_SECONDS: Final = 0.1
 _CHUNK: Final = 256 << 10
 _LONGEST_LINE: Final = 1 << 20
+_STEP: Final = 64 << 10
+_DISORDER: Final = timedelta(seconds=10)
+"""How much later than its time an event may have been written."""
 
 
 class JournalFile:
@@ -38,6 +41,33 @@ class JournalFile:
     def skip(self) -> None:
         """Go to the end."""
         os.lseek(self._descriptor, 0, os.SEEK_END)
+
+    def rewind(self, since: datetime) -> bool:
+        """Go to where the events from `since` on begin; tell whether older ones are before it.
+
+        Events are in the order of time but for a moment's scheduling, so that a reader that comes
+        every second need not read the whole file again.
+        """
+        at = os.fstat(self._descriptor).st_size
+        while at > 0:
+            at = max(0, at - _STEP)
+            for offset, event in self._complete(at):
+                if event.timestamp < since - _DISORDER:
+                    os.lseek(self._descriptor, at + offset, os.SEEK_SET)
+                    return True
+                break
+        os.lseek(self._descriptor, 0, os.SEEK_SET)
+        return False
+
+    def _complete(self, at: int) -> Iterator[tuple[int, Event]]:
+        """Yield the events that begin in the step at a position, with their offsets."""
+        data = os.pread(self._descriptor, 2 * _STEP, at)
+        offset = data.find(b"\n") + 1
+        while 0 < offset < _STEP and (end := data.find(b"\n", offset)) >= 0:
+            event = parse(data[offset:end])
+            if event is not None:
+                yield offset, event
+            offset = end + 1
 
     def read(self) -> Iterator[Event]:
         """Yield the events that were completed since the last call; damaged lines are left out."""
@@ -80,12 +110,18 @@ def _timestamp(text: str) -> datetime:
 class _Tail:
     """The newest journal file and, for one more look, the one before it."""
 
-    def __init__(self, path: str, *, from_start: bool) -> None:
+    def __init__(self, path: str, *, since: datetime | None) -> None:
         self._path = path
-        names = (path + ".1", path) if from_start else (path,)
-        self._files = [file for name in names if (file := JournalFile.open(name)) is not None]
-        if not from_start and self._files:
-            self._files[-1].skip()
+        current = JournalFile.open(path)
+        self._files = [] if current is None else [current]
+        if since is None:
+            if current is not None:
+                current.skip()
+        elif current is None or not current.rewind(since):
+            older = JournalFile.open(path + ".1")
+            if older is not None:
+                older.rewind(since)
+                self._files.insert(0, older)
 
     def poll(self) -> list[Event]:
         """Return what was written since the last poll."""
@@ -110,7 +146,7 @@ async def follow(
     path: str, *, since: datetime | None, forever: bool = True
 ) -> AsyncIterator[Event]:
     """Yield events from `since` on (None: only those still to come), then each as it is written."""
-    tail = _Tail(path, from_start=since is not None)
+    tail = _Tail(path, since=since)
     try:
         while True:
             for event in _not_before(since, tail.poll()):

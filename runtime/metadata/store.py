@@ -63,8 +63,17 @@ class Store:
         self._connection: sqlite3.Connection | None = None
 
     def exists(self) -> bool:
-        """Tell whether there is a database at all; reading must not make one."""
-        return os.path.exists(self._path)
+        """Tell whether there is a database at all; reading must not make one.
+
+        Raises `PermissionDenied` where this user may not know.
+        """
+        try:
+            os.stat(self._path)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError as error:
+            raise PermissionDenied(f"cannot read {self._path}: {error.strerror}") from error
+        return True
 
     def close(self) -> None:
         """Close the database."""

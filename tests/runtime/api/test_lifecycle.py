@@ -613,6 +613,23 @@ def test_without_root_nothing_is_changed_and_one_line_says_why(place, request):
     assert os.listdir(place) == []
 
 
+def test_a_user_who_may_not_read_the_records_is_told_so_and_not_that_there_are_none(place, request):
+    import subprocess
+    import sys
+
+    os.mkdir(f"{place}/root", 0o700)
+    code = (
+        "import asyncio, os, sys; sys.path.insert(0, sys.argv[1])\n"
+        "from runtime.api import Runtime\n"
+        "os.setuid(65534)\n"
+        "r = Runtime(root=sys.argv[2] + '/root', state=sys.argv[2] + '/state')\n"
+        "asyncio.run(r.containers())\n"
+    )
+    line = [sys.executable, "-c", code, str(request.config.rootpath), place]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert f"PermissionDenied: cannot read {place}/root/metadata.db" in done.stderr
+
+
 async def test_reading_an_engine_that_never_was_makes_nothing(engine, place):
     assert await engine.containers() == ()
     with pytest.raises(NotFound):

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -86,6 +87,56 @@ async def test_a_full_journal_is_renamed_once_and_one_old_one_is_kept(path):
     assert all(os.path.getsize(path + end) < 4400 for end in ("", ".1"))
     numbers = [event.event["number"] for event in await kept(path)]
     assert numbers == list(range(numbers[0], 200))
+
+
+async def test_a_reader_that_comes_again_reads_the_end_of_the_file_alone(path, monkeypatch):
+    # a day's events, a second apart, and one now
+    start = datetime.now(UTC) - timedelta(days=1)
+    os.makedirs(os.path.dirname(path))
+    with open(path, "wb") as file:
+        for second in range(20000):
+            stamp = (start + timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%S.%f000Z")
+            record = {
+                "timestamp": stamp,
+                "source": "s",
+                "topic": "t",
+                "engine_namespace": "n",
+                "event": {"number": second},
+            }
+            file.write(b"\n" + json.dumps(record).encode() + b"\n")
+    moment = datetime.now(UTC)
+    write(path, 20000)
+    read, real = [], os.read
+    monkeypatch.setattr(os, "read", lambda fd, size: read.append(real(fd, size)) or read[-1])
+    assert [event.event["number"] for event in await kept(path, moment)] == [20000]
+    assert sum(map(len, read)) < 100_000
+    since = start + timedelta(seconds=9000)
+    assert [event.event["number"] for event in await kept(path, since)] == list(range(9000, 20001))
+
+
+def line(start, number, fill):
+    stamp = (start + timedelta(minutes=number)).isoformat().replace("+00:00", ".000000000Z")
+    event = {"number": number, "fill": "x" * fill}
+    record = {
+        "timestamp": stamp,
+        "source": "s",
+        "topic": "t",
+        "engine_namespace": "n",
+        "event": event,
+    }
+    return b"\n" + json.dumps(record).encode() + b"\n"
+
+
+@given(st.integers(0, 120), st.integers(1, 40))
+def test_every_event_since_a_moment_is_found_wherever_it_begins(first, every):
+    start = datetime(2024, 1, 1, tzinfo=UTC)
+    with tempfile.TemporaryDirectory() as directory:
+        for name, numbers in (("j.1", range(60)), ("j", range(60, 120))):
+            lines = [line(start, number, 10 if number % every else 5000) for number in numbers]
+            with open(f"{directory}/{name}", "wb") as file:
+                file.writelines(lines)
+        found = asyncio.run(kept(f"{directory}/j", start + timedelta(minutes=first)))
+    assert [event.event["number"] for event in found] == list(range(first, 120))
 
 
 async def follow(path, count, since=None):
