@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Protocol
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-from google.protobuf.message import Message
+from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
+from google.protobuf.message import DecodeError, Message
 
 STATUS_CREATED, STATUS_RUNNING, STATUS_STOPPED, STATUS_PAUSED, STATUS_PAUSING = range(1, 6)
 """`Process.status` of a task; 0 is unknown."""
@@ -80,6 +80,16 @@ class Mount(Protocol):
     type: str
     source: str
     options: Sequence[str]
+
+
+def unpack(packed: Any) -> dict[str, object]:
+    """Return a packed event by its fields' names; of a kind that is not known only its `type`."""
+    name = packed.type_url.rpartition("/")[2]
+    try:
+        whole = message(name).FromString(packed.value)
+    except (KeyError, DecodeError):
+        return {"type": name}
+    return json_format.MessageToDict(whole, preserving_proto_field_name=True)
 
 
 @cache

@@ -1,5 +1,6 @@
 """The containerd adapter against a real daemon, and against sockets that speak otherwise."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -106,13 +107,72 @@ async def test_the_version_is_the_daemons(containerd):
 
 @pytest.mark.engine
 @pytest.mark.root
-async def test_collecting_leaves_no_descriptor_open(containerd):
-    engine = ContainerdEngine(containerd.address)
-    await engine.collect()
+async def test_collecting_keeps_one_descriptor_and_leaves_none(containerd):
     before = len(os.listdir("/proc/self/fd"))
+    engine = ContainerdEngine(containerd.address)
     for _ in range(5):
         await engine.collect()
-    assert len(os.listdir("/proc/self/fd")) <= before
+    await asyncio.sleep(0.01)  # a transport closes when the loop comes round
+    assert len(os.listdir("/proc/self/fd")) == before + 1, "the stream of events"
+    del engine
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.engine
+@pytest.mark.root
+async def test_events_come_from_the_second_reading_on_each_once(containerd, containerd_image):
+    engine = ContainerdEngine(containerd.address)
+    name = "cinspect-events"
+    try:
+        for _ in range(2):
+            assert (await engine.collect()).events == ()
+        containerd(
+            *("run", "--cgroup", f"/{containerd.scratch.name}/{name}", "--rm"),
+            *(containerd_image, name, "sh", "-c", "exit 3"),
+            check=False,  # it ends as its command does
+        )
+        found = []
+        deadline = time.monotonic() + 10
+        while "/containers/delete" not in [one.topic for one in found]:
+            assert time.monotonic() < deadline, found
+            found += (await engine.collect()).events
+        found += (await engine.collect()).events
+    finally:
+        engine.close()
+    mine = [one for one in found if one.container == name]
+    assert [one.topic for one in mine] == [
+        "/containers/create",
+        "/tasks/create",
+        "/tasks/start",
+        "/tasks/exit",
+        "/tasks/delete",
+        "/containers/delete",
+    ]
+    assert {one.engine_namespace for one in mine} == {containerd.scratch.name}
+    (ended,) = [one for one in mine if one.topic == "/tasks/exit"]
+    assert ended.event["exit_status"] == 3
+    assert ended.event["pid"] == mine[2].event["pid"]
+    assert abs(ended.timestamp.timestamp() - time.time()) < 60
+
+
+@pytest.mark.engine
+@pytest.mark.root
+async def test_many_events_between_two_readings_are_all_told(containerd):
+    engine = ContainerdEngine(containerd.address)
+    try:
+        for _ in range(2):
+            await engine.collect()
+        for index in range(40):
+            containerd("namespaces", "create", f"cinspect-many-{index}", f"x={'y' * 4000}")
+            containerd("namespaces", "remove", f"cinspect-many-{index}")
+        made = []
+        deadline = time.monotonic() + 10
+        while len(made) < 40 and time.monotonic() < deadline:
+            events = (await engine.collect()).events
+            made += [one.event["name"] for one in events if one.topic == "/namespaces/create"]
+    finally:
+        engine.close()
+    assert made == [f"cinspect-many-{index}" for index in range(40)]
 
 
 async def test_without_a_socket_it_is_missing(tmp_path):
