@@ -9,7 +9,6 @@ interpreter. Prints the medians and their ratios, as text and then as one line o
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -70,16 +69,6 @@ def crowd(processes: int, groups: int) -> Iterator[None]:
         finally:
             parent.stdin.close()
             parent.wait()
-            wait_until_gone(parent.pid)
-
-
-def wait_until_gone(session_leader: int) -> None:
-    """Wait for orphans to be reaped, so that the next run does not see them."""
-    before = -1
-    while (now := sum(name.isdigit() for name in os.listdir("/proc"))) != before:
-        before = now
-        time.sleep(0.2)
-    del session_leader
 
 
 def timed(command: Sequence[str]) -> tuple[float, bytes]:
@@ -89,13 +78,18 @@ def timed(command: Sequence[str]) -> tuple[float, bytes]:
     return time.perf_counter() - started, result.stdout
 
 
-def check(lsns: bytes, dump: bytes | None) -> None:
+Shown = set[tuple[int, int]]
+
+
+def shown(lsns: bytes) -> Shown:
+    """Return the inodes that lsns lists with the pid it gives each: an inode alone is used again."""
+    return {(int(line["ns"]), int(line["pid"])) for line in json.loads(lsns)["namespaces"]}
+
+
+def check(lasting: Shown, dump: bytes) -> None:
     """Stop when the dump lacks a namespace that lsns shows: speed is nothing without that."""
-    if dump is None:
-        return
-    shown = {int(line["ns"]) for line in json.loads(lsns)["namespaces"]}
     ours = {entry["inode"] for entry in json.loads(dump)["namespaces"]}
-    if missing := shown - ours:
+    if missing := {inode for inode, _ in lasting} - ours:
         raise SystemExit(f"namespaces that lsns shows and the dump does not: {sorted(missing)}")
 
 
@@ -113,13 +107,17 @@ def measure(rounds: int) -> dict[str, float]:
     """Take turns; return the medians in seconds."""
     dump = dump_command()
     times: dict[str, list[float]] = {"lsns": [], "collector": []}
+    before: Shown = set()
+    dumped = b""
     for _ in range(rounds):
         seconds, listed = timed(["lsns", "-J"])
         times["lsns"].append(seconds)
+        if dumped:
+            check(before & shown(listed), dumped)
+        before = shown(listed)
         if dump is not None:
             seconds, dumped = timed(dump)
             times.setdefault("dump", []).append(seconds)
-            check(listed, dumped)
         _, printed = timed([sys.executable, "-c", COLLECTOR])
         times["collector"].append(float(printed.split()[0]))
     return {name: statistics.median(values) for name, values in times.items()}
