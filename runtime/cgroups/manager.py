@@ -4,11 +4,11 @@ import contextlib
 import os
 import signal as signals
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from runtime.cgroups import cpu, cpuset, devices, freezer, hugetlb, io, memory, pids, statistics
-from runtime.cgroups.controller import Reader, Write
+from runtime.cgroups import devices, freezer, limits, statistics, tree
+from runtime.cgroups.controller import Write
 from runtime.cgroups.hierarchy import Hierarchy, discover, read, write
 from runtime.cgroups.join import Join
 from runtime.cgroups.oom import OomWatch
@@ -111,7 +111,7 @@ class Manager:
             self._attach_devices(resources)
         except BaseException:
             for directory in reversed(made):
-                _remove_directory(directory)
+                tree.remove_one(directory)
             raise
 
     def update(self, resources: Mapping[str, Any]) -> None:
@@ -123,26 +123,24 @@ class Manager:
         self._apply(resources)
 
     def _check(self, resources: Mapping[str, Any]) -> None:
-        for module in (memory, cpu, cpuset, pids, io, hugetlb):
-            for controller in module.needed(resources):
-                if self._of(controller) is None:
-                    raise FailedPrecondition(
-                        f"linux.resources.{module.KEY}: the {controller} controller is not "
-                        f"available on this host"
-                    )
+        for controller, key in limits.needed(resources):
+            if self._of(controller) is None:
+                raise FailedPrecondition(
+                    f"linux.resources.{key}: the {controller} controller is not available on "
+                    f"this host"
+                )
 
     def _check_enabled(self, resources: Mapping[str, Any]) -> None:
         unified = self._unified
         if unified is None:
             return
         held = read(f"{self._directory(unified)}/cgroup.controllers").decode().split()
-        for module in (memory, cpu, cpuset, pids, io, hugetlb):
-            for controller in module.needed(resources):
-                if self._of(controller) is unified and controller not in held:
-                    raise FailedPrecondition(
-                        f"linux.resources.{module.KEY}: the {controller} controller cannot be "
-                        f"enabled below {self._bases[unified.name] or '/'}: processes are in it"
-                    )
+        for controller, key in limits.needed(resources):
+            if self._of(controller) is unified and controller not in held:
+                raise FailedPrecondition(
+                    f"linux.resources.{key}: the {controller} controller cannot be enabled below "
+                    f"{self._bases[unified.name] or '/'}: processes are in it"
+                )
 
     def _enable(self, unified: Hierarchy) -> None:
         """Enable v2's controllers from the root down to the parent; what fails is found later."""
@@ -156,22 +154,11 @@ class Manager:
             directory = f"{directory}/{part}"
 
     def _apply(self, resources: Mapping[str, Any]) -> None:
-        for name, module in (
-            ("memory", memory),
-            ("cpu", cpu),
-            ("cpuset", cpuset),
-            ("pids", pids),
-            ("io", io),
-            ("hugetlb", hugetlb),
-            ("devices", devices),
-        ):
+        for name in limits.CONTROLLERS:
             hierarchy = self._of(name)
-            if hierarchy is None:
-                continue
-            directory = self._directory(hierarchy)
-            current = _reader(directory)
-            translate = module.first if hierarchy.version == 1 else module.second
-            _perform(directory, translate(resources, current))
+            if hierarchy is not None:
+                directory = self._directory(hierarchy)
+                limits.apply(name, resources, directory=directory, version=hierarchy.version)
         if unified := resources.get("unified"):
             self._apply_unified(unified)
 
@@ -183,7 +170,7 @@ class Manager:
             if "/" in file or "." not in file:
                 raise InvalidArgument(f"linux.resources.unified: {file!r} is not a cgroup's file")
         writes = [Write(file, value) for file, value in values.items()]
-        _perform(self._directory(hierarchy), writes)
+        limits.perform(self._directory(hierarchy), writes)
 
     def _attach_devices(self, resources: Mapping[str, Any]) -> None:
         unified = self._unified
@@ -226,25 +213,12 @@ class Manager:
 
     def pids(self) -> list[int]:
         """Return the host's pids of every process in it and below."""
-        return sorted(self._pids(self._main()))
+        return sorted(tree.pids(self._main()))
 
     def _main(self) -> str:
         """Return the directory by which its processes are found: the freezer's, or v2's."""
         hierarchy = self._of("freezer") or self._unified or self._hierarchies[0]
         return self._directory(hierarchy)
-
-    @staticmethod
-    def _pids(top: str) -> set[int]:
-        found: set[int] = set()
-        for directory in _tree(top):
-            try:
-                found.update(int(each) for each in read(f"{directory}/cgroup.procs").split())
-            except (FileNotFoundError, ProcessLookupError, NotADirectoryError):
-                continue
-            except OSError as error:
-                if error.errno != 95:  # EOPNOTSUPP: a threaded cgroup; its root lists them
-                    raise
-        return found - {0}
 
     def freeze(self) -> None:
         """Stop every process; returns when they are stopped."""
@@ -339,24 +313,24 @@ class Manager:
         Raises `Internal` if it is still in use after ten seconds.
         """
         deadline = time.monotonic() + _REMOVAL_SECONDS
-        if any(self._pids(self._directory(each)) for each in self._hierarchies):
+        if any(tree.pids(self._directory(each)) for each in self._hierarchies):
             self.kill()
         for each in self._hierarchies:
             self._remove(self._directory(each), deadline=deadline)
             parent = os.path.dirname(self._directory(each))
             if parent != self._bases[each.name]:
-                _remove_directory(parent)
+                tree.remove_one(parent)
 
     def _remove(self, top: str, *, deadline: float) -> None:
         pause = 0.0005
         while True:
-            for directory in reversed(_tree(top)):
-                _remove_directory(directory)
+            for directory in reversed(tree.below(top)):
+                tree.remove_one(directory)
             if not os.path.isdir(top):
                 return
             if time.monotonic() > deadline:
-                raise Internal(f"{top}: cannot be removed: processes {sorted(self._pids(top))}")
-            for pid in self._pids(top):
+                raise Internal(f"{top}: cannot be removed: processes {sorted(tree.pids(top))}")
+            for pid in tree.pids(top):
                 try:
                     os.kill(pid, signals.SIGKILL)
                 except ProcessLookupError:
@@ -389,58 +363,3 @@ def _inherit_cpuset(base: str, path: str) -> None:
         for file in ("cpuset.cpus", "cpuset.mems"):
             if not read(f"{directory}/{file}").strip():
                 write(f"{directory}/{file}", read(f"{parent}/{file}").decode().strip())
-
-
-def _tree(top: str) -> list[str]:
-    """Return a cgroup and all below it, parents first."""
-    result = [top]
-    for directory in result:
-        try:
-            with os.scandir(directory) as entries:
-                result.extend(each.path for each in entries if each.is_dir(follow_symlinks=False))
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-    return result
-
-
-def _remove_directory(directory: str) -> None:
-    """Remove a cgroup if it can be removed now."""
-    try:
-        os.rmdir(directory)
-    except OSError:
-        return
-
-
-def _reader(directory: str) -> Reader:
-    def current(file: str) -> str | None:
-        try:
-            return read(f"{directory}/{file}").decode()
-        except OSError:
-            return None
-
-    return current
-
-
-def _perform(directory: str, writes: Sequence[Write]) -> None:
-    for each in writes:
-        try:
-            write(f"{directory}/{each.file}", each.value)
-        except FileNotFoundError:
-            if not each.optional:
-                raise FailedPrecondition(
-                    f"{directory}/{each.file}: this kernel has no such limit"
-                ) from None
-        except OSError as error:
-            raise _refused(directory, each, error) from error
-
-
-def _refused(directory: str, failed: Write, error: OSError) -> Exception:
-    message = f"{directory}/{failed.file}: cannot be set to {failed.value!r}: {error.strerror}"
-    if error.errno == 16 and failed.file in {
-        "memory.limit_in_bytes",
-        "memory.memsw.limit_in_bytes",
-    }:
-        return FailedPrecondition(f"{message}: more memory than that is in use")
-    if error.errno in {22, 34}:  # EINVAL, ERANGE
-        return InvalidArgument(message)
-    return Internal(message)

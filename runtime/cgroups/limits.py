@@ -1,0 +1,74 @@
+"""Put limits of an OCI spec into the files of one cgroup, and say what the kernel would not take."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from runtime.cgroups import cpu, cpuset, devices, hugetlb, io, memory, pids
+from runtime.cgroups.controller import Reader, Write
+from runtime.cgroups.hierarchy import read, write
+from runtime.errors import FailedPrecondition, Internal, InvalidArgument
+
+_MODULES: Final = {
+    "memory": memory,
+    "cpu": cpu,
+    "cpuset": cpuset,
+    "pids": pids,
+    "io": io,
+    "hugetlb": hugetlb,
+    "devices": devices,
+}
+CONTROLLERS: Final = tuple(_MODULES)
+"""The controllers that have limits, in the order in which they are set."""
+
+
+def needed(resources: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield each controller that the resources cannot do without, with the key that asks for it."""
+    for module in _MODULES.values():
+        for controller in module.needed(resources):
+            yield controller, module.KEY
+
+
+def apply(controller: str, resources: Mapping[str, Any], *, directory: str, version: int) -> None:
+    """Set one controller's limits in a cgroup's directory.
+
+    Raises `InvalidArgument` or `FailedPrecondition` with the file and the kernel's words.
+    """
+    module = _MODULES[controller]
+    translate = module.first if version == 1 else module.second
+    perform(directory, translate(resources, _reader(directory)))
+
+
+def _reader(directory: str) -> Reader:
+    def current(file: str) -> str | None:
+        try:
+            return read(f"{directory}/{file}").decode()
+        except OSError:
+            return None
+
+    return current
+
+
+def perform(directory: str, writes: Sequence[Write]) -> None:
+    """Write values in turn."""
+    for each in writes:
+        try:
+            write(f"{directory}/{each.file}", each.value)
+        except FileNotFoundError:
+            if not each.optional:
+                raise FailedPrecondition(
+                    f"{directory}/{each.file}: this kernel has no such limit"
+                ) from None
+        except OSError as error:
+            raise _refused(directory, each, error) from error
+
+
+def _refused(directory: str, failed: Write, error: OSError) -> Exception:
+    message = f"{directory}/{failed.file}: cannot be set to {failed.value!r}: {error.strerror}"
+    if error.errno == 16 and failed.file in {
+        "memory.limit_in_bytes",
+        "memory.memsw.limit_in_bytes",
+    }:
+        return FailedPrecondition(f"{message}: more memory than that is in use")
+    if error.errno in {22, 34}:  # EINVAL, ERANGE
+        return InvalidArgument(message)
+    return Internal(message)
