@@ -1,10 +1,12 @@
 """Finds which processes are in each namespace of a type, so that one of them can be asked."""
 
 import errno
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, TypeVar
 
-from collectors.errors import CollectError, Denied, Gone, Kind, Missing, Problem
+from collectors.errors import CollectError, Denied, Gone, Missing, Problem
+from collectors.errors import Kind as ErrorKind
 from collectors.root import Root
 from runtime.errors import FormatError
 from runtime.formats import mountinfo
@@ -18,12 +20,33 @@ _REFUSALS = 8
 class Damaged(CollectError):  # noqa: N818 - named as what it says, like its siblings
     """A file did not have the format that its documentation gives it."""
 
-    kind: Kind = "format"
+    kind: ErrorKind = "format"
 
 
-def members(
-    root: Root, kind: Literal["mnt", "net"]
-) -> tuple[Mapping[int, Sequence[int]], tuple[Problem, ...]]:
+Kind = Literal["mnt", "net"]
+Found = tuple[Mapping[int, Sequence[int]], tuple[Problem, ...]]
+"""Pids by the inode of a namespace, and what could not be read."""
+
+
+class Members:
+    """Walks /proc for several collectors of one sample: what it found is told again for a moment."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        """Take how long an answer may be told again; by default every question is a walk."""
+        self._seconds = seconds
+        self._answers: dict[tuple[str, Kind], tuple[float, Found]] = {}
+
+    def of(self, root: Root, kind: Kind) -> Found:
+        """Return as `members` does."""
+        at, found = self._answers.get((root.path, kind), (0.0, None))
+        if found is None or time.monotonic() - at > self._seconds:
+            found = members(root, kind)
+            if self._seconds:
+                self._answers[root.path, kind] = (time.monotonic(), found)
+        return found
+
+
+def members(root: Root, kind: Kind) -> Found:
     """Return the pids in each namespace, ascending, by the namespace's inode (namespaces(7)).
 
     A process that exits meanwhile, and a zombie, which is in none, are left out. Those that this
@@ -51,7 +74,7 @@ def members(
     return found, tuple(problems)
 
 
-def namespace(root: Root, pid: int | str, kind: Literal["mnt", "net"]) -> int:
+def namespace(root: Root, pid: int | str, kind: Kind) -> int:
     """Return the inode of a process's namespace; raise as `Root.link` does."""
     name = f"proc/{pid}/ns/{kind}"
     target = root.link(name)
@@ -61,15 +84,20 @@ def namespace(root: Root, pid: int | str, kind: Literal["mnt", "net"]) -> int:
     return int(inode)
 
 
-def ask(pids: Sequence[int], question: Callable[[int], T]) -> tuple[int, T]:
-    """Return the first of the processes that answers, and its answer.
+def ask(
+    root: Root, kind: Kind, inode: int, *, pids: Sequence[int], question: Callable[[int], T]
+) -> tuple[int, T]:
+    """Return the first of a namespace's processes that answers, and its answer.
 
+    An answer counts when the process is still in the namespace afterwards: a pid is used again.
     Raises what the last one that was asked raised; `Gone` when all of them went away.
     """
     refusals: list[CollectError] = []
     for pid in pids:
         try:
-            return pid, question(pid)
+            answer = question(pid)
+            if namespace(root, pid, kind) == inode:
+                return pid, answer
         except (Missing, Gone):
             continue
         except CollectError as error:

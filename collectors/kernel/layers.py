@@ -9,7 +9,7 @@ from msgspec import Struct, structs
 
 from collectors.collector import Key
 from collectors.errors import CollectError, Denied, Gone, Missing, Problem
-from collectors.members import ask, members, mounts_of, namespace
+from collectors.members import Members, ask, mounts_of, namespace
 from collectors.overlay import options
 from collectors.overlay.records import FileChange, LayerSize, Overlay, UpperReading
 from collectors.overlay.scan import layer_sizes, scan
@@ -66,13 +66,14 @@ class Reader:
     takes a twentieth of the time at most; until then it is told as it was, with `walked_at`.
     """
 
-    def __init__(self) -> None:
-        """Remember nothing yet."""
+    def __init__(self, who: Members | None = None) -> None:
+        """Remember nothing yet; `who` walks /proc, for others too."""
+        self._who = who
         self._walks: dict[str, _Walk] = {}
 
     def read(self, root: Root) -> LayersReading:
         """Find the overlays, and walk the upper directories whose turn it is."""
-        overlays, problems = find(root)
+        overlays, problems = find(root, self._who)
         uppers = {one.upperdir: one for one in overlays if one.upperdir is not None}
         now = time.monotonic()
         self._walks = {path: walk for path, walk in self._walks.items() if path in uppers}
@@ -109,15 +110,17 @@ def _walk(root: Root, overlay: Overlay, seconds: float, before: _Walk | None) ->
     return _Walk(found, time.monotonic() - began)
 
 
-def find(root: Root) -> tuple[tuple[Overlay, ...], list[Problem]]:
+def find(root: Root, who: Members | None = None) -> tuple[tuple[Overlay, ...], list[Problem]]:
     """Return the overlays that are the root mount of a mount namespace other than the host's."""
-    by_namespace, denied = members(root, "mnt")
+    by_namespace, denied = (who or Members()).of(root, "mnt")
     problems = list(denied)
     host = _host(root)
     seen: dict[int, tuple[int, tuple[MountInfo, ...]]] = {}
     for inode, pids in by_namespace.items():
         try:
-            seen[inode] = ask(pids, lambda pid: mounts_of(root, pid))
+            seen[inode] = ask(
+                root, "mnt", inode, pids=pids, question=lambda pid: mounts_of(root, pid)
+            )
         except Gone:
             continue
         except CollectError as error:

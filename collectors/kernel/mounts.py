@@ -4,7 +4,7 @@ from msgspec import Struct
 
 from collectors.collector import Key
 from collectors.errors import CollectError, Gone, Problem
-from collectors.members import ask, members, mounts_of
+from collectors.members import Members, ask, mounts_of
 from collectors.root import Root
 from runtime.formats.mountinfo import MountInfo
 
@@ -31,18 +31,20 @@ class MountsReading(Struct, frozen=True):
 KEY = Key("mounts", MountsReading)
 
 
-def read(root: Root) -> MountsReading:
+def read(root: Root, who: Members | None = None) -> MountsReading:
     """Read one process's mountinfo for each mount namespace: the one with the lowest pid.
 
     Where that one exits meanwhile the next is asked; a namespace whose last process exits is left
     out.
     """
-    by_namespace, denied = members(root, "mnt")
+    by_namespace, denied = (who or Members()).of(root, "mnt")
     problems = list(denied)
     found: list[NamespaceMounts] = []
     for inode, pids in by_namespace.items():
         try:
-            pid, mounts = ask(pids, lambda pid: mounts_of(root, pid))
+            pid, mounts = ask(
+                root, "mnt", inode, pids=pids, question=lambda pid: mounts_of(root, pid)
+            )
         except Gone:
             continue
         except CollectError as error:

@@ -11,7 +11,7 @@ from collectors.errors import CollectError, Gone, Problem
 from collectors.formats import net_dev
 from collectors.links import reading as links
 from collectors.links.records import Interface
-from collectors.members import Damaged, ask, members
+from collectors.members import Damaged, Members, ask
 from collectors.root import Root
 from runtime.errors import FormatError
 
@@ -52,12 +52,12 @@ _REST = 20
 """Times that asking a namespace took, until it is asked again."""
 
 
-def read(root: Root) -> NetworkReading:
+def read(root: Root, who: Members | None = None) -> NetworkReading:
     """Read the counters of each network namespace: one small file each, and nothing else.
 
     A namespace whose last process exits meanwhile is left out.
     """
-    found, problems = _namespaces(root)
+    found, problems = _namespaces(root, who)
     return NetworkReading(tuple(found), tuple(problems))
 
 
@@ -77,13 +77,14 @@ class LinkReader:
     passed as asking took: entering it costs a socket and some requests.
     """
 
-    def __init__(self) -> None:
-        """Remember nothing yet."""
+    def __init__(self, who: Members | None = None) -> None:
+        """Remember nothing yet; `who` walks /proc, for others too."""
+        self._who = who
         self._known: dict[int, _Known] = {}
 
     def read(self, root: Root) -> NetworkReading:
         """Read the counters, and ask the namespaces whose turn it is."""
-        found, problems = _namespaces(root)
+        found, problems = _namespaces(root, self._who)
         if root.live:
             self._ask({one.namespace: one for one in found})
         known = [self._known.get(one.namespace) for one in found]
@@ -138,13 +139,15 @@ def _with_details(
     )
 
 
-def _namespaces(root: Root) -> tuple[list[NamespaceNetwork], list[Problem]]:
-    by_namespace, denied = members(root, "net")
+def _namespaces(root: Root, who: Members | None) -> tuple[list[NamespaceNetwork], list[Problem]]:
+    by_namespace, denied = (who or Members()).of(root, "net")
     problems = list(denied)
     found: list[NamespaceNetwork] = []
     for inode, pids in by_namespace.items():
         try:
-            pid, interfaces = ask(pids, lambda pid: _counters(root, pid))
+            pid, interfaces = ask(
+                root, "net", inode, pids=pids, question=lambda pid: _counters(root, pid)
+            )
         except Gone:
             continue
         except CollectError as error:
