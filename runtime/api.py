@@ -37,6 +37,14 @@ class Runtime:  # noqa: PLR0904  # the one door to every operation; each is a li
         )
         self._engine = Engine(self._paths)
 
+    async def warm(self) -> None:
+        """Keep a warm process until `close`, so that containers start in a few milliseconds.
+
+        For a client that lives long; `create` and `start` work without it.
+        """
+        require_root("a warm engine")
+        await self._engine.warm()
+
     async def close(self) -> None:
         """Let go of the shims and the database; containers go on."""
         await self._engine.close()

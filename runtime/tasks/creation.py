@@ -23,7 +23,7 @@ from runtime.snapshots import trees
 from runtime.snapshots.overlay import Layers
 from runtime.tasks import removal, status
 from runtime.tasks.client import TaskClient
-from runtime.tasks.engine import Engine, interpreter
+from runtime.tasks.engine import Engine
 from runtime.types import HOST_IMAGE, ContainerOptions, Stdio
 
 
@@ -128,15 +128,8 @@ async def launch(
     _prepare_directories(engine, directory)
     bundle.write_json(os.path.join(directory, "config.json"), spec)
     _home(engine, record).save(directory)
-    socket = engine.paths.socket(record.id)
-    paths.make_private(os.path.dirname(socket))
-    address = await manager.start(
-        directory,
-        namespace=engine.paths.namespace,
-        container_id=record.id,
-        socket=socket,
-        lock=lock,
-    )
+    paths.make_private(os.path.dirname(engine.paths.socket(record.id)))
+    address = await engine.start_shim(record.id, lock=lock)
     client = await TaskClient.connect(address, record.id)
     engine.hold(record.id, client)
     terminal = bool(spec["process"]["terminal"])
@@ -164,7 +157,7 @@ def _prepare_directories(engine: Engine, directory: str) -> None:
 
 def _home(engine: Engine, record: ContainerRecord) -> bundle.Home:
     where = engine.paths
-    cleanup = interpreter(
+    cleanup = manager.interpreter(
         "from runtime.tasks.removal import main; main()",
         where.root,
         where.state,

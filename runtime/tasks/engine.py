@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
@@ -12,7 +11,7 @@ from runtime.errors import PermissionDenied, RuntimeFailure, Unavailable
 from runtime.events import journal, reader
 from runtime.metadata.store import ContainerRecord, Store
 from runtime.paths import Paths
-from runtime.shim import bundle
+from runtime.shim import bundle, manager
 from runtime.snapshots.overlay import OverlaySnapshotter
 from runtime.tasks import locks, status
 from runtime.tasks.client import TaskClient
@@ -27,6 +26,7 @@ class Engine:
         self.store = Store(paths.database, namespace=paths.namespace)
         self.snapshotter = OverlaySnapshotter(paths.snapshots, self.store)
         self._held: dict[str, TaskClient] = {}
+        self._zygote: manager.Zygote | None = None
 
     def resolve(self, reference: str) -> ContainerRecord:
         """Return the record that a reference names, or raise as `identifiers.resolve` does."""
@@ -63,6 +63,27 @@ class Engine:
             raise Unavailable(f"the shim of container {container_id[:12]} is gone")
         return await TaskClient.connect(shim.address, container_id)
 
+    async def warm(self) -> None:
+        """Keep a warm process, so that shims start in a few milliseconds."""
+        if self._zygote is None:
+            self._zygote = await manager.Zygote.open()
+
+    async def start_shim(self, container_id: str, *, lock: int) -> str:
+        """Start a container's shim in its bundle and return its address."""
+        directory = self.paths.bundle(container_id)
+        flags = manager.arguments(
+            namespace=self.paths.namespace,
+            container_id=container_id,
+            address=self.paths.socket(container_id),
+        )
+        if self._zygote is not None:
+            try:
+                return await self._zygote.start(directory, flags, lock=lock)
+            except Unavailable:  # it was killed: the cold way always works
+                zygote, self._zygote = self._zygote, None
+                await zygote.close()
+        return await manager.start(directory, flags, lock=lock)
+
     def hold(self, container_id: str, client: TaskClient) -> None:
         """Keep a connection, so that the container's shim stays until its end was asked for."""
         self._held[container_id] = client
@@ -77,6 +98,9 @@ class Engine:
         """Let everything go."""
         for container_id in tuple(self._held):
             await self.release(container_id)
+        if self._zygote is not None:
+            zygote, self._zygote = self._zygote, None
+            await zygote.close()
         self.store.close()
 
     def view(self, record: ContainerRecord) -> status.View:
@@ -88,14 +112,3 @@ def require_root(what: str) -> None:
     """Raise `PermissionDenied` for a user who may not make containers."""
     if os.geteuid() != 0:
         raise PermissionDenied(f"{what} needs root for now: run it with sudo")
-
-
-def library() -> str:
-    """Return the directory that holds this package, for a new interpreter's sys.path."""
-    return os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-
-def interpreter(code: str, *arguments: str) -> list[str]:
-    """Return a command line that runs `code` with this package to be imported."""
-    prelude = f"import sys; sys.path.append(sys.argv.pop(1)); {code}"
-    return [sys.executable, "-I", "-S", "-c", prelude, library(), *arguments]

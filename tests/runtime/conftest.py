@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 import signal
+import time
 
 import pytest
 
@@ -43,6 +44,9 @@ def place():
     os.mkdir(path, 0o755)
     known = cgroups()
     yield path
+    deadline = time.monotonic() + 3  # a shim, or who removes its container, may be ending just now
+    while processes(path) and time.monotonic() < deadline:
+        time.sleep(0.02)
     left = {
         "mounts": mounts(path),
         "processes": processes(path),

@@ -51,10 +51,12 @@ if "." in stage:
 
 async def main():
     engine = Runtime(root=sys.argv[2] + "/root", state=sys.argv[2] + "/state")
+    if stage.startswith("warm"):
+        await engine.warm()
     print("go", flush=True)
     made = await engine.create(ContainerOptions(image="@host", command=("sleep", "1000"), name="victim"))
     await engine.start(made.id)
-    if stage == "remove" or "." in stage:
+    if stage in {"remove", "warm-remove"} or "." in stage:
         await engine.remove(made.id, force=True)
     print("done", flush=True)
 
@@ -131,7 +133,7 @@ async def test_a_client_killed_at_a_stage_leaves_what_remove_takes_away(place, r
     assert left(place) == []
 
 
-@pytest.mark.parametrize("kind", ["create", "remove"])
+@pytest.mark.parametrize("kind", ["create", "remove", "warm", "warm-remove"])
 async def test_a_client_killed_at_any_moment_leaves_what_remove_takes_away(place, request, kind):
     seed = int(os.environ.get("CINSPECT_TEST_SEED", "1"))
     chance = random.Random(f"{seed}{kind}")

@@ -1,0 +1,105 @@
+"""A warm engine: shims that are forks of a process that is ready."""
+
+import asyncio
+import os
+import signal
+
+import pytest
+
+from runtime.shim import bundle
+from runtime.types import ContainerOptions, ExecOptions
+
+pytestmark = [pytest.mark.root, pytest.mark.timeout(60)]
+
+
+def parent(pid):
+    with open(f"/proc/{pid}/status") as file:
+        return int(next(line.split()[1] for line in file if line.startswith("PPid:")))
+
+
+async def started(engine, *command):
+    container = await engine.create(ContainerOptions(image="@host", command=command))
+    return await engine.start(container.id)
+
+
+@pytest.fixture
+async def warm(engine):
+    await engine.warm()
+    await engine.warm()  # a second time changes nothing
+    return engine
+
+
+async def test_containers_of_a_warm_engine_live_and_end_as_others(warm):
+    container = await started(warm, "sh", "-c", "echo out; sleep 0.2; exit 5")
+    exec_id = await warm.exec(container.id, ExecOptions(command=("sh", "-c", "exit 4")))
+    assert (await warm.wait(container.id, exec_id=exec_id)).code == 4
+    assert (await warm.wait(container.id)).code == 5
+    assert [line.data async for line in warm.logs(container.id)] == [b"out\n"]
+    await warm.start(container.id)
+    assert (await warm.wait(container.id)).code == 5
+
+
+async def test_a_shim_of_a_warm_engine_is_nobodys_child_has_a_session_and_tells_its_id(warm):
+    container = await started(warm, "sleep", "1000")
+    pid = container.shim.pid
+    assert os.getsid(pid) == pid
+    assert parent(pid) != os.getpid()
+    with open(f"/proc/{pid}/cmdline", "rb") as file:
+        line = file.read()
+    assert line.startswith(
+        b"containerd-shim-cinspect-v1\0-namespace\0default\0-id\0" + container.id.encode()
+    )
+    with open(f"/proc/{pid}/comm") as file:
+        assert file.read() == "containerd-shim\n"
+
+
+async def test_a_shim_keeps_nothing_of_the_process_that_it_is_a_fork_of(warm):
+    container = await started(warm, "sleep", "1000")
+    directory = f"/proc/{container.shim.pid}/fd"
+
+    def links():
+        return [os.readlink(f"{directory}/{each}") for each in os.listdir(directory)]
+
+    async with asyncio.timeout(5):
+        # it listens, and our connection that waits for the end: that of the start is being closed
+        while sum(link.startswith("socket:") for link in links()) != 2:
+            await asyncio.sleep(0.01)
+    assert not any(link.endswith(container.id) for link in links())  # the lock, a directory
+
+
+async def test_a_container_outlives_the_warm_process_and_its_client(warm, place):
+    container = await started(warm, "sleep", "1000")
+    await warm.close()
+    await asyncio.sleep(0.1)
+    assert bundle.Shim.load(container.bundle).alive()
+    assert (await warm.container(container.id)).status == "running"
+
+
+async def test_a_warm_process_that_was_killed_is_done_without(warm):
+    zygote = warm._engine._zygote
+    os.kill(zygote._process.pid, signal.SIGKILL)
+    await zygote._process.wait()
+    container = await started(warm, "true")
+    assert (await warm.wait(container.id)).code == 0
+
+
+async def test_many_start_at_once_and_leave_no_zombie(warm):
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(started(warm, "sleep", "1000")) for _ in range(6)]
+    assert len({task.result().shim.pid for task in tasks}) == 6
+    zygote = warm._engine._zygote._process.pid
+    with open(f"/proc/{zygote}/task/{zygote}/children") as file:
+        assert file.read() == ""
+
+
+async def test_a_bundle_that_is_gone_is_told_by_the_fork_and_harms_nobody(warm, place):
+    from runtime.errors import Internal
+    from runtime.shim import manager
+
+    lock = os.open(place, os.O_RDONLY)
+    flags = manager.arguments(namespace="default", container_id="x", address=f"{place}/s")
+    with pytest.raises(Internal, match="No such file"):
+        await warm._engine._zygote.start(f"{place}/nothing", flags, lock=lock)
+    os.close(lock)
+    container = await started(warm, "true")
+    assert (await warm.wait(container.id)).code == 0
