@@ -2,6 +2,7 @@
 
 import errno
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -148,6 +149,23 @@ class Directory:
     def inode(self) -> int:
         """Return its own inode."""
         return os.fstat(self.fd).st_ino
+
+    def links(self, names: Sequence[str]) -> tuple[str | None, ...]:
+        """Return what several links say, None for one that is not there; raise as `Root.read` does."""
+        self._reads.files += len(names)
+        found: list[str | None] = []
+        name = ""
+        try:
+            for name in names:
+                try:
+                    target = os.readlink(name, dir_fd=self.fd)
+                except FileNotFoundError:
+                    found.append(None)
+                else:
+                    found.append(target if target.isascii() else text.clean(target))
+        except OSError as error:
+            raise translate(error, self.path(name), "readlink") from error
+        return tuple(found)
 
     def link(self, name: str) -> str:
         """Return what a symbolic link says; raise as `Root.read` does."""

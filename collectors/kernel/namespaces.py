@@ -1,8 +1,9 @@
 """Reads every namespace: /proc/PID/ns/*, parents and owners by ioctl_ns(2), and what pins them."""
 
 import os
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
@@ -33,6 +34,7 @@ _FOR_CHILDREN: tuple[tuple[Type, str], ...] = (
     ("pid", "pid_for_children"),
     ("time", "time_for_children"),
 )
+_LINKS: tuple[str, ...] = (*TYPES, *(file for _, file in _FOR_CHILDREN))
 
 
 class IdMap(Struct, frozen=True):
@@ -151,27 +153,35 @@ def _init(root: Root, memberships: Sequence[Membership]) -> tuple[int | None, ..
     return known[2] if second.kernel_thread else inodes
 
 
+class _Spaces(NamedTuple):
+    """What one set of links means; most processes of a host share a few of them."""
+
+    inodes: tuple[int | None, ...]
+    waiting: tuple[tuple[int, Type, str], ...]
+    """Namespaces that only the process's next child will be in, and the link that tells."""
+
+
 class _Survey:
     """What one walk finds out: who is in which namespace, and what holds those with nobody in it."""
 
     def __init__(self, root: Root, problems: Problems) -> None:
         self.memberships: list[Membership] = []
+        self.unsearched = 0
+        """Processes whose descriptors were not looked through, for there are too many."""
         self._root = root
         self._problems = problems
+        self._known: dict[tuple[str | None, ...], _Spaces] = {}
+        self._together: dict[_Spaces, list[int]] = {}
         self._types: dict[int, Type] = {}
-        self._members: dict[int, list[int]] = {}
         self._pins: dict[int, list[Pin]] = {}
         self._doors: dict[int, list[str]] = {}
         """Paths within the root by which a namespace can be opened."""
-        self._seen: dict[str, int] = {}
         self._budget = _DESCRIPTORS
-        self.unsearched = 0
-        """Processes whose descriptors were not looked through, for there are too many."""
 
     def visit(self, pid: int, directory: Directory) -> None:
         """Take in one process; its start is read last, for only one that is still there has it."""
         try:
-            told = self._inodes(directory)
+            spaces = self._spaces(directory)
             ticks = pid_stat.start_ticks(directory.read("../stat"))
         except (Missing, Gone):
             return
@@ -181,80 +191,94 @@ class _Survey:
         except FormatError as error:
             self._problems.malformed(f"/proc/{pid}/stat", error)
             return
-        self.memberships.append(Membership(pid, ticks, told or _UNKNOWN))
-        if told is None:
+        if spaces is None:
+            self.memberships.append(Membership(pid, ticks, _UNKNOWN))
             return
-        for kind, inode in zip(TYPES, told, strict=True):
-            if inode is not None:
-                self._types[inode] = kind
-                self._members.setdefault(inode, []).append(pid)
-        self._children(pid, directory, told)
+        self.memberships.append(Membership(pid, ticks, spaces.inodes))
+        self._together.setdefault(spaces, []).append(pid)
+        for inode, kind, file in spaces.waiting:
+            self._pin(inode, kind, Pin("children", f"/proc/{pid}/ns/{file}"))
         self._descriptors(pid, directory)
 
-    def _inodes(self, directory: Directory) -> tuple[int | None, ...] | None:
-        """Return them by type, for a zombie has left most of its own; None where it is refused."""
-        inodes: list[int | None] = []
-        for kind in TYPES:
-            try:
-                link = directory.link(kind)
-                inodes.append(self._seen.get(link) or self._parse(link))
-            except Missing:
-                inodes.append(None)
-            except Denied as error:
-                self._problems.failed(error)
-                return None  # it is refused by process, not by type
-            except FormatError as error:
-                self._problems.malformed(directory.path(kind), error)
-                inodes.append(None)
-        return tuple(inodes)
+    def _spaces(self, directory: Directory) -> _Spaces | None:
+        """Return what its links say; a zombie lacks most of them. None where they are refused."""
+        try:
+            links = directory.links(_LINKS)
+        except Denied as error:
+            self._problems.failed(error)
+            return None
+        spaces = self._known.get(links)
+        if spaces is None:
+            spaces = self._known[links] = self._understand(links, directory)
+        return spaces
 
-    def _parse(self, link: str) -> int:
-        inode = self._seen[link] = ns_link.parse(link)[1]
-        return inode
-
-    def _children(self, pid: int, directory: Directory, inodes: tuple[int | None, ...]) -> None:
-        """Find namespaces that are made and not yet entered: only the next child will be in it."""
-        for kind, file in _FOR_CHILDREN:
+    def _understand(self, links: Sequence[str | None], directory: Directory) -> _Spaces:
+        found: dict[str, int | None] = {}
+        for file, link in zip(_LINKS, links, strict=True):
             try:
-                link = directory.link(file)
-                inode = self._seen.get(link) or self._parse(link)
-            except (Missing, Gone, Denied):
-                continue  # a link to nothing yet; or refused, as its other links were
+                found[file] = None if link is None else ns_link.parse(link)[1]
             except FormatError as error:
                 self._problems.malformed(directory.path(file), error)
-                continue
-            if inode not in inodes:
-                self._pin(inode, kind, Pin("children", f"/proc/{pid}/ns/{file}"))
+                found[file] = None
+        inodes = tuple(found[kind] for kind in TYPES)
+        for kind, inode in zip(TYPES, inodes, strict=True):
+            if inode is not None:
+                self._types[inode] = kind
+        waiting: list[tuple[int, Type, str]] = []
+        for kind, file in _FOR_CHILDREN:
+            inode = found[file]
+            if inode is not None and inode not in inodes:
+                waiting.append((inode, kind, file))
+        return _Spaces(inodes, tuple(waiting))
 
     def _descriptors(self, pid: int, directory: Directory) -> None:
         """Find open namespaces among a process's files."""
         try:
             with directory.directory("../fd") as files:
-                # Since Linux 6.2 the directory's size is how many there are.
-                many = self._root.live and os.fstat(files.fd).st_size > _MANY
-                if many or self._budget <= 0:
-                    self.unsearched += 1
-                    return
-                numbers = files.names()
-                self._budget -= len(numbers)
-                for number in numbers:
-                    self._descriptor(f"/proc/{pid}/fd/{number}", number, files)
+                links = self._opened(files)
         except (Missing, Gone):
             return
         except CollectError as error:
             self._problems.failed(error)
+            return
+        for number, link in links:
+            if link is not None and ":[" in link and not link.startswith("/"):
+                self._descriptor(f"/proc/{pid}/fd/{number}", link)
 
-    def _descriptor(self, path: str, number: str, files: Directory) -> None:
-        try:
-            link = files.link(number)
-        except (Missing, Gone):
-            return
-        if link.startswith("/") or ":[" not in link:
-            return
+    def _opened(self, files: Directory) -> Iterable[tuple[str, str | None]]:
+        """Return a process's descriptors and what their links say, as long as that costs little."""
+        # Since Linux 6.2 the directory's size is how many there are.
+        many = self._root.live and os.fstat(files.fd).st_size > _MANY
+        if many or self._budget <= 0:
+            self.unsearched += 1
+            return ()
+        numbers = files.names()
+        self._budget -= len(numbers)
+        return zip(numbers, files.links(numbers), strict=True)
+
+    def _descriptor(self, path: str, link: str) -> None:
+        """Take in a descriptor that may be a namespace's: a pipe's link has the same form."""
         kind = _TYPES.get(link.partition(":")[0])
-        if kind is not None:
-            inode = self._seen.get(link) or self._parse(link)
+        if kind is None:
+            return
+        try:
+            inode = ns_link.parse(link)[1]
+        except FormatError as error:
+            self._problems.malformed(path, error)
+        else:
             self._pin(inode, kind, Pin("fd", path))
+
+    @cached_property
+    def _members(self) -> Mapping[int, Sequence[int]]:
+        """The pids in each namespace, ascending: only to be asked after the last visit."""
+        members: dict[int, list[int]] = {}
+        for spaces, pids in self._together.items():
+            for inode in spaces.inodes:
+                if inode is not None:
+                    members.setdefault(inode, []).extend(pids)
+        for pids in members.values():
+            pids.sort()
+        return members
 
     def _pin(self, inode: int, kind: Type, pin: Pin, *, door: str | None = None) -> None:
         self._types[inode] = kind

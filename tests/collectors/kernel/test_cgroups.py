@@ -388,3 +388,35 @@ def test_a_device_that_nobody_names_is_left_unnamed(host: Path):
     (host / "sys/dev/block/98:0").unlink(missing_ok=True)
     reading = cgroups.read(Root(str(host)))
     assert (reading.device_names, reading.problems) == ({}, ())
+
+
+def test_a_tree_deeper_than_a_path_can_say_is_a_problem_not_a_crash(host: Path):
+    top = os.open(host / "sys/fs/cgroup", os.O_RDONLY)
+    try:
+        for _ in range(20):
+            os.mkdir("d" * 250, dir_fd=top)
+            below = os.open("d" * 250, os.O_RDONLY, dir_fd=top)
+            os.close(top)
+            top = below
+    finally:
+        os.close(top)
+    reading = cgroups.read(Root(str(host)))
+    assert len(reading.cgroups) > len(recorded_paths())
+    (problem,) = reading.problems
+    assert (problem.operation, problem.message) == ("open", os.strerror(errno.ENAMETOOLONG))
+
+
+def test_what_is_no_file_in_a_hostile_tree_is_passed_over(host: Path):
+    directory = host / "sys/fs/cgroup/system.slice"
+    for name in ("cpu.stat", "memory.current"):
+        (directory / name).unlink()
+    os.mkfifo(directory / "cpu.stat")
+    (directory / "memory.current").symlink_to("/dev/zero")
+    (directory / "loop").symlink_to("..")
+    reading = cgroups.read(Root(str(host)))
+    slice_ = by_path(reading)["/system.slice"]
+    assert slice_.cpu is not None
+    assert slice_.cpu.usage_usec is None
+    assert slice_.memory is not None
+    assert slice_.memory.current_bytes is None
+    assert len(reading.cgroups) == len(recorded_paths())

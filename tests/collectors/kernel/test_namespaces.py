@@ -320,3 +320,32 @@ def test_without_the_right_to_look_at_others_there_is_one_problem_for_all():
     (problem,) = (one for one in reading["problems"] if one["operation"] == "readlink")
     assert (problem["path"], problem["error"]) == ("/proc/1/ns/mnt", "denied")
     assert "such files" in problem["message"]
+
+
+LARGE = """
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (3000, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+for _ in range(2000):
+    os.dup(0)
+say("ready")
+wait()
+"""
+
+
+def test_a_very_large_table_of_descriptors_is_not_searched_and_that_is_told():
+    with made.process(LARGE) as (pid, _):
+        if os.stat(f"/proc/{pid}/fd").st_size < 2000:
+            requirements.lacking("this kernel does not tell how many descriptors there are")
+        root = Root()
+        reading = namespaces.read(root)
+    assert of(reading, pid)["net"] == made.inode(os.getpid(), "net")
+    assert any(problem.path == "/proc/*/fd" for problem in reading.problems)
+
+
+def test_each_link_of_a_process_is_read_once():
+    root = Root(str(FIXTURES / "v2-systemd"))
+    reading = namespaces.read(root)
+    links = list((FIXTURES / "v2-systemd/proc").glob("[0-9]*/fd/*"))
+    others = 8 + 1 + 1 + 4 + 2 * 2  # own links, /proc, kthreadd, one mountinfo each, two maps each
+    each = 1 + 10 + 1 + 1  # its directory, its links, its stat, its descriptors
+    assert root.reads.files <= len(reading.memberships) * each + len(links) + others
