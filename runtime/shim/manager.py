@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from typing import Final, Self
 
 from runtime.errors import DeadlineExceeded, Internal, Unavailable
-from runtime.shim.zygote import ROOM
 
 _START_SECONDS: Final = 30
 _COLD: Final = "from runtime.shim.entry import main; main()"
+_ROOM: Final = "." * 400
+"""A last argument of a warm process, which its forks write over with what they are called."""
 _WARM: Final = "from runtime.shim.zygote import main; main()"
 
 
@@ -82,7 +83,7 @@ class Zygote:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             process = await asyncio.create_subprocess_exec(
-                *interpreter(_WARM, str(theirs.fileno()), ROOM),
+                *interpreter(_WARM, str(theirs.fileno()), _ROOM),
                 cwd="/",
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,

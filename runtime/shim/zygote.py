@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 _LARGEST = 16 << 10
 LOADED = (launcher, server)
 """What no request needs here, for the forks to have."""
-ROOM = "." * 400
-"""A last argument of the command line, to be written over with what the shim is called."""
 
 
 def main() -> None:

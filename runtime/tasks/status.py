@@ -4,10 +4,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import cast
 
+from runtime.cgroups import freezer
 from runtime.cgroups.manager import Manager
-from runtime.errors import FormatError, NotFound, RuntimeFailure
+from runtime.errors import FormatError, NotFound, RuntimeFailure, Unimplemented
 from runtime.metadata.store import ContainerRecord
 from runtime.paths import Paths
 from runtime.shim import bundle
@@ -81,9 +83,25 @@ def _frozen(container_id: str, status: str) -> Status:
     if status == "created":
         return "created"
     try:
-        return "paused" if Manager(cgroup_of(container_id)).frozen() else "running"
+        return "paused" if _freezer(container_id).frozen() else "running"
     except (RuntimeFailure, OSError):
         return cast("Status", status)
+
+
+def _freezer(container_id: str) -> freezer.Freezer:
+    first, second = _parents()
+    if first is not None:
+        return freezer.FirstFreezer(f"{first}/{container_id}")
+    if second is not None:
+        return freezer.SecondFreezer(f"{second}/{container_id}")
+    raise Unimplemented("this host has no freezer")
+
+
+@cache
+def _parents() -> tuple[str | None, str | None]:
+    """Return where the containers' freezers of v1 and of v2 are; found once, a host keeps them."""
+    manager = Manager(os.path.dirname(cgroup_of("x")))
+    return manager.directory("freezer"), manager.directories().get("unified")
 
 
 def container(paths: Paths, record: ContainerRecord, layers: Mapping[str, Layers]) -> Container:

@@ -641,3 +641,28 @@ async def test_reading_an_engine_that_never_was_makes_nothing(engine, place):
 async def test_times_are_now(engine):
     container = await engine.create(options("true"))
     assert abs(datetime.now(UTC) - container.created_at) < timedelta(seconds=10)
+
+
+async def test_looking_at_a_container_reads_few_files(engine, monkeypatch):
+    import builtins
+
+    for _ in range(3):
+        await running(engine)
+    await engine.containers()
+    opened = []
+    for owner, name in ((builtins, "open"), (os, "open")):
+        real = getattr(owner, name)
+        monkeypatch.setattr(
+            owner, name, lambda path, *a, real=real, **k: opened.append(path) or real(path, *a, **k)
+        )
+    await engine.containers()
+    assert len(opened) <= 3 * 5
+
+
+async def test_what_somebody_else_froze_is_seen_and_thawed(engine):
+    container = await running(engine)
+    with open(f"/sys/fs/cgroup/freezer{container.cgroup}/freezer.state", "w") as file:
+        file.write("FROZEN")
+    assert (await engine.container(container.id)).status == "paused"
+    await engine.thaw(container.id)
+    assert (await engine.container(container.id)).status == "running"
