@@ -102,12 +102,13 @@ def _own_null(root: int) -> int:
 
 
 class WorkingDirectory(Step):
-    """Enter the working directory, made first if it is missing, and make sure it is inside."""
+    """Enter the working directory and make sure it is inside; a new container's is made first."""
 
-    __slots__ = ("_path",)
+    __slots__ = ("_make", "_path")
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, make: bool) -> None:
         self._path = path
+        self._make = make
 
     def describe(self) -> str:
         """Name it."""
@@ -115,7 +116,10 @@ class WorkingDirectory(Step):
 
     def execute(self, child: Child, /) -> None:
         """Change, and ask where it is: a place outside the root has no path (CVE-2024-21626)."""
-        place = paths.make(child.rootfs, self._path, directory=True)
+        if self._make:
+            place = paths.make(child.rootfs, self._path, directory=True)
+        else:
+            place = paths.find(child.rootfs, self._path, flags=os.O_PATH | os.O_DIRECTORY)
         os.fchdir(place)
         os.close(place)
         if not os.getcwd().startswith("/"):

@@ -4,6 +4,7 @@ import fcntl
 import os
 import socket
 import struct
+from typing import NamedTuple
 
 from runtime.errors import Cancelled, FailedPrecondition, InvalidArgument
 from runtime.formats import idmap
@@ -261,6 +262,54 @@ _RLIMITS = {
     )
 }
 """By number (asm-generic/resource.h)."""
+
+
+class SecurityModule(NamedTuple):
+    """Where a security module takes the label of the program to be executed."""
+
+    name: str
+    present: str
+    """A path that is there where the module is in use."""
+    file: str
+    form: str
+
+
+APPARMOR = SecurityModule(
+    "AppArmor", "/sys/kernel/security/apparmor", "/proc/self/attr/exec", "exec {}"
+)
+SELINUX = SecurityModule("SELinux", "/sys/fs/selinux/status", "/proc/self/attr/exec", "{}")
+
+
+class Label(Step):
+    """Have the command run under a security module's label."""
+
+    __slots__ = ("_label", "_module")
+
+    def __init__(self, module: SecurityModule, label: str) -> None:
+        self._module = module
+        self._label = label
+
+    def describe(self) -> str:
+        """Name module and label."""
+        return f"use the {self._module.name} label {self._label}"
+
+    def prepare(self) -> None:
+        """Refuse where the module is not in use: running without it would be less than asked."""
+        if not os.path.exists(self._module.present):
+            raise FailedPrecondition(
+                f"the {self._module.name} label {self._label} is asked for, but this host does not "
+                f"use {self._module.name}"
+            )
+
+    def execute(self, _child: Child, /) -> None:
+        """Write it while /proc is still the host's; it takes effect at the exec."""
+        descriptor = os.open(self._module.file, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            if syscalls.filesystem_magic(descriptor) != constants.PROC_SUPER_MAGIC:
+                raise InvalidArgument(f"{self._module.file}: is not in a proc filesystem")
+            os.write(descriptor, self._module.form.format(self._label).encode())
+        finally:
+            os.close(descriptor)
 
 
 class OomScore(Step):

@@ -5,9 +5,10 @@ plan, waits for the start, and executes the command.
 """
 
 import contextlib
+import errno
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from runtime import errors
 from runtime.cgroups.join import Join
@@ -21,6 +22,19 @@ from runtime.init.step import explain
 from runtime.linux import constants, seccomp
 
 __all__ = ["Launched", "Streams", "create", "exec_process"]
+
+
+_INHERITED: Final = (
+    "apparmorProfile",
+    "capabilities",
+    "cwd",
+    "env",
+    "noNewPrivileges",
+    "oomScoreAdj",
+    "rlimits",
+    "selinuxLabel",
+)
+"""What one more process takes over from the container's own where it does not say otherwise."""
 
 
 def create(
@@ -65,6 +79,8 @@ def create(
         launched = launch.run(
             cgroup.join_paths(), flags=wanted.clone_flags, pid_namespace=descriptor
         )
+    except OSError as error:
+        raise Internal(explain("clone the container's init", error)) from error
     finally:
         if descriptor is not None:
             os.close(descriptor)
@@ -110,10 +126,9 @@ def exec_process(  # noqa: PLR0913 - two processes, each with what belongs to it
     if cgroup.frozen():
         raise FailedPrecondition("the container is frozen")
     flags = namespaces.differing(init_pid)
-    whole = {
-        key: spec["process"].get(key)
-        for key in ("capabilities", "noNewPrivileges", "rlimits", "oomScoreAdj", "env", "cwd")
-    } | {key: value for key, value in process.items() if value is not None}
+    whole = {key: spec["process"].get(key) for key in _INHERITED} | {
+        key: value for key, value in process.items() if value is not None
+    }
     steps = plan.enter(
         whole,
         joined=joining.JoinProcess(init_pid, init_pidfd, flags & ~constants.CLONE_NEWPID),
@@ -124,13 +139,15 @@ def exec_process(  # noqa: PLR0913 - two processes, each with what belongs to it
     launch = Launch(steps, stdio=stdio, maps=None)
     pid_namespace = init_pidfd if flags & constants.CLONE_NEWPID else None
     try:
-        return launch.run(cgroup.join_paths(), flags=0, pid_namespace=pid_namespace)
+        try:
+            return launch.run(cgroup.join_paths(), flags=0, pid_namespace=pid_namespace)
+        except OSError as error:
+            if error.filename != "clone3" or error.errno != errno.EBUSY:
+                raise
+        # The container has cgroups of its own below: it is in one of them.
+        return launch.run(_beside(cgroup, init_pid), flags=0, pid_namespace=pid_namespace)
     except OSError as error:
-        if (
-            error.filename == "clone3" and error.errno == 16
-        ):  # EBUSY: it has cgroups of its own below
-            return launch.run(_beside(cgroup, init_pid), flags=0, pid_namespace=pid_namespace)
-        raise Internal(explain("clone", error)) from error
+        raise Internal(explain("clone a process", error)) from error
 
 
 def id_maps(spec: Spec) -> tuple[tuple[Extent, ...], tuple[Extent, ...]] | None:

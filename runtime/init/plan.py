@@ -66,6 +66,7 @@ def create(
     """Return the steps of a container's init."""
     process = spec["process"]
     wanted = namespaces.of(spec)
+    _refuse_unsupported(spec)
     steps: list[Step] = [joining.EnterCgroups()]
     if "user" in wanted.new:
         steps.append(joining.AwaitIdMap())
@@ -99,6 +100,20 @@ def create(
         ready = next(i for i, step in enumerate(steps) if isinstance(step, joining.Ready))
         steps.insert(ready + 1, hooks.ContainerHooks("startContainer", late, told))
     return steps
+
+
+_UNSUPPORTED: Final = {
+    "process": ("ioPriority", "scheduler", "execCPUAffinity"),
+    "linux": ("intelRdt", "memoryPolicy", "mountLabel", "netDevices", "personality", "timeOffsets"),
+}
+
+
+def _refuse_unsupported(spec: Spec) -> None:
+    """Refuse what would be ignored otherwise: a spec that cannot be obeyed is an error."""
+    for part, keys in _UNSUPPORTED.items():
+        for key in keys:
+            if section(spec, part).get(key):
+                raise Unimplemented(f"{part}.{key} is not supported")
 
 
 def keyring(container_id: str) -> str:
@@ -140,6 +155,9 @@ def _limits(process: Spec) -> list[Step]:
         joining.Rlimit(each["type"], min(each["soft"], _UNLIMITED), min(each["hard"], _UNLIMITED))
         for each in entries(process, "rlimits")
     ]
+    for key, labels in (("apparmorProfile", joining.APPARMOR), ("selinuxLabel", joining.SELINUX)):
+        if process.get(key):
+            steps.append(joining.Label(labels, process[key]))
     if process.get("oomScoreAdj") is not None:
         steps.append(joining.OomScore(process["oomScoreAdj"]))
     return steps
@@ -237,7 +255,7 @@ def become(
             groups=tuple(entries(user, "additionalGids")),
             env=tuple(entries(process, "env")),
         ),
-        identity.WorkingDirectory(process.get("cwd") or "/"),
+        identity.WorkingDirectory(process.get("cwd") or "/", make=wait),
         identity.GiveStreams(terminal=bool(process.get("terminal"))),
     ]
     if read_only:

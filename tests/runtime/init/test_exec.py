@@ -90,6 +90,11 @@ def test_a_working_directory_outside_is_refused(play):
     assert "error" in executed(play, {"args": ["true"], "cwd": "/proc/self/fd/5"})
 
 
+def test_a_working_directory_that_is_not_there_is_not_made(play):
+    result = executed(play, {"args": ["true"], "cwd": "/not/there"})
+    assert "/not/there" in result["message"]
+
+
 def test_a_frozen_container_refuses_it(play):
     acts = (["create"], ["start"], ["freeze"], ["execute", {"args": ["true"]}], ["thaw"])
     result = play(*acts, ["execute", {"args": ["true"]}], ["kill", 9], ["finish"], process=SLEEP)

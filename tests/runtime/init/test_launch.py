@@ -346,3 +346,18 @@ def test_a_user_namespace_maps_root_and_the_files_of_the_layers(play):
     words = result["init"]["output"].split()
     assert words == ["0", "0", "0", "0", "1600000000", "65536", "null", "refused"]
     assert result["namespaces"]["init"]["user"] != result["namespaces"]["host"]["user"]
+
+
+@pytest.mark.parametrize(
+    ("key", "module", "place"),
+    [
+        ("apparmorProfile", "AppArmor", "/sys/kernel/security/apparmor"),
+        ("selinuxLabel", "SELinux", "/sys/fs/selinux/status"),
+    ],
+)
+def test_a_label_of_a_module_that_is_not_in_use_is_refused(play, key, module, place):
+    if os.path.exists(place):
+        requirements.absent_here(f"{module} is in use here")
+    result = play(process={key: "some-label"})
+    assert result["error"] == "FailedPrecondition"
+    assert module in result["message"]

@@ -193,3 +193,17 @@ def test_the_bounding_set_is_the_spec_s():
     chosen = caps.choose((), (), available=(1 << 41) - 1)
     process = SPEC["process"] | {"capabilities": {"bounding": list(chosen)}}
     assert "limit the bounding set to 0xa80425fb" in described(changed(process=process))
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "value"),
+    [
+        ("process", "scheduler", {"policy": "SCHED_FIFO"}),
+        ("process", "ioPriority", {"class": "IOPRIO_CLASS_RT"}),
+        ("linux", "personality", {"domain": "LINUX32"}),
+        ("linux", "timeOffsets", {"monotonic": {"secs": 1}}),
+    ],
+)
+def test_what_would_be_ignored_is_refused_by_name(part, key, value):
+    with pytest.raises(Unimplemented, match=f"{part}.{key}"):
+        described(changed(**{part: SPEC[part] | {key: value}}))
