@@ -5,7 +5,7 @@ import sys
 
 from inspector import exit_codes
 from inspector.cli import live, options
-from inspector.cli.engine import acting, session, terminal
+from inspector.cli.engine import session, terminal
 from inspector.controls.live import LiveControl
 from inspector.demo import container
 from inspector.errors import Failure
@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
         session.execute(engine, container.start(engine))
     from screens.app import CinspectApp  # noqa: PLC0415 - Textual takes longer to load than the rest
 
-    control = LiveControl(acting.watching(args), read_only=chosen.read_only)
+    control = LiveControl(chosen.root, chosen.state, read_only=chosen.read_only)
     app = CinspectApp(
         live.source(chosen, interval=args.interval), control, read_only=chosen.read_only
     )

@@ -1,6 +1,7 @@
 """Every action on a container, once for the screens and the command line: who can do it, does it."""
 
 import asyncio
+import os
 import shlex
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from runtime import foreign
 from runtime.api import Runtime
 from runtime.errors import RuntimeFailure
 from runtime.foreign import ForeignContainer
-from runtime.types import ExecOptions, Resources
+from runtime.types import ContainerOptions, ExecOptions, Resources
 
 EMBEDDED: Final = "cinspect"
 
@@ -46,6 +47,26 @@ class Actions:
     root: str
     state: str
     log: ActionLog
+
+    async def start(self, options: ContainerOptions) -> str:
+        """Start a container of the embedded engine, detached; return its id.
+
+        Nothing of it is left if that fails.
+        """
+        started: list[str] = []
+
+        async def run() -> None:
+            created = await self.engine.create(options)
+            try:
+                await self.engine.start(created.id)
+            except BaseException:
+                await self.engine.remove(created.id, force=True)
+                raise
+            started.append(created.id)
+
+        new = Target(options.name or shlex.join(options.command))
+        await self._act("run", new, run, _nobody)
+        return started[0]
 
     async def freeze(self, target: Target) -> None:
         """Freeze every process of it."""
@@ -156,6 +177,16 @@ class Actions:
             raise ActionFailed(error) from failure
         finally:
             self.log.record(action, target.id, engine=target.engine, how=how, error=error)
+
+
+def open_actions(root: str, state: str) -> Actions:
+    """Return actions over an engine's directories; close its `engine` when all is done."""
+    log = ActionLog(os.path.join(root, "actions.ndjson"))
+    return Actions(Runtime(root=root, state=state), root, state, log)
+
+
+async def _nobody(container: Container) -> str:
+    raise ActionFailed(f"{container.name} is not to be started here")
 
 
 def kernel_view(container: Container) -> ForeignContainer:

@@ -5,21 +5,22 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from collectors.errors import CollectError
 from collectors.kernel import layers
 from collectors.root import Root
 from inspector.control import ActionFailed, LayerReport, StartRequest
 from inspector.controls import targets
-from inspector.controls.actions import Actions, Target
+from inspector.controls.actions import Actions, Target, open_actions
 from inspector.domains.containers.model import Container
 from inspector.domains.layers.model import Change
-from runtime.errors import RuntimeFailure
 from runtime.types import ContainerOptions, Resources
+
+T = TypeVar("T")
 
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*", re.ASCII)
 _VERBS: Final[Mapping[str, str]] = {"signal": "kill", "remove": "rm", "exec": "exec -it"}
@@ -31,61 +32,42 @@ _LOWER_SECONDS: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class LiveControl:
-    """Acts on this host; implements `inspector.control.Control`."""
+    """Acts on this host; implements `inspector.control.Control`.
 
-    actions: Actions
+    Each action runs in a thread of its own, with its own event loop and engine: its files, locks and
+    sockets never hold up the screens.
+    """
+
+    root: str
+    state: str
     read_only: bool = False
 
     async def start(self, request: StartRequest) -> str:
         """Start a container of the embedded engine, detached; return its id."""
-        self._check()
-        _check_root("start")
-        engine, error = self.actions.engine, "interrupted"
-        try:
-            container = await engine.create(_options(request))
-            try:
-                await engine.start(container.id)
-            except BaseException:
-                await engine.remove(container.id, force=True)
-                raise
-            error = ""
-        except RuntimeFailure as failure:
-            error = str(failure)
-            raise ActionFailed(error) from failure
-        finally:
-            self.actions.log.record(
-                "run",
-                request.name or "",
-                engine="cinspect",
-                how=shlex.join(request.command),
-                error=error or None,
-            )
-        return container.id
+        if os.geteuid() != 0:
+            raise ActionFailed("start needs root: nothing was changed; start cinspect with sudo")
+        return await self._do(lambda actions: actions.start(_options(request)))
 
     async def freeze(self, container: Container) -> None:
         """Freeze every process of it."""
-        self._check()
-        await self.actions.freeze(await self._target(container))
+        await self._do_to(container, lambda actions, target: actions.freeze(target))
 
     async def thaw(self, container: Container) -> None:
         """Let them go on."""
-        self._check()
-        await self.actions.thaw(await self._target(container))
+        await self._do_to(container, lambda actions, target: actions.thaw(target))
 
     async def signal(self, container: Container, signal: int) -> None:
         """Send a signal to its first process."""
-        self._check()
-        await self.actions.kill(await self._target(container), signal)
+        await self._do_to(container, lambda actions, target: actions.kill(target, signal))
 
     async def remove(self, container: Container, *, force: bool) -> None:
         """Remove it with all that is its own."""
-        self._check()
-        await self.actions.remove(await self._target(container), force=force)
+        await self._do_to(container, lambda actions, target: actions.remove(target, force=force))
 
     def exec_argv(self, container: Container, command: Sequence[str]) -> tuple[str, ...]:
         """Return the host's command that runs `command` in it on the terminal it is started on."""
         self._check()
-        where = ("--root", self.actions.root, "--state", self.actions.state)
+        where = ("--root", self.root, "--state", self.state)
         return (*executable(), *where, "exec", "-it", container.id, *command)
 
     def equivalent(self, action: str, container: Container) -> str:
@@ -100,8 +82,27 @@ class LiveControl:
             raise ActionFailed(f"{container.name}: its root filesystem is not known")
         return await asyncio.to_thread(_walk, container)
 
-    async def _target(self, container: Container) -> Target:
-        return await targets.of(self.actions.engine, container)
+    async def _do_to(
+        self, container: Container, work: Callable[[Actions, Target], Coroutine[Any, Any, None]]
+    ) -> None:
+        async def act(actions: Actions) -> None:
+            await work(actions, await targets.of(actions.engine, container))
+
+        await self._do(act)
+
+    async def _do(self, work: Callable[[Actions], Coroutine[Any, Any, T]]) -> T:
+        self._check()
+        return await asyncio.to_thread(self._run, work)
+
+    def _run(self, work: Callable[[Actions], Coroutine[Any, Any, T]]) -> T:
+        async def act() -> T:
+            actions = open_actions(self.root, self.state)
+            try:
+                return await work(actions)
+            finally:
+                await actions.engine.close()
+
+        return asyncio.run(act())
 
     def _check(self) -> None:
         if self.read_only:
@@ -120,11 +121,6 @@ def executable() -> tuple[str, ...]:
         "from inspector.cli.main import main; sys.exit(main())"
     )
     return (sys.executable, "-I", "-c", start)
-
-
-def _check_root(verb: str) -> None:
-    if os.geteuid() != 0:
-        raise ActionFailed(f"{verb} needs root: nothing was changed; start cinspect with sudo")
 
 
 def _options(request: StartRequest) -> ContainerOptions:

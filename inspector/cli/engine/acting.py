@@ -1,33 +1,20 @@
 """What `freeze`, `thaw`, `kill`, `update` and `exec` share: they act on containers of any engine."""
 
 import argparse
-import os
 from collections.abc import Awaitable, Callable, Sequence
 
 from inspector.cli import live, options
 from inspector.cli.engine import session
 from inspector.controls import targets
-from inspector.controls.action_log import ActionLog
-from inspector.controls.actions import Actions, Target
+from inspector.controls.actions import Actions, Target, open_actions
 from inspector.domains.containers.model import Container
 
 
 def actions(args: argparse.Namespace) -> Actions:
     """Return the actions; raise `ReadOnly` under --read-only."""
     options.refuse_read_only(args)
-    return watching(args)
-
-
-def watching(args: argparse.Namespace) -> Actions:
-    """Return the actions for somebody who will ask before taking any."""
-    engine = options.runtime(args)
     chosen = options.settings(args)
-    return Actions(engine, chosen.root, chosen.state, ActionLog(log_path(chosen.root)))
-
-
-def log_path(root: str) -> str:
-    """Return where the action log is."""
-    return os.path.join(root, "actions.ndjson")
+    return open_actions(chosen.root, chosen.state)
 
 
 def act_on_each(args: argparse.Namespace, act: Callable[[Actions, Target], Awaitable[None]]) -> int:
