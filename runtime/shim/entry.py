@@ -22,7 +22,8 @@ from runtime.shim.saying import log_to, say_failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from typing import NoReturn
 
 NAME = "io.containerd.cinspect.v1"
 SOCKETS = "/run/containerd/s"
@@ -187,9 +188,14 @@ def _daemonise(listener: socket.socket, arguments: Arguments, address: str) -> N
         os.close(ready)
         listener.close()
         return
+    leave(lambda: _serve(listener, arguments, address=address, tell=tell))
+
+
+def leave(action: Callable[[], None]) -> NoReturn:
+    """Do what a forked process is for, and end it; what goes wrong is said in its log."""
     status = 1
     try:
-        _serve(listener, arguments, address=address, tell=tell)
+        action()
         status = 0
     except Exception:  # noqa: BLE001  # the process ends here: the reason must be in its log
         say_failure()

@@ -18,7 +18,6 @@ import sys
 from runtime.errors import RuntimeFailure
 from runtime.init import launcher
 from runtime.shim import entry, server
-from runtime.shim.saying import say_failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,32 +44,28 @@ def main() -> None:
         if not data:
             return
         if len(descriptors) == 2 and not os.fork():
-            _run(requests, data, lock=descriptors[0], answer=descriptors[1])
+            entry.leave(
+                lambda: _run(requests, data, lock=descriptors[0], answer=descriptors[1])  # noqa: B023  # called at once
+            )
         for descriptor in descriptors:
             os.close(descriptor)
 
 
 def _run(requests: socket.socket, data: bytes, *, lock: int, answer: int) -> None:
     """Be `containerd-shim-cinspect-v1 … start`."""
-    status = 1
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    requests.close()
+    os.dup2(answer, 1)
+    os.close(answer)
+    request = json.loads(data)
+    arguments = [*request["arguments"], "-lock-fd", str(lock)]
     try:
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        requests.close()
-        os.dup2(answer, 1)
-        os.close(answer)
-        request = json.loads(data)
         os.chdir(request["cwd"])
-        arguments = [*request["arguments"], "-lock-fd", str(lock)]
         rename(["containerd-shim-cinspect-v1", *arguments])
         entry.start(entry.Arguments(arguments))
-        status = 0
     except (RuntimeFailure, OSError) as error:
         os.write(1, str(error).encode())
-    except Exception:  # noqa: BLE001  # the process ends here: the reason must be said
-        say_failure()
-    finally:
-        os._exit(status)
 
 
 def rename(line: Sequence[str]) -> None:
