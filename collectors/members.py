@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, TypeVar
 
-from collectors.errors import CollectError, Denied, Gone, Missing, Problem
+from collectors.errors import CollectError, Gone, Missing, Problem, Problems
 from collectors.errors import Kind as ErrorKind
 from collectors.root import Root
 from runtime.errors import FormatError
@@ -53,25 +53,17 @@ def members(root: Root, kind: Kind) -> Found:
     user may not look at are one problem together: without root they are most of the host.
     """
     found: dict[int, list[int]] = {}
-    problems: list[Problem] = []
-    denied: Denied | None = None
-    count = 0
+    problems = Problems()
     for pid in sorted(int(name) for name in root.names("proc") if name.isdecimal()):
         try:
             inode = namespace(root, pid, kind)
         except (Missing, Gone):
             continue
-        except Denied as error:
-            denied, count = error, count + 1
-            continue
         except CollectError as error:
-            problems.append(error.problem())
+            problems.failed(error)
             continue
         found.setdefault(inode, []).append(pid)
-    if denied is not None:
-        message = f"{denied.message}, of {count} processes"
-        problems.append(Problem(f"/proc/*/ns/{kind}", denied.operation, denied.kind, message))
-    return found, tuple(problems)
+    return found, problems.all()
 
 
 def namespace(root: Root, pid: int | str, kind: Kind) -> int:
