@@ -81,6 +81,44 @@ async def test_runcs_container_is_told_through_its_life(created):
     assert one.pid is None
 
 
+@pytest.mark.engine
+@pytest.mark.root
+async def test_cruns_own_files_are_told_as_crun_itself_tells_them(bundle):
+    requirements.commands("crun")
+    state = bundle / "crun"
+
+    def crun(*arguments):
+        # crun refuses a host with both versions of cgroups: it is shown version 1 alone.
+        hide = 'umount /sys/fs/cgroup/unified 2>/dev/null; exec crun --root "$0" "$@"'
+        with (bundle / "log").open("wb") as output:
+            done = subprocess.run(
+                ["unshare", "--mount", "sh", "-c", hide, state, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                check=False,
+            )
+        said = (bundle / "log").read_text()
+        assert done.returncode == 0, said
+        return said
+
+    crun("create", "--bundle", str(bundle), "one")
+    try:
+        engine = StateEngine("crun", [StateDirectory(str(state))])
+        (created,) = (await engine.collect()).containers
+        said = json.loads(crun("state", "one"))
+        crun("start", "one")
+        (started,) = (await engine.collect()).containers
+    finally:
+        crun("delete", "--force", "one")
+    assert (created.id, created.status, created.pid) == ("one", said["status"], said["pid"])
+    assert said["status"] == "created"
+    assert created.command == ("sleep", "1000")
+    assert created.cgroup == f"/cinspect-state-{os.getpid()}/one"
+    assert started.status == "running"
+    assert (await engine.collect()).containers == ()
+
+
 def recorded(base, *, pid=7, start=99, ticks=99, state="S"):
     """Record a host: a process, and what crun wrote of the container that it is."""
     numbers = " ".join(["0"] * 18)
