@@ -2,12 +2,14 @@
 
 import contextlib
 import os
+import time
 
 from runtime.cgroups.hierarchy import read, write
 from runtime.formats import flat
 from runtime.linux import syscalls
 
 _IN_MODIFY = 0x2
+_KILL_SECONDS = 0.1
 
 
 class OomWatch:
@@ -16,10 +18,11 @@ class OomWatch:
     v1: an eventfd on memory.oom_control; v2: inotify on memory.events.
     """
 
-    __slots__ = ("_descriptor", "_file", "_kills")
+    __slots__ = ("_descriptor", "_file", "_first", "_kills")
 
     def __init__(self, directory: str, *, version: int) -> None:
         self._file = f"{directory}/{'memory.oom_control' if version == 1 else 'memory.events'}"
+        self._first = version == 1
         self._kills = self._count() or 0
         if version == 2:
             self._descriptor = syscalls.inotify(self._file, _IN_MODIFY)
@@ -40,9 +43,15 @@ class OomWatch:
 
     def read(self) -> bool:
         """Empty the descriptor; tell whether the kernel killed since the last time."""
+        told = False
         with contextlib.suppress(BlockingIOError):
-            os.read(self._descriptor, 4096)
+            told = bool(os.read(self._descriptor, 4096))
         kills = self._count()
+        # v1 tells of the lack of memory just before it kills for it.
+        deadline = time.monotonic() + (_KILL_SECONDS if told and self._first else 0)
+        while kills == self._kills and time.monotonic() < deadline:
+            time.sleep(0.001)
+            kills = self._count()
         if kills is None or kills == self._kills:
             return False
         self._kills = kills
