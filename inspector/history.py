@@ -44,21 +44,26 @@ class Track:
 
     def append(self, point: Mapping[Metric, float | None], *, serial: int) -> None:
         """Add one sample; samples that were missed since the one before are unknown ones."""
-        missed = min(max(0, serial - self.last_seen - 1), self._capacity) if self.length else 0
-        for values in self._values.values():
-            values.extend([nan] * missed)
-        self.length += missed
+        if self.length and self.last_seen != serial - 1:
+            self._miss(min(serial - self.last_seen - 1, self._capacity))
+        known = self._values
         for metric, value in point.items():
-            if metric not in self._values:
+            values = known.get(metric)
+            if values is None:
                 if value is None:
                     continue
-                self._values[metric] = array("d", [nan]) * min(self.length, self._capacity)
-            self._values[metric].append(nan if value is None else value)
+                values = known[metric] = array("d", [nan]) * (self.length % self._capacity)
+            values.append(nan if value is None else value)
         self.length += 1
         self.last_seen = serial
+        if self.length % self._capacity == 0:
+            for values in known.values():
+                del values[: -self._capacity]
+
+    def _miss(self, count: int) -> None:
         for values in self._values.values():
-            if len(values) >= 2 * self._capacity:
-                del values[: len(values) - self._capacity]
+            values.extend([nan] * count)
+        self.length += count
 
     def last(self, metric: Metric, count: int) -> tuple[float | None, ...]:
         """Return the newest `count` values, oldest first; before the first one they are unknown."""

@@ -1,5 +1,6 @@
 """The application: receives frames and hands them to the screen in front."""
 
+import os
 import time
 from collections.abc import Callable
 from functools import partial
@@ -40,6 +41,7 @@ class CinspectApp(App[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         *(Binding(tab.key, f"go('{tab.name}')", tab.title, show=False) for tab in TABS),
         Binding("colon", "command_palette", "commands", show=False, key_display=":"),
+        Binding("ctrl+p", "command_palette", "commands", show=False, priority=True),
         Binding("question_mark", "help", "this help", show=False, key_display="?"),
         Binding("space", "pause", "pause, or go on with live samples", show=False),
         Binding(
@@ -57,7 +59,8 @@ class CinspectApp(App[None]):
         read_only: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__()
+        # Without colour the terminal's own are the only ones, and then none is sent at all.
+        super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
         self._source = source
         self._control = control
         self._clock = clock

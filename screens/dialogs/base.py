@@ -1,6 +1,6 @@
 """What all dialogs have in common: a small box in the middle, Cancel focused, the same command below."""
 
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import ClassVar, Final, TypeVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -9,10 +9,12 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button
 
+from screens.widgets import cells
 from screens.widgets.bars import Bar
+from screens.widgets.lines import Lines
 
-if TYPE_CHECKING:
-    from screens.widgets.cells import Line
+_BOX: Final = 72
+"""Cells that the box takes where there is room, as `app.tcss` has it."""
 
 T = TypeVar("T")
 
@@ -47,7 +49,7 @@ class Dialog(ModalScreen[T]):
                     variant="error" if self._dangerous else "primary",
                     compact=True,
                 )
-            yield Bar(id="dialog-command")
+            yield Lines(id="dialog-command", focusable=False)
 
     def question(self) -> ComposeResult:
         """Lay the question out."""
@@ -59,8 +61,16 @@ class Dialog(ModalScreen[T]):
 
     def command(self, text: str) -> None:
         """Show the command line that does the same."""
-        line: Line = (("$ ", "dim"), (text, "accent")) if text else ()
-        self.query_one("#dialog-command", Bar).show(line)
+        lines = self.query_one("#dialog-command", Lines)
+        room = max(16, min(_BOX, self.app.size.width * 96 // 100) - 4)
+        rows = cells.wrapped(text, room - 2)
+        lines.styles.height = len(rows)
+        lines.show(
+            lambda _: [
+                (("$ " if not place else "  ", "dim"), (row, "accent"))
+                for place, row in enumerate(rows)
+            ]
+        )
 
     def problem(self, text: str) -> None:
         """Say what is wrong with the answer."""

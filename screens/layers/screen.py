@@ -84,8 +84,7 @@ class LayersScreen(SubjectScreen):
         if container is None or container.rootfs is None:
             self.stack.show(())
             self.changes.show(())
-            note = _without_layers(container)
-            self.query_one("#layer-note", Lines).show(lambda _: note)
+            self._show_note()
             return
         report = self._reports.get(container.id)
         self.stack.show(rows(container.rootfs, report, moment))
@@ -243,9 +242,11 @@ class LayersScreen(SubjectScreen):
         container = moment.container_by_id.get(self._container or "") if moment else None
         lines: list[Line] = []
         change, row = self.changes.selected, self.stack.selected
-        if self.changes.has_focus and change is not None:
+        if container is None or container.rootfs is None:
+            lines = _without_layers(container)
+        elif self.changes.has_focus and change is not None:
             lines = change_lines(change)
-        elif moment is not None and container is not None and row is not None:
+        elif moment is not None and row is not None:
             lines = layer_lines(row, container, moment)
         self.query_one("#layer-note", Lines).show(lambda _: lines)
 

@@ -90,6 +90,29 @@ def strip(line: Sequence[Piece], cells: int, styles: Styles, over: Style | None 
     return Strip(segments, cells)
 
 
+def wrapped(value: str, cells: int) -> list[str]:
+    """Return a safe text in lines of at most `cells` cells, broken at spaces where there are any; at least one."""
+    rows: list[str] = []
+    row = ""
+    for word in safe.text(value).split(" "):
+        left = word
+        while cell_len(left) > cells:
+            if row:
+                rows.append(row)
+                row = ""
+            head = set_cell_size(left, cells).rstrip(" ") or left[0]
+            rows.append(head)
+            left = left[len(head) :]
+        if not row:
+            row = left
+        elif cell_len(row) + 1 + cell_len(left) <= cells:
+            row = f"{row} {left}"
+        else:
+            rows.append(row)
+            row = left
+    return [*rows, row] if row or not rows else rows
+
+
 def bar(ratio: float, cells: int) -> str:
     """Return a bar of `cells` cells in eighths, framed by its ends."""
     inner = max(1, cells - 2)

@@ -1,8 +1,9 @@
 """What every widget of ours stands on: lines drawn on demand, and one colour for each tone."""
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from rich.style import Style
+from textual.geometry import Region
 from textual.widget import Widget
 
 from screens.widgets.cells import TONES, Tone
@@ -34,8 +35,25 @@ class Drawn(Widget):
     }
     """
 
+    _tones: dict[Tone, Style] | None = None
+
     def tone(self, tone: Tone) -> Style:
-        """Return a tone's style as the theme has it now."""
+        """Return a tone's style as the theme has it now; worked out once between two refreshes."""
+        if self._tones is None:
+            self._tones = {}
+        found = self._tones.get(tone)
+        if found is None:
+            found = self._tones[tone] = self._style(tone)
+        return found
+
+    def _style(self, tone: Tone) -> Style:
         if tone == "plain":
             return self.rich_style
         return self.get_component_rich_style(f"tone--{tone}", partial=tone.startswith("cursor"))
+
+    def refresh(
+        self, *regions: Region, repaint: bool = True, layout: bool = False, recompose: bool = False
+    ) -> Self:
+        """Draw anew, with the styles of now."""
+        self._tones = None
+        return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)

@@ -39,7 +39,7 @@ class FrameTable(Drawn, ScrollView, Generic[T], can_focus=True):
     TITLE_LINES: ClassVar[int] = 1
     """Lines that the titles take: 1, or 0 for a list without any."""
     DEFAULT_CSS = """
-    FrameTable { height: 1fr; scrollbar-gutter: auto; overflow-x: hidden; }
+    FrameTable { height: 1fr; overflow-x: hidden; overflow-y: auto; scrollbar-size-vertical: 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", "Up", show=False),
@@ -238,7 +238,11 @@ class FrameTable(Drawn, ScrollView, Generic[T], can_focus=True):
     def action_page(self, by: int) -> None:
         """Move the cursor by what is in view."""
         if self._rows:
-            self._put(self._nearest(self._cursor + by * max(1, self.size.height - self.TITLE_LINES - 1), by))
+            self._put(
+                self._nearest(
+                    self._cursor + by * max(1, self.size.height - self.TITLE_LINES - 1), by
+                )
+            )
 
     def action_end(self, by: int) -> None:
         """Move the cursor to the first or the last item."""

@@ -109,7 +109,7 @@ def grid(plots: Sequence[Plot], width: int, height: int, *, least: int = 26) -> 
 def _top(plot: Plot, values: Sequence[float | None]) -> float:
     highest = max([plot.floor, *(value for value in values if value is not None)])
     if plot.limit is not None and highest * _IN_VIEW >= plot.limit:
-        return max(plot.limit * 1.1, highest)
+        return max(plot.limit * 1.1, highest) or 1.0
     return highest * _HEADROOM if highest > 0 else 1.0
 
 

@@ -20,7 +20,7 @@ class Lines(Drawn, ScrollView, can_focus=True):
     """Shows lines that are built anew for the width there is."""
 
     DEFAULT_CSS = """
-    Lines { height: 1fr; scrollbar-gutter: auto; overflow-x: hidden; }
+    Lines { height: 1fr; overflow-x: hidden; overflow-y: auto; scrollbar-size-vertical: 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down,j", "scroll_down", "Down", show=False),

@@ -74,7 +74,13 @@ class Driven:
             await self.pilot.pause()
 
     async def type(self, text: str) -> None:
-        names = {" ": "space", "/": "slash", "@": "at", "=": "equals_sign", ">": "greater_than_sign"}
+        names = {
+            " ": "space",
+            "/": "slash",
+            "@": "at",
+            "=": "equals_sign",
+            ">": "greater_than_sign",
+        }
         await self.press(*(names.get(char, char) for char in text))
 
     @property

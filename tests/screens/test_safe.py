@@ -12,7 +12,9 @@ from screens.widgets import cells
 
 ANY = st.text(st.characters(), max_size=40)
 NASTY = st.text(
-    st.sampled_from("a[]/\\\x00\x07\x1b\x9b\n\r\t\x7f\u200b\u200d\u202e\u2066\u2069\ufeff\u00ad\u0301\u0488界👍🏽🇩\U000e0041\ud800\ufe0f\u3000"),
+    st.sampled_from(
+        "a[]/\\\x00\x07\x1b\x9b\n\r\t\x7f\u200b\u200d\u202e\u2066\u2069\ufeff\u00ad\u0301\u0488界👍🏽🇩\U000e0041\ud800\ufe0f\u3000"
+    ),
     max_size=40,
 )
 

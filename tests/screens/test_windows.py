@@ -1,0 +1,285 @@
+"""The screens on namespaces, layers, cgroups and events."""
+
+import asyncio
+
+import pytest
+
+from inspector.control import ActionFailed
+from tests.screens import frames
+from tests.screens.driving import running
+
+WEB, SIDECAR, WORKER, CACHE = ("01" * 32, "02" * 32, "03" * 32, "04" * 32)
+
+
+async def test_namespaces_hang_below_the_user_namespace_that_owns_them() -> None:
+    async with running(size=(160, 60), keys=("2",)) as driven:
+        lines = driven.lines
+        first = next(i for i, line in enumerate(lines) if line.startswith("user 4026531837"))
+        inner = next(i for i, line in enumerate(lines) if "─ user 4026532803" in line)
+        assert inner > first
+        assert "└─ mnt 4026532801" in "\n".join(lines[inner:]) or "├─ mnt 4026532801" in "\n".join(
+            lines[inner:]
+        )
+        assert "uid 0 → 1000" in lines[inner]
+
+
+async def test_the_matrix_says_whose_each_namespace_is() -> None:
+    async with running(size=(160, 60), keys=("2",)) as driven:
+        rows = {row.container.name: row.marks for row in driven.app.screen.matrix.items}
+        assert rows["web"]["net"] == rows["sidecar"]["net"] == "A●"
+        assert rows["worker"]["net"] == "●"
+        assert rows["web"]["user"] == "·"
+        assert rows["unshare·21844"]["net"] == "·"
+        assert rows["unshare·21844"]["user"] == "●"
+        assert "batch-7f" not in rows, "what does not run is in no namespace"
+        assert "A●" in driven.line("sidecar ")
+
+
+async def test_a_namespace_without_a_process_says_what_holds_it() -> None:
+    async with running(size=(160, 60), keys=("2", "slash")) as driven:
+        driven.app.screen.query_one("FilterBar Input").value = "blue"
+        await driven.pilot.pause()
+        assert "nobody: held by bind /run/netns/blue" in driven.text
+
+
+async def test_the_selected_namespace_is_told_in_words() -> None:
+    async with running(size=(160, 60), keys=("2",)) as driven:
+        driven.app.screen.rows.select("4026532114")
+        await driven.pilot.pause()
+        text = driven.text
+        assert "interfaces, addresses, routes" in text
+        assert "20100 (1 inside)" in text
+        assert "eth0 ⇄ veth00a" in text
+        assert "owned by user namespace 4026531837" in text
+
+
+async def test_on_a_narrow_screen_tab_shows_the_other_pane() -> None:
+    async with running(size=(80, 24), keys=("2",)) as driven:
+        assert "WHO IS IN IT" in driven.text
+        assert "SHARING" not in driven.text
+        await driven.press("tab")
+        assert "SHARING" in driven.text
+        assert "WHO IS IN IT" not in driven.text
+        await driven.press("tab")
+        assert "WHO IS IN IT" in driven.text
+
+
+async def test_the_stack_is_shown_from_what_the_container_sees_down() -> None:
+    async with running(size=(160, 40), keys=("l",)) as driven:
+        names = [row.layer.role for row in driven.app.screen.stack.items]
+        assert names == ["merged", "upper", "lower", "lower", "lower", "lower", "work"]
+        assert [row.layer.index for row in driven.app.screen.stack.items][2:6] == [0, 1, 2, 3]
+        assert "+12 ~4 -2 ▒1  grows 78.1K/s" in driven.text
+        assert "shared with" in driven.text
+
+
+async def test_what_is_changed_is_listed_and_explained() -> None:
+    async with running(size=(160, 40), keys=("l",)) as driven:
+        for mark, path in (
+            ("↑ copied up", "/etc/passwd"),
+            ("- deleted", "/etc/motd"),
+            ("▒ opaque", "/var/cache/"),
+        ):
+            line = driven.line(path)
+            assert mark in line
+        await driven.press("tab")
+        driven.app.screen.changes.select("/etc/motd")
+        await driven.pilot.pause()
+        assert "whiteout" in driven.text
+        assert "before      lower 1" in driven.text
+        driven.app.screen.changes.select("/var/cache")
+        await driven.pilot.pause()
+        assert "nothing of the layers below it shows through" in driven.text
+
+
+async def test_another_container_s_layers_are_one_key_away() -> None:
+    async with running(size=(160, 40), keys=("3",)) as driven:
+        first = driven.app.screen.subject()
+        await driven.press("right")
+        second = driven.app.screen.subject()
+        assert second != first
+        await driven.press("left")
+        assert driven.app.screen.subject() == first
+        await driven.press("p", "G", "enter")
+        assert driven.app.screen.subject() not in {None, first}
+
+
+async def test_a_container_without_layers_says_so() -> None:
+    async with running(size=(160, 40)) as driven:
+        driven.app.screen.table.select("unshare-21844")
+        await driven.pilot.pause()
+        await driven.press("l")
+        assert "no layers of its own" in driven.text
+
+
+async def test_a_full_scan_is_done_on_demand_and_said() -> None:
+    async with running(size=(160, 40)) as driven:
+        driven.app.screen.table.select(WORKER)
+        await driven.pilot.pause()
+        await driven.press("l", "S")
+        await driven.until(lambda: "walked in full: 6 changed paths" in driven.text)
+        assert driven.control.done == [("layers", "worker")]
+
+
+async def test_a_full_scan_can_be_stopped_and_a_failure_is_said(monkeypatch) -> None:
+    control = frames.Recorder()
+    begun = asyncio.Event()
+
+    async def endless(_container):
+        begun.set()
+        await asyncio.Event().wait()
+
+    async def failing(_container):
+        raise ActionFailed("cannot walk: not permitted")
+
+    async with running(size=(160, 40), keys=("l",), control=control) as driven:
+        monkeypatch.setattr(control, "layers", endless)
+        await driven.press("S")
+        await driven.until(begun.is_set)
+        assert "walking every layer" in driven.text
+        await driven.press("S")
+        await driven.until(lambda: "stopped" in driven.text)
+        monkeypatch.setattr(control, "layers", failing)
+        await driven.press("S")
+        await driven.until(lambda: "cannot walk: not permitted" in driven.text)
+
+
+async def test_the_tree_of_cgroups_shows_numbers_limits_and_names() -> None:
+    async with running(size=(160, 40), keys=("4",)) as driven:
+        line = driven.line("● web")
+        assert "010101010101…" in line
+        assert "⊥64.0M" in line
+        assert "5 ⊥50" in line
+        assert "❄ cache" in driven.text
+        pressed = driven.line("▲ worker")
+        assert "0.50 ⊥0.5" in pressed
+        assert "71 %" in pressed
+        assert "↑2" in driven.line("● api"), "an ancestor's limit points up to it"
+
+
+async def test_a_branch_is_folded_and_unfolded() -> None:
+    async with running(size=(160, 40), keys=("4",)) as driven:
+        driven.app.screen.table.select(":/docker")
+        await driven.press("left")
+        assert "● web" not in driven.text
+        assert "▸ docker" in driven.text
+        await driven.show(frames.frame(2))
+        assert "● web" not in driven.text
+        await driven.press("right")
+        assert "● web" in driven.text
+        await driven.press("left", "left")
+        assert driven.app.screen.table.selected.item.path == "/"
+
+
+async def test_a_filter_keeps_what_is_above_what_it_accepts() -> None:
+    async with running(size=(160, 40), keys=("4", "slash")) as driven:
+        driven.app.screen.query_one("FilterBar Input").value = "0505"
+        await driven.pilot.pause()
+        paths = [branch.item.path for branch in driven.app.screen.table.items]
+        assert paths == [
+            "/",
+            "/kubepods",
+            "/kubepods/burstable",
+            "/kubepods/burstable/pod5d",
+            "/kubepods/burstable/pod5d/" + "05" * 32,
+        ]
+
+
+async def test_graphs_name_the_limit_and_whose_it_is() -> None:
+    steps = [frames.frame(step) for step in range(4)]
+    async with running(*steps, size=(200, 50)) as driven:
+        driven.app.screen.table.select("05" * 32)
+        await driven.pilot.pause()
+        await driven.press("c", "z")
+        text = driven.text
+        assert "⊥ 2.00 of /kubepods/burstable/pod5d" in text
+        assert "⊥ 512M of /kubepods/burstable/pod5d" in text
+        assert text.count("now") >= 5, "the graphs share one time axis"
+        assert "⣀" in text or "⣿" in text or "⢀" in text or "⢸" in text or "⣶" in text
+
+
+async def test_hierarchies_of_v1_stand_beside_each_other_the_lesser_ones_folded() -> None:
+    whole = frames.frame(1)
+    groups = tuple(
+        type(one)(**{**{n: getattr(one, n) for n in one.__struct_fields__}, "hierarchy": hierarchy})
+        for hierarchy in ("memory", "cpu,cpuacct", "devices", "pids")
+        for one in whole.cgroups
+    )
+    split = type(whole)(
+        **{
+            **{n: getattr(whole, n) for n in whole.__struct_fields__},
+            "cgroups": groups,
+        }
+    )
+    async with running(split, size=(160, 60), keys=("4",)) as driven:
+        assert "▾ / memory" in driven.text
+        assert "▾ / cpu,cpuacct" in driven.text
+        assert "▸ / devices" in driven.text
+        await driven.press("1")
+        driven.app.screen.table.select(WEB)
+        await driven.pilot.pause()
+        await driven.press("c")
+        assert driven.app.screen.table.selected.item.hierarchy in {"memory", "cpu,cpuacct"}
+        assert driven.app.screen.subject() == WEB
+
+
+async def test_events_have_the_time_since_the_one_before() -> None:
+    async with running(size=(160, 40), keys=("5",)) as driven:
+        assert "+5 ms" in driven.line("/tasks/create")
+        assert "pid 20700" in driven.line("/tasks/create")
+        assert driven.line(" oom ").startswith("✖")
+        assert driven.line(" die ").startswith("✖"), "exit status 137"
+        assert driven.line(" pause ").startswith("❄")
+
+
+async def test_the_stream_follows_the_newest_until_the_cursor_is_moved_up() -> None:
+    async with running(frames.frame(6), size=(160, 20), keys=("5",)) as driven:
+        table = driven.app.screen.table
+        assert table.selected is table.items[-1]
+        await driven.show(frames.frame(12))
+        assert table.selected is table.items[-1]
+        await driven.press("k")
+        at = table.selected
+        await driven.show(frames.frame(40))
+        assert table.selected is at
+        await driven.press("G")
+        await driven.show(frames.frame(50))
+        assert table.selected is table.items[-1]
+
+
+async def test_an_event_opens_its_whole_body() -> None:
+    async with running(size=(160, 40), keys=("5",)) as driven:
+        table = driven.app.screen.table
+        for _ in range(20):
+            if table.selected.topic == "die":
+                break
+            await driven.press("k")
+        assert table.selected.topic == "die"
+        await driven.press("enter")
+        assert '"Attributes": {' in driven.text
+        assert '"image": "shop/worker:9"' in driven.text
+        await driven.press("escape")
+        assert driven.app.current_mode == "events"
+
+
+async def test_one_container_s_events_and_then_all_again() -> None:
+    async with running(size=(160, 40)) as driven:
+        driven.app.screen.table.select(WORKER)
+        await driven.pilot.pause()
+        await driven.press("e")
+        assert {event.container for event in driven.app.screen.table.items} == {WORKER}
+        assert "all (only worker now)" in driven.lines[-1]
+        await driven.press("escape")
+        assert len({event.container for event in driven.app.screen.table.items}) > 1
+
+
+@pytest.mark.parametrize("key", ["2", "3", "4", "5"])
+async def test_a_frame_without_these_sections_is_an_empty_screen(key: str) -> None:
+    whole = frames.frame(1)
+    bare = type(whole)(
+        taken_at=whole.taken_at, cost=whole.cost, host=whole.host, engines=whole.engines
+    )
+    async with running(
+        bare, keys=(key, "j", "k", "G", "g", "enter", "tab", "left", "right")
+    ) as driven:
+        assert driven.app.is_running
