@@ -9,9 +9,11 @@ interpreter. Prints the medians and their ratios, as text and then as one line o
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -71,10 +73,16 @@ def crowd(processes: int, groups: int) -> Iterator[None]:
             parent.wait()
 
 
-def timed(command: Sequence[str]) -> tuple[float, bytes]:
+def environment(bytecode: str) -> dict[str, str]:
+    """Return ours, but with compiled modules kept in a directory: what is installed has them."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return kept | {"PYTHONPYCACHEPREFIX": bytecode}
+
+
+def timed(command: Sequence[str], env: dict[str, str]) -> tuple[float, bytes]:
     """Run a command; return its wall time in seconds and what it printed."""
     started = time.perf_counter()
-    result = subprocess.run(command, cwd=PROJECT, stdout=subprocess.PIPE, check=True)
+    result = subprocess.run(command, cwd=PROJECT, env=env, stdout=subprocess.PIPE, check=True)
     return time.perf_counter() - started, result.stdout
 
 
@@ -93,32 +101,32 @@ def check(lasting: Shown, dump: bytes) -> None:
         raise SystemExit(f"namespaces that lsns shows and the dump does not: {sorted(missing)}")
 
 
-def dump_command() -> list[str] | None:
+def dump_command(env: dict[str, str]) -> list[str] | None:
     """Return the dump's command line; None while it cannot run."""
     command = [sys.executable, "-m", "inspector.cli.main", "dump", "--section", "namespaces"]
-    probe = subprocess.run(command, cwd=PROJECT, capture_output=True, check=False)
+    probe = subprocess.run(command, cwd=PROJECT, env=env, capture_output=True, check=False)
     if probe.returncode == 0 and probe.stdout:
         return command
     print(f"dump does not run: {probe.stderr.decode(errors='replace')[-200:]}", file=sys.stderr)
     return None
 
 
-def measure(rounds: int) -> dict[str, float]:
+def measure(rounds: int, env: dict[str, str]) -> dict[str, float]:
     """Take turns; return the medians in seconds."""
-    dump = dump_command()
+    dump = dump_command(env)
     times: dict[str, list[float]] = {"lsns": [], "collector": []}
     before: Shown = set()
     dumped = b""
     for _ in range(rounds):
-        seconds, listed = timed(["lsns", "-J"])
+        seconds, listed = timed(["lsns", "-J"], env)
         times["lsns"].append(seconds)
         if dumped:
             check(before & shown(listed), dumped)
         before = shown(listed)
         if dump is not None:
-            seconds, dumped = timed(dump)
+            seconds, dumped = timed(dump, env)
             times.setdefault("dump", []).append(seconds)
-        _, printed = timed([sys.executable, "-c", COLLECTOR])
+        _, printed = timed([sys.executable, "-c", COLLECTOR], env)
         times["collector"].append(float(printed.split()[0]))
     return {name: statistics.median(values) for name, values in times.items()}
 
@@ -130,8 +138,11 @@ def main() -> None:
     parser.add_argument("--groups", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
-    with crowd(options.processes, options.groups):
-        medians = measure(options.rounds)
+    with (
+        crowd(options.processes, options.groups),
+        tempfile.TemporaryDirectory(prefix="cinspect-bench-") as bytecode,
+    ):
+        medians = measure(options.rounds, environment(bytecode))
     for name, seconds in medians.items():
         print(f"{name:<10} {seconds * 1000:8.1f} ms   {seconds / medians['lsns']:5.2f} of lsns -J")
     ratios = {
