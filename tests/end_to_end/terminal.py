@@ -65,7 +65,8 @@ def terminal(size: tuple[int, int], environment: Sequence[str] = ()) -> Iterator
         setting = [word for variable in environment for word in ("-e", variable)]
         one.tmux(
             *("-f", "/dev/null", "new-session", "-d", "-x", columns, "-y", lines, *setting),
-            *("env", "PS1=ready> ", "LC_ALL=C.UTF-8", "sh"),
+            # A program believes these before it asks the terminal.
+            *("env", "-u", "COLUMNS", "-u", "LINES", "PS1=ready> ", "LC_ALL=C.UTF-8", "sh"),
         )
         try:
             one.wait("ready>")

@@ -42,9 +42,11 @@ class Engine:
         return found["containers"][0]
 
     @contextlib.contextmanager
-    def running(self, *arguments: str, options: tuple[str, ...] = ()) -> Iterator[str]:
+    def running(
+        self, *arguments: str, options: tuple[str, ...] = (), prefix: str = "live"
+    ) -> Iterator[str]:
         """Run a command in a container on the host's own root; yield the container's id."""
-        name = f"live-{uuid.uuid4().hex[:8]}"
+        name = f"{prefix}-{uuid.uuid4().hex[:8]}"
         identifier = self("run", "--detach", "--name", name, *options, "@host", *arguments)
         try:
             yield identifier

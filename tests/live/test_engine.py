@@ -89,10 +89,9 @@ def test_removing_it_leaves_the_host_as_it_was(engine: Engine) -> None:
     assert all("cinspect" in cgroup for cgroup in traces.all_cgroups() - cgroups)
 
 
-@pytest.mark.parametrize("verb", ["freeze", "pause"])
-def test_a_frozen_one_stands_still_and_goes_on_when_thawed(engine: Engine, verb: str) -> None:
+def test_a_frozen_one_stands_still_and_goes_on_when_thawed(engine: Engine) -> None:
     with engine.running("sh", "-c", "while :; do :; done") as identifier:
-        engine(verb, identifier)
+        engine("freeze", identifier)
         one = engine.container(identifier)
         assert one["status"] == "paused"
         used = cpu_ticks(one["pid"])
