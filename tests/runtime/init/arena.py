@@ -14,7 +14,7 @@ import time
 
 sys.path.insert(0, os.path.abspath(f"{os.path.dirname(os.path.abspath(__file__))}/../../.."))
 
-from runtime.cgroups.hierarchy import discover
+from runtime.cgroups.hierarchy import discover, write
 from runtime.cgroups.manager import Manager
 from runtime.errors import RuntimeFailure
 from runtime.formats.idmap import Extent
@@ -235,6 +235,18 @@ class Acts:
     def make_cgroup_below(self) -> None:
         for directory in self.arena.cgroup.directories().values():
             os.makedirs(f"{directory}/below/further")
+
+    def divide_second_version(self) -> list[str]:
+        """Do as an init does that manages cgroups: move below, and enable controllers for there."""
+        top = self.arena.cgroup.directories().get("unified", "")
+        with contextlib.suppress(OSError), open(f"{top}/cgroup.controllers") as file:
+            controllers = file.read().split()
+            os.mkdir(f"{top}/init.scope")
+            write(f"{top}/init.scope/cgroup.procs", str(self.arena.init.pid))
+            for each in controllers:
+                write(f"{top}/cgroup.subtree_control", f"+{each}")
+            return controllers
+        return []
 
     def size(self) -> list[int]:
         return list(os.get_terminal_size(self.arena.init.console))

@@ -105,6 +105,22 @@ def test_a_frozen_container_refuses_it(play):
     assert result["execute"][1]["status"] == 0
 
 
+def test_a_container_with_cgroups_of_its_own_below_takes_it_beside_its_init(play):
+    process = {"args": ["cat", "/proc/self/cgroup"]}
+    acts = (
+        ["create"],
+        ["start"],
+        ["divide_second_version"],
+        ["execute", process],
+        ["kill", 9],
+        ["finish"],
+    )
+    result = play(*acts, process=SLEEP)
+    if not result["divide_second_version"][0]:
+        requirements.absent_here("no controller of cgroup v2 can be enabled here")
+    assert "0::/init.scope" in result["execute"][0]["output"].splitlines()
+
+
 def test_a_container_that_has_ended_refuses_it(play):
     acts = (["create"], ["start"], ["kill", 9], ["finish"], ["execute", {"args": ["true"]}])
     assert "error" in play(*acts, process=SLEEP)["execute"][0]

@@ -6,6 +6,7 @@ That nothing is left behind, of mounts, cgroups, descriptors or processes, is as
 import os
 import shutil
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,36 @@ def test_a_passwd_that_is_no_file_is_refused(play, image, kind):
     result = play(lower=str(image), process={"user": {"username": "web"}})
     assert result["error"] == "InvalidArgument"
     assert "/etc/passwd" in result["message"]
+
+
+def test_a_link_swapped_in_while_containers_are_made_leads_nowhere(play, image, tmp_path):
+    shared, outside, data = (tmp_path / name for name in ("shared", "outside", "data"))
+    for each in (shared, outside, data):
+        each.mkdir()
+    (shared / "directory").mkdir()
+    (shared / "link").symlink_to(outside)
+    swapping = True
+
+    def swap() -> None:
+        names = ("directory", "link")
+        while swapping:
+            for name in names:  # what is at `a` is now the one, now the other
+                os.rename(shared / name, shared / "a")
+                os.rename(shared / "a", shared / name)
+
+    racer = threading.Thread(target=swap)
+    racer.start()
+    try:
+        mounts = [
+            {"destination": "/vol", "source": str(shared), "options": ["bind"]},
+            {"destination": "/vol/a/made", "source": str(data), "options": ["bind"]},
+        ]
+        for _ in range(15):
+            play(lower=str(image), **{"+mounts": mounts})
+            assert list(outside.iterdir()) == []
+    finally:
+        swapping = False
+        racer.join()
 
 
 FAILURES = {
