@@ -85,6 +85,21 @@ class Runtime:  # noqa: PLR0904  # the one door to every operation; each is a li
         """Start one more process in a running container; return its exec id."""
         return await operations.exec_process(self._engine, reference, options, stdio or Stdio())
 
+    async def attach(self, reference: str, *, stdio: Stdio, exec_id: str = "") -> None:
+        """Give the streams of a running process to this client; the one before sees their end.
+
+        The FIFOs are opened for reading before this is called, as for `create`. A stdin that was
+        closed, or never there, raises `FailedPrecondition`; a terminal always has one.
+        """
+        record = operations.running(self._engine, reference)
+        async with await self._engine.connect(record.id) as client:
+            await client.attach(
+                exec_id,
+                stdin=stdio.stdin or "",
+                stdout=stdio.stdout or "",
+                stderr=stdio.stderr or "",
+            )
+
     async def delete_exec(self, reference: str, exec_id: str) -> None:
         """Forget an exec that has ended."""
         record = self._engine.resolve(reference)

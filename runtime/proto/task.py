@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from runtime.proto.codec import Fields
 
 SERVICES = ("containerd.task.v2.Task", "containerd.task.v3.Task")
+OWN_SERVICE = "cinspect.shim.v1.Shim"
+"""What our shim does for our client beyond containerd's contract: `Attach`."""
 STATUSES = ("unknown", "created", "running", "stopped", "paused", "pausing")
 """`containerd.v1.types.Status`, by number."""
 
@@ -179,6 +181,23 @@ class ExecProcessRequest(Message):
     stdout: str = ""
     stderr: str = ""
     spec: Any | None = None
+
+
+class AttachRequest(Message):
+    """Give a running process's streams to another client; an empty one stays as it is."""
+
+    FIELDS: Fields = (
+        (1, "id", STRING),
+        (2, "exec_id", STRING),
+        (3, "stdin", STRING),
+        (4, "stdout", STRING),
+        (5, "stderr", STRING),
+    )
+    id: str = ""
+    exec_id: str = ""
+    stdin: str = ""
+    stdout: str = ""
+    stderr: str = ""
 
 
 class ResizePtyRequest(Message):

@@ -140,6 +140,44 @@ class Process:
         if console is not None and not self.exited_at:
             fcntl.ioctl(console, _TIOCSWINSZ, struct.pack("4H", height, width, 0, 0))
 
+    def attach(self, loop: Loop, *, stdin: str, stdout: str, stderr: str) -> None:
+        """Give the streams to another client; the one before sees their end.
+
+        What is not named stays with whom it was. Raises `FailedPrecondition` if it has ended, or
+        if stdin is asked for and is closed.
+        """
+        launched = self._launched
+        if launched is None or self.exited_at:
+            raise FailedPrecondition("the process does not run")
+        target = self._stdin_again(stdin, launched) if stdin else -1
+        wanted = {"stdout": stdout, "stderr": stderr}
+        try:
+            sinks = {name: open_sink(uri, hold=False) for name, uri in wanted.items() if uri}
+        except BaseException:
+            if target >= 0:
+                os.close(target)
+            raise
+        for output in self._outputs:
+            if output.stream in sinks and not output.closed:
+                output.redirect(sinks.pop(output.stream))
+        for sink in sinks.values():
+            sink.close()
+        if stdin:
+            if self._input is not None:
+                self._input.close()  # the process's end stays open by its copy
+            self._input = Input(
+                loop, stdin, target, hold=False, reopen=launched.console is not None
+            )
+
+    def _stdin_again(self, path: str, launched: Launched) -> int:
+        """Return a new descriptor that writes to its stdin."""
+        check_fifo(path)
+        if self._input is not None and not self._input.closed:
+            return self._input.target()
+        if launched.console is None:
+            raise FailedPrecondition("its standard input is closed")
+        return os.dup(launched.console)
+
     def close_stdin(self) -> None:
         """Let it read an end of file after what its client has written."""
         if self._input is not None:

@@ -9,7 +9,7 @@ import socket
 import struct
 
 from runtime.errors import DeadlineExceeded, Internal, RuntimeFailure, Unimplemented
-from runtime.proto.task import SERVICES
+from runtime.proto.task import OWN_SERVICE, SERVICES
 from runtime.shim.bundle import Home
 from runtime.shim.container import Container, Host
 from runtime.shim.forwarder import Forwarder
@@ -160,10 +160,13 @@ class ShimServer:
         self.loop.run()
 
     def call(self, call: Call, reply: Reply) -> None:
-        """Handle a request of either version of the Task service."""
+        """Handle a request of either version of the Task service, or of our own beside it."""
+        self._served += 1
+        if call.service == OWN_SERVICE and self._home is not None:
+            self._service.call_own(call.method, call.payload, reply)
+            return
         if call.service not in SERVICES:
             raise Unimplemented(f"service {call.service} is not implemented")
-        self._served += 1
         self._service.call(call.method, call.payload, reply)
 
     def _accept(self, _events: int) -> None:

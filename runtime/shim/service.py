@@ -58,6 +58,16 @@ class Service:
         kind, handler = self.methods[method]
         handler(kind.decode(payload), reply)
 
+    def call_own(self, method: str, payload: bytes, reply: Reply) -> None:
+        """Handle one request of our own service."""
+        if method != "Attach":
+            raise Unimplemented(f"method {method} is not implemented")
+        request = task.AttachRequest.decode(payload)
+        self._container(request.id).process(request.exec_id).attach(
+            self._host.loop, stdin=request.stdin, stdout=request.stdout, stderr=request.stderr
+        )
+        reply(Empty())
+
     def _container(self, container_id: str) -> Container:
         if container_id not in self.containers:
             raise NotFound(f"container not created: {container_id}")

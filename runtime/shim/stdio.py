@@ -39,7 +39,7 @@ class Output:
         self._source = source
         self._sink = sink
         self._log = log
-        self._stream = stream
+        self.stream = stream
         self._on_close = on_close
         self._pending = b""
         self._ending = False
@@ -59,7 +59,7 @@ class Output:
             self._close()
             return
         if self._log is not None:
-            self._log.write(self._stream, data)
+            self._log.write(self.stream, data)
         self._pending = data
         self._push()
 
@@ -84,6 +84,14 @@ class Output:
         self._push()
         if self._ending and not self._pending:
             self.end()
+
+    def redirect(self, sink: Sink) -> None:
+        """Send what comes, and what still waits, to another sink; the old one sees an end."""
+        if self._sink.descriptor >= 0:
+            self._loop.forget(self._sink.descriptor)
+        self._sink.close()
+        self._sink = sink
+        self._push()
 
     def end(self) -> None:
         """Copy what was written until now, then close: somebody else may keep the pipe open."""
@@ -182,6 +190,10 @@ class Input:
         self._ending = True
         while not self.closed and not self._pending:
             self._readable(READ)
+
+    def target(self) -> int:
+        """Return a copy of the process's end, for another input."""
+        return os.dup(self._target)
 
     def close(self) -> None:
         """Close now."""

@@ -86,6 +86,15 @@ class TaskClient:
         answer = await self._call("Delete", self._process(exec_id), task.DeleteResponse)
         return Exit(answer.exit_status, moment(answer.exited_at))
 
+    async def attach(self, exec_id: str, *, stdin: str, stdout: str, stderr: str) -> None:
+        """Take over a process's streams."""
+        request = task.AttachRequest(
+            id=self._id, exec_id=exec_id, stdin=stdin, stdout=stdout, stderr=stderr
+        )
+        await self._connection.call(
+            task.OWN_SERVICE, "Attach", request.encode(), timeout_seconds=_OTHER_SECONDS
+        )
+
     async def kill(self, signal: int, exec_id: str = "", *, everybody: bool = False) -> None:
         """Send a signal."""
         request = task.KillRequest(id=self._id, exec_id=exec_id, signal=signal, all=everybody)
