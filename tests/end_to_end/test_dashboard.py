@@ -82,6 +82,8 @@ def test_a_shell_inside_takes_the_terminal_and_gives_it_back(
     dashboard: Terminal, container: tuple[str, str]
 ) -> None:
     dashboard.press("x")
+    dashboard.wait("Run a command in")
+    dashboard.press("Enter")
     dashboard.wait(lambda text: text.rstrip().endswith("#"))
     assert not dashboard.on_alternate_screen()
     dashboard.type("cat /etc/of-the-container; echo pid-$$-$(cat /proc/1/comm)")
