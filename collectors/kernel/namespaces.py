@@ -30,10 +30,8 @@ __all__ = [
 
 _UNKNOWN: tuple[int | None, ...] = (None,) * len(TYPES)
 _TYPES: dict[str, Type] = {kind: kind for kind in TYPES}
-_FOR_CHILDREN: tuple[tuple[Type, str], ...] = (
-    ("pid", "pid_for_children"),
-    ("time", "time_for_children"),
-)
+_FOR_CHILDREN: tuple[tuple[Type, str], ...] = (("time", "time_for_children"),)
+"""pid_for_children tells nothing before that namespace has a process, which is found anyway."""
 _LINKS: tuple[str, ...] = (*TYPES, *(file for _, file in _FOR_CHILDREN))
 
 

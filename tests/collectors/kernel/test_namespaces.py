@@ -347,5 +347,5 @@ def test_each_link_of_a_process_is_read_once():
     reading = namespaces.read(root)
     links = list((FIXTURES / "v2-systemd/proc").glob("[0-9]*/fd/*"))
     others = 8 + 1 + 1 + 4 + 2 * 2  # own links, /proc, kthreadd, one mountinfo each, two maps each
-    each = 1 + 10 + 1 + 1  # its directory, its links, its stat, its descriptors
+    each = 1 + 9 + 1 + 1  # its directory, its links, its stat, its descriptors
     assert root.reads.files <= len(reading.memberships) * each + len(links) + others
