@@ -29,8 +29,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run it until the user leaves; return 0."""
-    if not (terminal.is_terminal(0) and terminal.is_terminal(1)):
-        raise Failure("the dashboard needs a terminal: for a script there is cinspect dump")
+    if not all(terminal.is_terminal(descriptor) for descriptor in (0, 1, 2)):
+        raise Failure(
+            "the dashboard needs a terminal on stdin, stdout and stderr: for a script there is dump"
+        )
     chosen = options.settings(args)
     if args.demo:
         engine = options.runtime(args, acting=True, root=True)

@@ -1,11 +1,16 @@
 """The action log: who did what to which container, and what came of it; a file that only grows."""
 
+import contextlib
 import json
 import logging
 import os
+from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Self
+
+from inspector.errors import Failure
+from runtime.errors import RuntimeFailure
 
 _LIMIT_BYTES: Final = 8 << 20
 """Then the file becomes `NAME.1`, in the place of the one before."""
@@ -17,6 +22,11 @@ class ActionLog:
     """Appends JSON lines to one file; several processes may at once."""
 
     path: str
+
+    @classmethod
+    def below(cls, root: str) -> Self:
+        """Return the log of an engine's root directory."""
+        return cls(os.path.join(root, "actions.ndjson"))
 
     def record(
         self, action: str, container: str, *, engine: str | None, how: str | None, error: str | None
@@ -37,6 +47,19 @@ class ActionLog:
             self._append(json.dumps(entry).encode() + b"\n")
         except OSError as failure:
             _log.warning("%s: not written: %s", self.path, failure.strerror)
+
+    @contextlib.contextmanager
+    def doing(self, action: str, container: str, *, how: str | None = None) -> Generator[None]:
+        """Record an action of the embedded engine's when the block has ended, whatever came of it."""
+        error: str | None = "interrupted"
+        try:
+            yield
+            error = None
+        except (RuntimeFailure, Failure) as failure:
+            error = str(failure)
+            raise
+        finally:
+            self.record(action, container, engine="cinspect", how=how, error=error)
 
     def _append(self, line: bytes) -> None:
         os.makedirs(os.path.dirname(self.path), mode=0o755, exist_ok=True)

@@ -1,14 +1,12 @@
 """Every action on a container, once for the screens and the command line: who can do it, does it."""
 
 import asyncio
-import os
 import shlex
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from collectors.errors import CollectError
-from collectors.registry import engines
 from inspector.control import ActionFailed
 from inspector.controls import docker_actions
 from inspector.controls.action_log import ActionLog
@@ -146,6 +144,9 @@ class Actions:
         """Return the sockets of the engine that owns a container, if it speaks Docker's API."""
         if container.engine not in docker_actions.ENGINES:
             return ()
+        # Adapters of every engine: only who acts on one of theirs needs them.
+        from collectors.registry import engines  # noqa: PLC0415
+
         known = engines(engine_root=self.root, engine_state=self.state)
         return [
             each.address.removeprefix("unix://")
@@ -181,8 +182,7 @@ class Actions:
 
 def open_actions(root: str, state: str) -> Actions:
     """Return actions over an engine's directories; close its `engine` when all is done."""
-    log = ActionLog(os.path.join(root, "actions.ndjson"))
-    return Actions(Runtime(root=root, state=state), root, state, log)
+    return Actions(Runtime(root=root, state=state), root, state, ActionLog.below(root))
 
 
 async def _nobody(container: Container) -> str:

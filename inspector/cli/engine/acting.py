@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Awaitable, Callable, Sequence
 
-from inspector.cli import live, options
+from inspector.cli import options
 from inspector.cli.engine import session
 from inspector.controls import targets
 from inspector.controls.actions import Actions, Target, open_actions
@@ -31,6 +31,9 @@ async def find(args: argparse.Namespace, acting: Actions, reference: str) -> Tar
     """Return the container that a reference means, whoever runs it."""
 
     async def others() -> Sequence[Container]:
+        # Discovery loads the whole inspector: not for a container of our own.
+        from inspector.cli import live  # noqa: PLC0415
+
         return await live.containers(options.settings(args))
 
     return await targets.find(acting.engine, reference, others)

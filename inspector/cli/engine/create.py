@@ -1,6 +1,7 @@
 """`cinspect create`: makes a container that waits to be started."""
 
 import argparse
+import shlex
 
 from inspector import exit_codes
 from inspector.cli import options
@@ -30,6 +31,9 @@ def run(args: argparse.Namespace) -> int:
 def _run(args: argparse.Namespace) -> int:
     wanted = engine_options.container_options(args)
     engine = options.runtime(args, acting=True, root=True)
-    container = session.execute(engine, engine.create(wanted))
+    with session.action_log(args).doing(
+        "create", wanted.name or "", how=shlex.join(wanted.command)
+    ):
+        container = session.execute(engine, engine.create(wanted))
     session.say(container.id)
     return exit_codes.DONE

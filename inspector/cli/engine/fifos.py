@@ -1,8 +1,8 @@
 """The named pipes between a client and a shim: private, never in anybody's way, gone with the client."""
 
+import contextlib
 import os
 import secrets
-import shutil
 import stat
 from types import TracebackType
 from typing import Final, Self
@@ -68,7 +68,7 @@ class Fifos:
             os.close(descriptor)
         self._descriptors.clear()
         if self._directory is not None:
-            shutil.rmtree(self._directory, ignore_errors=True)
+            _remove(self._directory)
             self._directory = None
 
     def _make(self) -> None:
@@ -102,7 +102,15 @@ def sweep(state: str) -> None:
         pid, _, rest = entry.partition("-")
         ticks = rest.partition("-")[0]
         if pid.isdigit() and _start_ticks(int(pid)) != ticks:
-            shutil.rmtree(os.path.join(parent, entry), ignore_errors=True)
+            _remove(os.path.join(parent, entry))
+
+
+def _remove(directory: str) -> None:
+    """Remove a client's directory, of which only FIFOs are made; another process may do the same."""
+    with contextlib.suppress(OSError):
+        for name in os.listdir(directory):
+            os.unlink(os.path.join(directory, name))
+        os.rmdir(directory)
 
 
 def _clients(state: str) -> str:

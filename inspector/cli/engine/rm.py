@@ -3,14 +3,16 @@
 import argparse
 
 from inspector.cli import options
-from inspector.cli.engine import fifos, session
+from inspector.cli.engine import acting, fifos, session
+from inspector.controls.actions import Actions, Target
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     session.describe(
         parser,
-        "Remove containers: shim, cgroups, mounts, layers, log and record.",
+        "Remove containers: shim, cgroups, mounts, layers, log and record. One of Docker or Podman "
+        "is removed by its engine.",
         "cinspect rm job",
         "cinspect rm -f $(cinspect ps -aq)",
     )
@@ -20,11 +22,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Remove them; return 0, or 1 when any failed."""
-    engine = options.runtime(args, acting=True, root=True)
+    options.refuse_read_only(args)
+    options.need_root("rm")
 
-    async def remove(reference: str) -> None:
-        await engine.remove(reference, force=args.force)
+    async def act(actions: Actions, target: Target) -> None:
+        await actions.remove(target, force=args.force)
 
-    status = session.execute(engine, session.for_each(args.containers, remove))
+    status = acting.act_on_each(args, act)
     fifos.sweep(options.settings(args).state)
     return status

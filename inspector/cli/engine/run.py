@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import shlex
 
 from inspector import exit_codes
 from inspector.cli import options
@@ -38,10 +39,12 @@ def run(args: argparse.Namespace) -> int:
 def _run(args: argparse.Namespace) -> int:
     wanted = engine_options.container_options(args)
     engine = options.runtime(args, acting=True, root=True)
-    if args.detach:
-        return session.execute(engine, _detached(engine, wanted))
-    attach.check_terminal(tty=wanted.tty, interactive=wanted.interactive)
-    return session.execute(engine, _foreground(engine, wanted, options.settings(args).state))
+    if not args.detach:
+        attach.check_terminal(tty=wanted.tty, interactive=wanted.interactive)
+    log, state = session.action_log(args), options.settings(args).state
+    with log.doing("run", wanted.name or "", how=shlex.join(wanted.command)):
+        work = _detached(engine, wanted) if args.detach else _foreground(engine, wanted, state)
+        return session.execute(engine, work)
 
 
 async def _detached(engine: Runtime, wanted: ContainerOptions) -> int:

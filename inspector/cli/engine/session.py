@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 from inspector import exit_codes
 from inspector.cli import options
 from inspector.cli.engine.attach import Interrupted, NoTerminal
+from inspector.controls.action_log import ActionLog
 from inspector.errors import Failure
 from runtime.api import Runtime
 from runtime.errors import CommandNotExecutable, CommandNotFound, RuntimeFailure
@@ -68,6 +69,11 @@ def failure_status(failure: RuntimeFailure) -> int:
             return exit_codes.NOT_EXECUTABLE
         case _:
             return exit_codes.ENGINE_FAILED
+
+
+def action_log(args: argparse.Namespace) -> ActionLog:
+    """Return the log that every action is written to."""
+    return ActionLog.below(options.settings(args).root)
 
 
 def say(line: str) -> None:

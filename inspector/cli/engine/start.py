@@ -27,17 +27,25 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Start them; return 0, or 1 when any failed; attached, the command's status."""
     engine = options.runtime(args, acting=True, root=True)
+    log = session.action_log(args)
     if not (args.attach or args.interactive):
 
         async def start(reference: str) -> None:
-            await engine.start(reference)
+            with log.doing("start", reference):
+                await engine.start(reference)
 
         return session.execute(engine, session.for_each(args.containers, start))
     if len(args.containers) > 1:
         raise WrongUsage("only one container can be attached to: name one")
     state = options.settings(args).state
-    work = _attached(engine, args.containers[0], state=state, interactive=args.interactive)
-    return session.engine_status(lambda: session.execute(engine, work))
+    (reference,) = args.containers
+
+    def attached() -> int:
+        work = _attached(engine, reference, state=state, interactive=args.interactive)
+        with log.doing("start", reference):
+            return session.execute(engine, work)
+
+    return session.engine_status(attached)
 
 
 async def _attached(engine: Runtime, reference: str, *, state: str, interactive: bool) -> int:

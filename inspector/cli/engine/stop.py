@@ -30,7 +30,10 @@ def run(args: argparse.Namespace) -> int:
     """Stop them; return 0, or 1 when any failed."""
     engine = options.runtime(args, acting=True, root=True)
 
+    log = session.action_log(args)
+
     async def stop(reference: str) -> None:
-        await engine.stop(reference, timeout_seconds=args.time)
+        with log.doing("stop", reference):
+            await engine.stop(reference, timeout_seconds=args.time)
 
     return session.execute(engine, session.for_each(args.containers, stop))
