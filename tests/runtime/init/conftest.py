@@ -64,6 +64,12 @@ def merged(base: dict, changes: dict) -> dict:
 
 
 @pytest.fixture
+def plain_mounts() -> list[dict]:
+    """Return the mounts of a container that asks for nothing."""
+    return copy.deepcopy(SPEC["mounts"])
+
+
+@pytest.fixture
 def play(tmp_path: Path) -> Callable[..., dict]:
     """Return a function that plays acts on a container, and tells what came of it.
 

@@ -361,3 +361,33 @@ def test_a_label_of_a_module_that_is_not_in_use_is_refused(play, key, module, pl
     result = play(process={key: "some-label"})
     assert result["error"] == "FailedPrecondition"
     assert module in result["message"]
+
+
+def test_a_user_namespace_has_a_terminal_and_the_host_s_network_if_asked(play, plain_mounts):
+    ids = [{"containerID": 0, "hostID": 1_600_000_000, "size": 65536}]
+    kinds = ("mount", "pid", "uts", "ipc", "cgroup", "user")
+    process = {
+        "args": ["/bin/sh", "-c", "tty; echo ok > /dev/tty; cat /sys/class/net/lo/ifindex"],
+        "terminal": True,
+    }
+    sysfs = {
+        "destination": "/sys",
+        "type": "bind",
+        "source": "/sys",
+        "options": ["rbind", "rro", "rnosuid", "rnoexec", "rnodev"],
+    }
+    result = play(
+        process=process,
+        mounts=[each for each in plain_mounts if not each["destination"].startswith("/sys")]
+        + [sysfs],
+        linux={
+            "namespaces": [{"type": each} for each in kinds],
+            "uidMappings": ids,
+            "gidMappings": ids,
+            "maskedPaths": ["/sys/firmware", "/proc/keys"],
+        },
+    )
+    if "cannot map ids" in result.get("message", ""):
+        requirements.absent_here(result["message"])
+    assert "error" not in result, result
+    assert result["init"]["output"].split() == ["/dev/pts/0", "ok", "1"]
