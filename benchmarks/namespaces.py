@@ -10,6 +10,7 @@ interpreter. Prints the medians and their ratios, as text and then as one line o
 import argparse
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -49,9 +51,9 @@ COLLECTOR = """
 import time
 from collectors.kernel import namespaces
 from collectors.root import Root
-started = time.perf_counter()
-reading = namespaces.read(Root())
-print(time.perf_counter() - started, len(reading.memberships), len(reading.namespaces))
+started, cpu = time.perf_counter(), time.process_time()
+namespaces.read(Root())
+print(time.perf_counter() - started, time.process_time() - cpu)
 """
 
 
@@ -79,11 +81,20 @@ def environment(bytecode: str) -> dict[str, str]:
     return kept | {"PYTHONPYCACHEPREFIX": bytecode}
 
 
-def timed(command: Sequence[str], env: dict[str, str]) -> tuple[float, bytes]:
-    """Run a command; return its wall time in seconds and what it printed."""
-    started = time.perf_counter()
+class Cost(NamedTuple):
+    """Seconds: as a clock on the wall has them, and of processor time."""
+
+    wall: float
+    cpu: float
+
+
+def timed(command: Sequence[str], env: dict[str, str]) -> tuple[Cost, bytes]:
+    """Run a command; return its cost and what it printed."""
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     result = subprocess.run(command, cwd=PROJECT, env=env, stdout=subprocess.PIPE, check=True)
-    return time.perf_counter() - started, result.stdout
+    wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Cost(wall, cpu), result.stdout
 
 
 Shown = set[tuple[int, int]]
@@ -111,24 +122,27 @@ def dump_command(env: dict[str, str]) -> list[str] | None:
     return None
 
 
-def measure(rounds: int, env: dict[str, str]) -> dict[str, float]:
-    """Take turns; return the medians in seconds."""
+def measure(rounds: int, env: dict[str, str]) -> dict[str, Cost]:
+    """Take turns; return the medians."""
     dump = dump_command(env)
-    times: dict[str, list[float]] = {"lsns": [], "collector": []}
+    costs: dict[str, list[Cost]] = {"lsns": [], "collector": []}
     before: Shown = set()
     dumped = b""
     for _ in range(rounds):
-        seconds, listed = timed(["lsns", "-J"], env)
-        times["lsns"].append(seconds)
+        cost, listed = timed(["lsns", "-J"], env)
+        costs["lsns"].append(cost)
         if dumped:
             check(before & shown(listed), dumped)
         before = shown(listed)
         if dump is not None:
-            seconds, dumped = timed(dump, env)
-            times.setdefault("dump", []).append(seconds)
+            cost, dumped = timed(dump, env)
+            costs.setdefault("dump", []).append(cost)
         _, printed = timed([sys.executable, "-c", COLLECTOR], env)
-        times["collector"].append(float(printed.split()[0]))
-    return {name: statistics.median(values) for name, values in times.items()}
+        costs["collector"].append(Cost(*map(float, printed.split())))
+    return {
+        name: Cost(*map(statistics.median, zip(*found, strict=True)))
+        for name, found in costs.items()
+    }
 
 
 def main() -> None:
@@ -143,12 +157,21 @@ def main() -> None:
         tempfile.TemporaryDirectory(prefix="cinspect-bench-") as bytecode,
     ):
         medians = measure(options.rounds, environment(bytecode))
-    for name, seconds in medians.items():
-        print(f"{name:<10} {seconds * 1000:8.1f} ms   {seconds / medians['lsns']:5.2f} of lsns -J")
-    ratios = {
-        f"{name}_ratio": medians[name] / medians["lsns"] for name in medians if name != "lsns"
+    lsns = medians["lsns"]
+    print(f"{options.processes} processes    wall          cpu      of lsns -J: wall   cpu")
+    for name, cost in medians.items():
+        ratios = f"{cost.wall / lsns.wall:14.2f} {cost.cpu / lsns.cpu:6.2f}"
+        print(f"{name:<12} {cost.wall * 1000:8.0f} ms  {cost.cpu * 1000:8.0f} ms {ratios}")
+    result = {
+        name: {
+            "wall_seconds": cost.wall,
+            "cpu_seconds": cost.cpu,
+            "wall_ratio": cost.wall / lsns.wall,
+            "cpu_ratio": cost.cpu / lsns.cpu,
+        }
+        for name, cost in medians.items()
     }
-    print(json.dumps({"processes": options.processes, "seconds": medians, **ratios}))
+    print(json.dumps({"processes": options.processes, **result}))
 
 
 if __name__ == "__main__":
