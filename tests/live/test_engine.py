@@ -201,3 +201,14 @@ def test_it_outlives_the_command_that_started_it(engine: Engine) -> None:
         assert int(parent.rpartition(")")[2].split()[1]) == shim
         listed = subprocess.run(("ps", "-o", "pid=", "-p", str(shim)), check=True)
         assert listed.returncode == 0
+
+
+def test_it_can_be_started_from_a_makefile(engine: Engine, tmp_path: Path) -> None:
+    # make ignores the two signals that glibc keeps to itself, and its commands inherit that.
+    command_line = " ".join((command.CINSPECT, *engine.options, "run --rm @host echo made"))
+    makefile = tmp_path / "Makefile"
+    makefile.write_text(f"it:\n\t@{command_line}\n")
+    done = subprocess.run(
+        ("make", "-f", makefile), check=True, capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.stdout == "made\n"
