@@ -1,6 +1,7 @@
 """One container's cgroups in every hierarchy of this host, v1, hybrid or v2, under one name."""
 
 import contextlib
+import errno
 import os
 import signal as signals
 import time
@@ -12,12 +13,19 @@ from runtime.cgroups.controller import Write
 from runtime.cgroups.hierarchy import Hierarchy, discover, read, write
 from runtime.cgroups.join import Join
 from runtime.cgroups.oom import OomWatch
-from runtime.errors import FailedPrecondition, Internal, InvalidArgument, Unimplemented
+from runtime.errors import (
+    FailedPrecondition,
+    Internal,
+    InvalidArgument,
+    PermissionDenied,
+    Unimplemented,
+)
 from runtime.linux import bpf
 
 _V2 = ("cpu", "cpuset", "hugetlb", "io", "memory", "pids", "rdma")
 """What a container's cgroup gets on v2 where it is to be had."""
 _REMOVAL_SECONDS = 10.0
+_REFUSALS = {errno.EACCES, errno.EPERM, errno.EROFS}
 _FIRST_NAMES = {"io": "blkio"}
 
 
@@ -352,6 +360,9 @@ def _make(base: str, path: str, *, made: list[str]) -> None:
             os.mkdir(directory, 0o755)
         except FileExistsError:
             continue
+        except OSError as error:
+            kind = PermissionDenied if error.errno in _REFUSALS else Internal
+            raise kind(f"{directory}: cannot make the cgroup: {error.strerror}") from error
         made.append(directory)
 
 

@@ -1,6 +1,8 @@
 """A container's cgroups, really: limits, freezing, killing, running out of memory, removal."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -150,3 +152,20 @@ def test_a_foreign_cgroup_beside_it_stays(manager: Manager):
     finally:
         for each in beside:
             each.rmdir()
+
+
+def test_a_cgroup_that_may_not_be_made_is_named():
+    script = (
+        "import os, sys; sys.path.insert(0, sys.argv[1])\n"
+        "from runtime.cgroups.manager import Manager\n"
+        "from runtime.errors import PermissionDenied\n"
+        "os.setresuid(65534, 65534, 65534)\n"
+        "try:\n    Manager('/cinspect-test-nobody/x').create({})\n"
+        "except PermissionDenied as error:\n    print(error)\n"
+    )
+    repository = str(Path(__file__).parents[3])
+    line = [sys.executable, "-I", "-S", "-c", script, repository]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert "cinspect-test-nobody: cannot make the cgroup: Permission denied" in done.stdout, (
+        done.stderr
+    )
