@@ -1,11 +1,14 @@
 """The application: receives frames and hands them to the screen in front."""
 
 import os
+import sys
 import time
+import traceback
 from collections.abc import Callable
 from functools import partial
 from typing import ClassVar, Final
 
+from rich.segment import Segment, Segments
 from textual import on, work
 from textual.app import App
 from textual.binding import Binding, BindingType
@@ -15,7 +18,7 @@ from inspector.control import Control
 from inspector.domains.containers.model import Container
 from inspector.history import History
 from inspector.source import FrameSource
-from screens import theme
+from screens import safe, theme
 from screens.actions import Actions
 from screens.base import TABS, SubjectScreen
 from screens.dialogs.text import TextDialog
@@ -203,6 +206,14 @@ class CinspectApp(App[None]):
         """Begin an action; nothing where actions are not offered."""
         if self._actions is not None:
             self._actions.begin(action, container)
+
+    def _fatal_error(self) -> None:
+        """Leave with a plain traceback: Textual's own shows the values of all variables, which are others' data."""
+        self.bell()
+        text = "".join(traceback.format_exception(sys.exc_info()[1]))
+        lines = [Segment(line + "\n") for line in safe.lines(text)]
+        self._exit_renderables.append(Segments(lines))
+        self._close_messages_no_wait()
 
     def action_go(self, mode: str) -> None:
         """Show a screen."""

@@ -11,7 +11,7 @@ from inspector.domains.cgroups.model import Cgroup
 from screens import filters
 from screens.base import SubjectScreen
 from screens.cgroups.tree import branch_columns, branches, folded_at_first, parent, table_columns
-from screens.container.plots import cgroup_plots
+from screens.container.plots import cgroup_plots, container_plots
 from screens.container.screen import ContainerScreen
 from screens.moment import Moment
 from screens.short import ids
@@ -159,7 +159,10 @@ class CgroupsScreen(SubjectScreen):
             pane.show(lambda _: ())
             return
         cgroup = branch.item
-        plots = cgroup_plots(cgroup, moment)
+        owner = moment.container_by_id.get(cgroup.container or "")
+        # On v1 each hierarchy knows one thing of a container: its graphs are put together here.
+        plots = container_plots(owner, moment) if owner and cgroup.hierarchy else None
+        plots = plots or cgroup_plots(cgroup, moment)
         name = moment.container_name(cgroup.container)
 
         def build(width: int) -> list[Line]:

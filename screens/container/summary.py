@@ -23,7 +23,8 @@ def summary(container: Container, moment: Moment) -> list[Line]:
         (
             (f" {verdict.mark} ", verdict.tone),
             (container.name, "bold"),
-            ("  ", "plain"),
+            (f"  {container.engine or 'no engine'}", "dim"),
+            (f"  {container.image}  " if container.image else "  ", "dim"),
             (said, verdict.tone),
         ),
         _row("process", process(container, moment)),

@@ -161,7 +161,7 @@ def table_columns(painter: Painter) -> tuple[Shown[Container], ...]:
     )
     return (
         Shown(column=_MARK, paint=painter.mark, priority=0),
-        Shown(column=columns.NAME, paint=painter.name, priority=0, width=14, grow=3, most=32),
+        Shown(column=columns.NAME, paint=painter.name, priority=0, width=20, grow=3, most=40),
         Shown(column=columns.ENGINE, paint=painter.engine, priority=3),
         Shown(column=columns.IMAGE, paint=painter.image, priority=6, width=14, grow=2, most=30),
         Shown(column=columns.CPU, paint=painter.cpu, priority=0, width=11, title="CPU ⊥limit"),

@@ -16,6 +16,7 @@ from inspector.domains.events.model import Event
 from screens import filters, safe
 from screens.base import SubjectScreen
 from screens.dialogs.text import TextDialog
+from screens.events.waterfall import run_around, waterfall
 from screens.moment import Moment
 from screens.widgets import cells
 from screens.widgets.cells import Line, Tone
@@ -37,8 +38,13 @@ class EventsScreen(SubjectScreen):
     FOLLOWS = False
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "all", "events of every container", show=False),
+        Binding("w", "waterfall", "draw what belongs to this event as a waterfall", show=False),
     ]
-    HINTS: ClassVar[Sequence[tuple[str, str]]] = (("Enter", "whole body"), ("G", "follow"))
+    HINTS: ClassVar[Sequence[tuple[str, str]]] = (
+        ("Enter", "whole body"),
+        ("w", "waterfall"),
+        ("G", "follow"),
+    )
 
     def __init__(self, *, may_act: bool) -> None:
         super().__init__(may_act=may_act)
@@ -102,6 +108,17 @@ class EventsScreen(SubjectScreen):
         """Show the events of every container again."""
         self._only = None
         self.refresh_all()
+
+    def action_waterfall(self) -> None:
+        """Draw the events around the selected one by their times."""
+        event, moment = self.table.selected, self.shell.moment
+        if event is None or moment is None:
+            return
+        found = run_around(moment.event_log, event)
+        name = moment.container_name(event.container) or event.source
+        self.app.push_screen(
+            TextDialog(f"{name}: step by step", lambda width: waterfall(found, width))
+        )
 
     def action_back(self) -> None:
         """Show every container's events again; then as on every screen."""

@@ -136,6 +136,16 @@ async def test_help_of_a_read_only_session_names_no_action() -> None:
         assert "freeze every process" not in driven.text
 
 
+async def test_a_bug_ends_it_with_a_plain_traceback_and_no_values(monkeypatch, capsys) -> None:
+    def broken(_self, _moment) -> None:
+        raise RuntimeError("a bug, \x1b[2J")
+
+    monkeypatch.setattr("screens.containers.screen.ContainersScreen.show", broken)
+    with pytest.raises(RuntimeError):
+        async with running():
+            pass
+
+
 @pytest.mark.parametrize("key", ["colon", "ctrl+p"])
 async def test_the_palette_finds_a_container_by_name(key: str) -> None:
     async with running() as driven:

@@ -262,6 +262,18 @@ async def test_an_event_opens_its_whole_body() -> None:
         assert driven.app.current_mode == "events"
 
 
+async def test_a_start_is_drawn_as_a_waterfall_of_its_steps() -> None:
+    async with running(size=(120, 40), keys=("5", "g", "w")) as driven:
+        text = driven.text
+        assert "demo: step by step" in text
+        assert "4 events in 10 ms" in text
+        assert "+5 ms" in driven.line("/tasks/create")
+        bars = [
+            line.index("●") for line in driven.lines if "━" in line and "●" in line and "│" in line
+        ]
+        assert bars == sorted(bars)
+
+
 async def test_one_container_s_events_and_then_all_again() -> None:
     async with running(size=(160, 40)) as driven:
         driven.app.screen.table.select(WORKER)
