@@ -1,12 +1,14 @@
 """System calls that the standard library has not: openat2(2) and, before Python 3.12, setns(2)."""
 
-import ctypes
 import errno
 import os
 import struct
 from collections.abc import Iterator
 from functools import cache
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    import ctypes
 
 CLONE_NEWNET = 0x40000000
 
@@ -43,12 +45,21 @@ def open_beneath(dir_fd: int, path: str) -> int:
 def setns(fd: int, kind: int) -> None:
     """Move the calling thread into the namespace that a descriptor names; raise OSError."""
     if _libc().setns(fd, kind) < 0:
-        _fail(ctypes.get_errno(), "setns", f"descriptor {fd}")
+        _fail(_errno(), "setns", f"descriptor {fd}")
 
 
 @cache
-def _libc() -> ctypes.CDLL:
+def _libc() -> "ctypes.CDLL":
+    # Loaded with the first call: most readings make none, and it takes some milliseconds.
+    import ctypes  # noqa: PLC0415
+
     return ctypes.CDLL(None, use_errno=True)
+
+
+def _errno() -> int:
+    import ctypes  # noqa: PLC0415 - as above
+
+    return ctypes.get_errno()
 
 
 def _fail(number: int, call: str, subject: str) -> NoReturn:
@@ -69,7 +80,7 @@ def _pieces(path: bytes) -> Iterator[bytes]:
 def _openat2(dir_fd: int, path: bytes) -> int:
     fd: int = _libc().syscall(_SYS_OPENAT2, dir_fd, path, _HOW, len(_HOW))
     if fd < 0:
-        number = ctypes.get_errno()
+        number = _errno()
         if number not in {errno.ENOSYS, errno.EPERM}:
             _fail(number, "openat2", os.fsdecode(path))
         return _open_stepwise(dir_fd, path)

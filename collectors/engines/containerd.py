@@ -4,7 +4,6 @@ import asyncio
 import errno
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -41,8 +40,7 @@ class _Spec(Struct):
     linux: _Linux | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Details:
+class _Details(Struct, frozen=True):
     """What a container's record does not say itself, and does not change while that is the same."""
 
     command: tuple[str, ...] | None
@@ -51,14 +49,11 @@ class _Details:
     upperdir: str | None
 
 
-@dataclass(slots=True)
-class _Namespace:
+class _Namespace(Struct):
     """What is remembered of a namespace between two readings."""
 
-    details: dict[str, tuple[tuple[int, int], _Details]] = field(
-        default_factory=dict[str, tuple[tuple[int, int], _Details]]
-    )
-    digests: Mapping[str, str] = field(default_factory=dict[str, str])
+    details: dict[str, tuple[tuple[int, int], _Details]] = {}
+    digests: Mapping[str, str] = {}
 
 
 class ContainerdEngine:

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sqlite3
 from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -40,6 +39,8 @@ class EmbeddedEngine:
     def _read(self) -> EngineReading:
         if not os.path.isdir(self._root):
             raise Missing(self._root, "open", "no container was made yet")
+        import sqlite3  # noqa: PLC0415 - as the runtime itself: only where there is an engine to ask
+
         try:
             return asyncio.run(self._ask())
         except (RuntimeFailure, OSError, sqlite3.Error) as error:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
@@ -16,8 +15,7 @@ from collectors.root import Root
 from runtime.errors import FormatError
 
 
-@dataclass(frozen=True, slots=True)
-class StateDirectory:
+class StateDirectory(Struct, frozen=True):
     """A directory with one directory for each container, and who keeps it."""
 
     path: str
@@ -61,8 +59,7 @@ class _Spec(Struct):
     process: _Process | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
+class _Known(Struct, frozen=True):
     """What both files say."""
 
     pid: int

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from posixpath import dirname, join, normpath
 
 from msgspec import Struct, structs
@@ -89,8 +88,7 @@ class Reader:
         return LayersReading(overlays, readings, tuple(problems))
 
 
-@dataclass(frozen=True, slots=True)
-class _Walk:
+class _Walk(Struct, frozen=True):
     reading: UpperReading
     seconds: float
 
@@ -139,8 +137,7 @@ def find(root: Root, who: Members | None = None) -> tuple[tuple[Overlay, ...], l
     return tuple(overlays), problems
 
 
-@dataclass(frozen=True, slots=True)
-class _View:
+class _View(Struct, frozen=True):
     """Where an overlay was mounted: its options name directories as they are seen from there."""
 
     prefix: str

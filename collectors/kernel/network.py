@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from msgspec import Struct, structs
 
@@ -111,8 +110,7 @@ class LinkReader:
             self._known[inode] = _Known(answer, _names(found[inode]), began, seconds)
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
+class _Known(Struct, frozen=True):
     answer: links.Answer
     names: tuple[str, ...]
     asked_at: float

@@ -7,8 +7,9 @@ import socket
 import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from itertools import islice
+
+from msgspec import Struct
 
 from collectors.errors import Problem
 from collectors.links.records import Interface
@@ -19,8 +20,7 @@ _AT_ONCE = 64
 """Namespaces with a socket open at a time: a descriptor each."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What one namespace said of its links; none where it could not be asked."""
 
     interfaces: tuple[Interface, ...] | None

@@ -5,14 +5,14 @@ import os
 import stat
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from collectors.overlay.marks import DirectoryMarks, Marks
 from collectors.syscalls import open_beneath
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """A directory in one lower layer."""
 
     layer: int
@@ -21,8 +21,7 @@ class Place:
     """Below the layer's root, without a leading slash."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(Struct, frozen=True):
     """What a lower layer has under a name."""
 
     layer: int
@@ -31,8 +30,7 @@ class Hit:
     """Another filesystem is mounted on it, which the overlay does not see: the status is not its."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Open:
+class _Open(Struct, frozen=True):
     place: Place
     fd: int
     device: int

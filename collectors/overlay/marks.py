@@ -3,15 +3,15 @@
 import errno
 import os
 import stat
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 _ABSENT = (errno.ENODATA, errno.ENOTSUP, errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 _ATTRIBUTE_BLOCKS = 16
 """Of 512 bytes: what a file without data may take for its attributes; with more, none is asked."""
 
 
-@dataclass(frozen=True, slots=True)
-class DirectoryMarks:
+class DirectoryMarks(Struct, frozen=True):
     """What a directory's extended attributes say (overlayfs.rst, "Whiteouts and opaque directories")."""
 
     opaque: bool = False
@@ -25,8 +25,7 @@ class DirectoryMarks:
 _NONE = DirectoryMarks()
 
 
-@dataclass(frozen=True, slots=True)
-class Marks:
+class Marks(Struct, frozen=True):
     """Reads marks under one prefix: overlayfs looks at one of the two only."""
 
     prefix: str

@@ -2,14 +2,14 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _LAYER = re.compile(r"(?:\\.|[^:\\]|\\\Z)*", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Directories:
+class Directories(Struct, frozen=True):
     """An overlay's directories as its mount named them: relative ones are still relative."""
 
     lowerdirs: tuple[str, ...]

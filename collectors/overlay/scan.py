@@ -6,7 +6,8 @@ import stat
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from collectors.errors import CollectError
 from collectors.overlay.lower import Hit, LowerDirectory, Lowers, Place
@@ -25,26 +26,21 @@ _CLOCK_EVERY = 64
 """Entries between two looks at the clock."""
 
 
-@dataclass(slots=True)
 class Budget:
     """When a walk stops: after so many entries, or so many seconds; None is no end."""
 
-    entries: int | None = None
-    seconds: float | None = None
-    _left: int = field(init=False, default=0)
-    _until: float = field(init=False, default=0.0)
-    _spent: int = field(init=False, default=0)
-
-    def __post_init__(self) -> None:
+    def __init__(self, entries: int | None = None, seconds: float | None = None) -> None:
         """Start the clock."""
-        self._until = time.monotonic() + (self.seconds or 0.0)
+        self._entries = entries
+        self._until = None if seconds is None else time.monotonic() + seconds
+        self._spent = 0
 
     def take(self) -> bool:
         """Take one entry; return whether the budget still allowed it."""
         self._spent += 1
-        if self.entries is not None and self._spent > self.entries:
+        if self._entries is not None and self._spent > self._entries:
             return False
-        if self.seconds is None or self._spent % _CLOCK_EVERY:
+        if self._until is None or self._spent % _CLOCK_EVERY:
             return True
         return time.monotonic() < self._until
 
@@ -116,13 +112,12 @@ def layer_sizes(
     return tuple(sizes)
 
 
-@dataclass(slots=True)
-class _Tally:
+class _Tally(Struct):
     """Adds up disk use, each inode once."""
 
     size_bytes: int = 0
     inodes: int = 0
-    _seen: set[tuple[int, int]] = field(default_factory=set[tuple[int, int]])
+    _seen: set[tuple[int, int]] = set()
 
     def add(self, status: os.stat_result) -> None:
         if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
@@ -227,8 +222,7 @@ class _Walk:
         self.changes.append(_change(entry, kind, hit, layer=layer))
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(Struct, frozen=True):
     dir_fd: int
     name: str
     path: str

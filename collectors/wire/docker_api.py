@@ -1,11 +1,10 @@
 """What Docker's API says of containers and events; Podman's service says the same, and more."""
 
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 import msgspec
 from msgspec import Struct
@@ -18,6 +17,8 @@ from collectors.wire.failures import Refused
 if TYPE_CHECKING:
     from collectors.wire.http import Http
 
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*", re.ASCII)
+"""What an engine calls a container: anything else would be another request than is meant."""
 _OVERLAP = 2.0
 """Seconds."""
 _KEPT = 200
@@ -131,8 +132,7 @@ class Info(Struct, rename="pascal"):
     cgroup_driver: str | None = None
 
 
-@dataclass(slots=True)
-class Details:
+class Details(Struct):
     """Remembers inspected containers, so that only those that changed are asked for again.
 
     One changed when an event spoke of it, or when what the list says of its state is another.
@@ -140,9 +140,7 @@ class Details:
 
     target: str
     """What to GET, with `{id}` in it."""
-    _known: dict[str, tuple[str, Inspected]] = field(
-        default_factory=dict[str, tuple[str, Inspected]]
-    )
+    _known: dict[str, tuple[str, Inspected]] = {}
 
     def forget(self, changed: Iterable[str]) -> None:
         """Forget those that an event spoke of."""
@@ -170,16 +168,17 @@ class Details:
         return {key: inspected for key, (_, inspected) in self._known.items()}
 
     async def _ask(self, http: "Http", container: str) -> Inspected | None:
+        if not _ID.fullmatch(container):
+            return None
         try:
-            return await http.get(self.target.format(id=quote(container, safe="")), Inspected)
+            return await http.get(self.target.format(id=container), Inspected)
         except Refused as error:
             if error.status in {404, 409}:
                 return None
             raise
 
 
-@dataclass(slots=True)
-class Journal:
+class Journal(Struct):
     """Asks for the events since it was last asked, each once."""
 
     source: str
@@ -189,7 +188,7 @@ class Journal:
     first_seconds: float
     """How far back the first time goes."""
     _until: float | None = None
-    _seen: set[tuple[int, str]] = field(default_factory=set[tuple[int, str]])
+    _seen: set[tuple[int, str]] = set()
 
     async def read(self, http: "Http") -> tuple[EngineEvent, ...]:
         """Return new events, oldest first; the first time those that the engine kept, at most 200."""

@@ -202,6 +202,15 @@ async def test_a_container_that_goes_away_after_it_was_listed_is_told_as_listed(
     assert (one.id, one.name, one.status, one.pid) == ("abc", "x", "running", None)
 
 
+async def test_an_id_that_would_be_another_request_is_not_asked_for(tmp_path):
+    path = str(tmp_path / "s.sock")
+    listed = ok(json.dumps([{"Id": "../../info?x=/", "State": "running"}]).encode())
+    async with server(path, VERSION, INFO, ok(b""), listed) as requests:
+        (one,) = (await DockerEngine(path).collect()).containers
+    assert (one.id, one.pid) == ("../../info?x=/", None)
+    assert len(requests) == 4
+
+
 @pytest.mark.parametrize(
     "answers",
     [
