@@ -83,6 +83,24 @@ class Client:
         )
         return cast("Sequence[Mount]", _field(answer, "mounts"))
 
+    async def pause(self, namespace: str, container: str) -> None:
+        """Freeze a container's processes; `Refused` says why not."""
+        await self._act("Pause", namespace, container)
+
+    async def resume(self, namespace: str, container: str) -> None:
+        """Let a container's processes go on; `Refused` says why not."""
+        await self._act("Resume", namespace, container)
+
+    async def _act(self, method: str, namespace: str, container: str) -> None:
+        package = "containerd.services.tasks.v1"
+        await self._call(
+            f"/{package}.Tasks/{method}",
+            f"{package}.TaskRequest",
+            "Empty",
+            namespace=namespace,
+            fields={"container_id": container},
+        )
+
     async def _call(
         self,
         method: str,

@@ -12,6 +12,8 @@ import pytest
 from collectors.engines import containerd as adapter
 from collectors.engines.containerd import ContainerdEngine
 from collectors.errors import Missing, Unavailable
+from collectors.wire.containerd.client import connect
+from collectors.wire.failures import Refused
 from tests.collectors.wire.scripted import server
 
 
@@ -84,6 +86,18 @@ async def test_pausing_and_ending_are_seen_by_the_next_reading(containerd, sleep
         assert time.monotonic() < deadline, one
     assert (one.exit_code, one.pid) == (137, None)
     assert one.finished_at is not None
+
+
+@pytest.mark.engine
+@pytest.mark.root
+async def test_the_client_pauses_and_resumes_as_ctr_does(containerd, sleeper):
+    async with connect(containerd.address) as client:
+        await client.pause(containerd.scratch.name, sleeper)
+        assert "PAUSED" in containerd("tasks", "ls")
+        await client.resume(containerd.scratch.name, sleeper)
+        assert "PAUSED" not in containerd("tasks", "ls")
+        with pytest.raises(Refused, match="NOT_FOUND"):
+            await client.pause(containerd.scratch.name, "cinspect-absent")
 
 
 @pytest.mark.engine
