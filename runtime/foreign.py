@@ -121,7 +121,8 @@ def update(target: ForeignContainer, resources: Resources) -> None:
 def enter_argv(target: ForeignContainer, options: ExecOptions) -> tuple[str, ...]:
     """Return the host's command that runs another one among its namespaces, as confined as it is.
 
-    It has the streams it is started with; a terminal (`options.tty`) must be nobody else's.
+    It has the streams it is started with; a terminal (`options.tty`) must be nobody else's. All
+    inheritable descriptors must be, for variables are in one: values are secrets at times.
     Raises `NotFound` when the container is gone.
     """
     descriptor = _open_first(target)
@@ -145,9 +146,17 @@ def enter_argv(target: ForeignContainer, options: ExecOptions) -> tuple[str, ...
         words += ["--user", options.user]
     if options.workdir is not None:
         words += ["--cwd", options.workdir]
-    for pair in options.env:
-        words += ["--env", pair]
+    if options.env:
+        words += ["--env-fd", str(_in_memory("\0".join((*options.env, ""))))]
     return (sys.executable, "-I", "-S", enter.__file__, *words, "--", *options.command)
+
+
+def _in_memory(text: str) -> int:
+    """Return an inheritable descriptor of a file in memory that has this text, at its beginning."""
+    descriptor = os.memfd_create("environment", 0)
+    os.write(descriptor, os.fsencode(text))
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
 
 
 def processes(target: ForeignContainer) -> tuple[int, ...]:

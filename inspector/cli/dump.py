@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 
 from inspector.chain import Chain
 from inspector.cli import live, options
@@ -41,6 +42,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do it; return the exit status."""
+    # It ends after a frame or two, whose parts are in no cycles: collecting would only cost.
+    gc.disable()
     frame = asyncio.run(_frame(args, live.sampler(options.settings(args))))
     stream.write_file(args.output, json.encode(frame, pretty=args.pretty))
     return 0

@@ -57,6 +57,7 @@ VERBS: Final = (
     Verb("inspect", "print all that is known of containers", "inspector.cli.engine.inspect"),
     Verb("top", "list the processes of a container", "inspector.cli.engine.top"),
     Verb("diff", "list what a container changed over its layers", "inspector.cli.engine.diff"),
+    Verb("rename", "give a container another name", "inspector.cli.engine.rename"),
     Verb("demo", "start or stop the demo container", "inspector.cli.demo"),
 )
 

@@ -1,12 +1,14 @@
 """A program that runs a command among the namespaces and cgroups of any process.
 
 `python -I -S enter.py --pid PID [--start-ticks N] [--namespaces mnt,pid,…] [--confine]
-[--own-environment] [--terminal] [--user USER] [--cwd DIR] [--env KEY=VALUE]… -- COMMAND…`: for
-containers of other engines, or of none. The command has the caller's terminal, the target's root
-directory and its working directory. `--confine` gives it the target's ids, capabilities and
-no_new_privs too, `--own-environment` what the target was started with; `--terminal` makes stdin the
-controlling terminal of a session of its own. The exit status is the command's own, 128+N for
-signal N, 127 without such a command, 126 if it cannot run, 125 for everything else.
+[--own-environment] [--terminal] [--user USER] [--cwd DIR] [--env KEY=VALUE]… [--env-fd N]
+-- COMMAND…`: for containers of other engines, or of none. The command has the caller's terminal,
+the target's root directory and its working directory. `--confine` gives it the target's ids,
+capabilities and no_new_privs too, `--own-environment` what the target was started with; `--env-fd`
+is an open file with more variables, each ended by a NUL, which no list of processes shows;
+`--terminal` makes stdin the controlling terminal of a session of its own. The exit status is the
+command's own, 128+N for signal N, 127 without such a command, 126 if it cannot run, 125 for
+everything else.
 """
 
 import fcntl
@@ -39,7 +41,7 @@ from runtime.linux.syscalls import CapabilitySets
 _USAGE = 125
 _FORWARDED = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 _FLAGS = ("--confine", "--own-environment", "--terminal")
-_OPTIONS = ("--pid", "--start-ticks", "--namespaces", "--user", "--cwd", "--env")
+_OPTIONS = ("--pid", "--start-ticks", "--namespaces", "--user", "--cwd", "--env", "--env-fd")
 
 
 class Request:
@@ -97,6 +99,8 @@ class Request:
             self.namespaces = chosen
         elif name == "--env":
             self.env.append(value)
+        elif name == "--env-fd":
+            self.env.extend(_variables(_descriptor(value)))
         else:
             setattr(self, name[2:], value)
 
@@ -273,11 +277,24 @@ def _status(pid: int) -> dict[str, str]:
 def _environment(pid: int) -> list[str]:
     """Return what a process was started with; nothing where that may not be seen."""
     try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            words = os.fsdecode(file.read()).split("\0")
+        return _variables(os.open(f"/proc/{pid}/environ", os.O_RDONLY | os.O_CLOEXEC))
     except OSError:
         return []
+
+
+def _variables(descriptor: int) -> list[str]:
+    """Read KEY=VALUEs, a NUL after each, and close the file."""
+    with open(descriptor, "rb") as file:
+        words = os.fsdecode(file.read()).split("\0")
     return [word for word in words if "=" in word[1:]]
+
+
+def _descriptor(value: str) -> int:
+    try:
+        os.fstat(int(value))
+    except (ValueError, OSError):
+        raise InvalidArgument(f"--env-fd: {value!r} is no open file") from None
+    return int(value)
 
 
 def _check_identity(request: Request) -> None:

@@ -1,14 +1,16 @@
 """Reads a container's log, and follows it until the container ends."""
 
 import asyncio
-import itertools
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from runtime.errors import FormatError
 from runtime.types import LogLine
+
+if TYPE_CHECKING:
+    from aiofiles.threadpool.binary import AsyncFileIO
 
 _CHUNK: Final = 256 << 10
 _POLL_SECONDS: Final = 0.05
@@ -30,24 +32,26 @@ def parse(line: bytes) -> LogLine:
 class _File:
     """One log file; the older one is read to its end and let go."""
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+    def __init__(self, file: "AsyncFileIO") -> None:
+        self._file = file
         self._rest = b""
 
     @classmethod
-    def open(cls, path: str) -> "_File | None":
+    async def open(cls, path: str) -> "_File | None":
+        import aiofiles  # noqa: PLC0415 - of all clients only those who read a log need it
+
         try:
-            return cls(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW))
+            return cls(await aiofiles.open(path, "rb", buffering=0, opener=_no_link))
         except FileNotFoundError:
             return None
 
     @property
     def inode(self) -> int:
-        return os.fstat(self._descriptor).st_ino
+        return os.fstat(self._file.fileno()).st_ino
 
-    def lines(self) -> Iterator[LogLine]:
+    async def lines(self) -> AsyncIterator[LogLine]:
         """Yield what was completed since the last call; a torn line (full disk) is left out."""
-        while data := os.read(self._descriptor, _CHUNK):
+        while data := await self._file.read(_CHUNK):
             *lines, self._rest = (self._rest + data).split(b"\n")
             for line in lines:
                 try:
@@ -55,21 +59,28 @@ class _File:
                 except FormatError:
                     continue
 
-    def close(self) -> None:
-        os.close(self._descriptor)
+    async def close(self) -> None:
+        await self._file.close()
+
+
+def _no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW)
 
 
 async def read(path: str, *, follow: bool, ended: Callable[[], bool]) -> AsyncIterator[LogLine]:
     """Yield a log's lines; with `follow`, new ones too, until `ended` and nothing is left."""
-    files = [file for name in (path + ".1", path) if (file := _File.open(name)) is not None]
+    files: list[_File] = []
     try:
+        for name in (path + ".1", path):
+            if (found := await _File.open(name)) is not None:
+                files.append(found)  # noqa: PERF401 - those already open are closed if a later one fails
         while True:
             over = not follow or ended()  # asked before the read: what comes after it is nothing
-            for line in itertools.chain.from_iterable(file.lines() for file in files):
+            async for line in _lines(files):
                 yield line
             while len(files) > 1:
-                files.pop(0).close()
-            successor = _successor(path, files)
+                await files.pop(0).close()
+            successor = await _successor(path, files)
             if successor is not None:
                 files.append(successor)
                 continue
@@ -78,10 +89,16 @@ async def read(path: str, *, follow: bool, ended: Callable[[], bool]) -> AsyncIt
             await asyncio.sleep(_POLL_SECONDS)
     finally:
         for file in files:
-            file.close()
+            await file.close()
 
 
-def _successor(path: str, files: list[_File]) -> _File | None:
+async def _lines(files: Sequence[_File]) -> AsyncIterator[LogLine]:
+    for file in files:
+        async for line in file.lines():
+            yield line
+
+
+async def _successor(path: str, files: list[_File]) -> _File | None:
     """Return the file that a rotation has put in place of the one being read."""
     try:
         inode = os.stat(path).st_ino
@@ -89,4 +106,4 @@ def _successor(path: str, files: list[_File]) -> _File | None:
         return None
     if files and files[-1].inode == inode:
         return None
-    return _File.open(path)
+    return await _File.open(path)

@@ -19,7 +19,14 @@ def run(argv: Sequence[str], *, tty: bool, interactive: bool, detach: bool) -> i
     """Run it; return its exit status. Without a terminal this process becomes it."""
     if detach:
         with open(os.devnull, "r+b") as null:
-            subprocess.Popen(argv, stdin=null, stdout=null, stderr=null, start_new_session=True)
+            subprocess.Popen(
+                argv,
+                stdin=null,
+                stdout=null,
+                stderr=null,
+                start_new_session=True,
+                close_fds=False,
+            )
         return exit_codes.DONE
     if tty:
         with attach.raw_terminal(tty=True, interactive=interactive):
@@ -46,7 +53,7 @@ async def _on_terminal(argv: Sequence[str], *, interactive: bool) -> int:
     try:
         _resize(master)
         process = await asyncio.create_subprocess_exec(
-            *argv, stdin=slave, stdout=slave, stderr=slave
+            *argv, stdin=slave, stdout=slave, stderr=slave, close_fds=False
         )
         os.close(slave)
         os.set_blocking(master, False)

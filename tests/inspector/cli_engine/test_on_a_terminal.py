@@ -12,6 +12,8 @@ import time
 
 import pytest
 
+from tests import traces
+
 pytestmark = pytest.mark.root
 
 
@@ -149,10 +151,12 @@ def test_exec_has_a_terminal_of_its_own(on_terminal, cinspect):
 
 
 def test_exec_in_somebody_elses_sandbox_has_a_terminal_of_its_own(on_terminal, sandbox):
-    shell = on_terminal("exec", "-it", sandbox, "sh")
+    shell = on_terminal("exec", "-it", "-e", "SECRET=whisper", sandbox, "sh")
     shell.expect(r"# ")
-    shell.type("stty size; tty || true; echo $$\n")
+    assert not any("whisper" in line for line in traces.processes("--env-fd").values())
+    shell.type("stty size; tty || true; echo $SECRET\n")
     shell.expect(r"31 97")
+    shell.expect(r"\r\nwhisper")
     shell.resize(90, 20)
     time.sleep(0.3)
     shell.type("stty size\n")

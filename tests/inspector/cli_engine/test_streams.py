@@ -141,7 +141,9 @@ async def test_nobody_reading_stdin_raises_nothing_and_can_be_cancelled(pipes):
         async with asyncio.timeout(5), asyncio.TaskGroup() as group:
             copying = group.create_task(streams.copy_input(read, pipes.descriptor("stdin")))
             await asyncio.sleep(0.1)
-            await asyncio.to_thread(os.write, write, b"x" * 65536)  # the FIFO is full of the first ones
+            await asyncio.to_thread(
+                os.write, write, b"x" * 65536
+            )  # the FIFO is full of the first ones
             await asyncio.sleep(0.1)
             assert not copying.done()
             copying.cancel()

@@ -251,7 +251,7 @@ def test_rm_of_a_frozen_one_works(cinspect):
 
 
 WITHOUT_ROOT = """
-import importlib, os, sys
+import importlib, os, shutil, sys
 from inspector.cli import main
 import runtime.api
 for verb in main.VERBS:  # before the interpreter itself may become unreadable
@@ -284,3 +284,12 @@ def test_without_root_each_verb_says_so_and_changes_nothing(tmp_path, words, sta
     assert done.stderr.endswith(b"needs root: nothing was changed; try it with sudo\n")
     assert len(done.stderr.splitlines()) == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_rename_gives_another_name(cinspect):
+    container = cinspect.ok("create", "--name", "before", "@host", "true").strip()
+    assert cinspect.ok("rename", "before", "after") == ""
+    assert json.loads(cinspect.ok("inspect", "after"))[0]["id"] == container
+    done = cinspect.run("rename", "after", "a b")
+    assert done.returncode == 1
+    assert b"no container name" in done.stderr
