@@ -8,7 +8,7 @@ from typing import Final
 
 from collectors.errors import CollectError
 from inspector.control import ActionFailed
-from inspector.controls import docker_actions
+from inspector.controls import containerd_actions, docker_actions
 from inspector.controls.action_log import ActionLog
 from inspector.domains.containers.model import Container
 from inspector.errors import Failure
@@ -70,7 +70,10 @@ class Actions:
         """Freeze every process of it."""
 
         async def others(container: Container) -> str:
-            asked = await docker_actions.freeze(self._sockets(container), container.id)
+            if container.engine == containerd_actions.ENGINE:
+                asked = await containerd_actions.freeze(self._addresses(container), container)
+            else:
+                asked = await docker_actions.freeze(self._sockets(container), container.id)
             if asked is None:
                 return await asyncio.to_thread(foreign.freeze, kernel_view(container))
             return asked
@@ -81,7 +84,10 @@ class Actions:
         """Let them go on."""
 
         async def others(container: Container) -> str:
-            asked = await docker_actions.thaw(self._sockets(container), container.id)
+            if container.engine == containerd_actions.ENGINE:
+                asked = await containerd_actions.thaw(self._addresses(container), container)
+            else:
+                asked = await docker_actions.thaw(self._sockets(container), container.id)
             if asked is None:
                 return await asyncio.to_thread(foreign.thaw, kernel_view(container))
             return asked
@@ -142,8 +148,10 @@ class Actions:
 
     def _sockets(self, container: Container) -> Sequence[str]:
         """Return the sockets of the engine that owns a container, if it speaks Docker's API."""
-        if container.engine not in docker_actions.ENGINES:
-            return ()
+        return self._addresses(container) if container.engine in docker_actions.ENGINES else ()
+
+    def _addresses(self, container: Container) -> Sequence[str]:
+        """Return the sockets of the engine that owns a container."""
         # Adapters of every engine: only who acts on one of theirs needs them.
         from collectors.registry import engines  # noqa: PLC0415
 
