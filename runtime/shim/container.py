@@ -283,6 +283,9 @@ class Container:
 
     def _report(self, process: Process) -> None:
         if process is self.init:
+            if self._host.home is not None:
+                # whoever sees that it has stopped finds all that it wrote in the log
+                process.drain(lambda: None)
             self.state.finished_at = process.exited_at
             self.state.exit_code = process.exit_status
             self._oom_seen()  # the exit may have been told before the kernel's notice was

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from runtime.shim.loop import READ, WRITE
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from runtime.shim.sinks import Sink
 
 _CHUNK = 64 << 10
+_PIPE_LIMIT = 1 << 20
+"""The most that a pipe holds unless root made it larger (/proc/sys/fs/pipe-max-size)."""
 _ASK_AGAIN_SECONDS = 0.02
 
 
@@ -50,8 +53,6 @@ class Output:
         try:
             data = os.read(self._source, _CHUNK)
         except BlockingIOError:
-            if self._ending:
-                self._close()
             return
         except OSError:
             data = b""  # EIO: nobody has the terminal open any more
@@ -66,7 +67,8 @@ class Output:
     def _push(self) -> None:
         self._pending = self._pending[self._sink.write(self._pending) :]
         if not self._pending:
-            self._loop.watch(self._source, READ, self._readable)
+            if not self._ending:
+                self._loop.watch(self._source, READ, self._readable)
             return
         self._loop.forget(self._source)
         if self._sink.descriptor >= 0:
@@ -83,7 +85,7 @@ class Output:
             return
         self._push()
         if self._ending and not self._pending:
-            self.end()
+            self._close()
 
     def redirect(self, sink: Sink) -> None:
         """Send what comes, and what still waits, to another sink; the old one sees an end."""
@@ -94,10 +96,24 @@ class Output:
         self._push()
 
     def end(self) -> None:
-        """Copy what was written until now, then close: somebody else may keep the pipe open."""
+        """Take and log what was written until now, and close when the sink has taken it too.
+
+        Somebody else may keep the pipe open and go on writing: what they write is nobody's, so that
+        no more is taken than a pipe can hold.
+        """
         self._ending = True
-        while not self.closed and not self._pending:
-            self._readable(READ)
+        taken = 0
+        # EAGAIN: that was all; EIO: nobody has the terminal open any more
+        with contextlib.suppress(OSError):
+            while taken < _PIPE_LIMIT and (data := os.read(self._source, _CHUNK)):
+                taken += len(data)
+                if self._log is not None:
+                    self._log.write(self.stream, data)
+                self._pending += data
+        if self._pending:
+            self._push()
+        if not self._pending:
+            self._close()
 
     def abort(self) -> None:
         """Close now, whatever has not been copied."""

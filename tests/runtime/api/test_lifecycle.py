@@ -115,6 +115,44 @@ async def test_a_log_is_followed_to_the_containers_end(engine):
     assert lines == [b"1\n", b"2\n"]
 
 
+async def test_a_followed_log_is_whole_when_the_container_has_ended(engine):
+    expected = b"".join(b"%d\n" % n for n in range(1, 3001))
+    for _ in range(8):
+        container = await engine.create(options("sh", "-c", "seq 1 3000"))
+        async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+            followed = group.create_task(followed_log(engine, container.id))
+            await engine.start(container.id)
+        assert followed.result() == expected
+
+
+async def followed_log(engine, reference):
+    return b"".join([line.data async for line in engine.logs(reference, follow=True)])
+
+
+async def test_the_last_words_are_logged_although_the_client_does_not_read(engine, place):
+    os.mkfifo(f"{place}/out")
+    out = os.open(f"{place}/out", os.O_RDONLY | os.O_NONBLOCK)
+    # the FIFO and the pipe are both full when it ends
+    command = ("sh", "-c", "head -c 130000 /dev/zero | tr '\\0' x; exit 9")
+    container = await engine.create(options(*command), stdio=Stdio(stdout=f"{place}/out"))
+    await engine.start(container.id)
+    async with asyncio.timeout(10):
+        assert (await engine.wait(container.id)).code == 9
+    assert await output(engine, container.id) == b"x" * 130000
+    found = os.read(out, 1 << 20)
+    while len(found) < 130000:
+        await asyncio.sleep(0.01)
+        found += os.read(out, 1 << 20) if await readable(out) else b""
+    assert found == b"x" * 130000
+    os.close(out)
+
+
+async def readable(descriptor):
+    import select
+
+    return bool(select.select([descriptor], [], [], 0)[0])
+
+
 async def test_a_client_reads_by_fifos_and_writes_an_end_of_file(engine, place):
     paths = [f"{place}/{name}" for name in ("in", "out", "err")]
     for path in paths:

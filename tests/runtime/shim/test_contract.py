@@ -145,17 +145,20 @@ async def daemon(place):
     async def serve(reader, writer):
         tasks.add(asyncio.current_task())
         server = Server()
-        while data := await reader.read(65536):
-            for call in server.receive(data):
-                answer(server, call)
-            writer.write(server.outgoing())
-        writer.close()
+        try:
+            while data := await reader.read(65536):
+                for call in server.receive(data):
+                    answer(server, call)
+                writer.write(server.outgoing())
+        finally:
+            writer.close()
 
     listener = await asyncio.start_unix_server(serve, f"{place}/c.sock.ttrpc")
     yield found, behave
     listener.close()
     for each in tasks:
         each.cancel()
+    await asyncio.sleep(0)
 
 
 @pytest.fixture

@@ -316,6 +316,30 @@ def test_ending_copies_what_is_there_although_somebody_keeps_the_pipe(copied):
     assert loop
 
 
+def test_ending_does_not_wait_for_somebody_who_goes_on_writing(copied):
+    loop, writing, reading, output = copied(hold=True)
+    stop = threading.Event()
+
+    def write():
+        os.set_blocking(writing, False)
+        while not stop.is_set():
+            try:
+                os.write(writing, bytes(4096))
+            except (BlockingIOError, BrokenPipeError):
+                continue
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    output.end()
+    output.abort()
+    stop.set()
+    writer.join()
+    assert output.closed
+    for each in (reading, writing):
+        os.close(each)
+    assert loop
+
+
 @pytest.mark.parametrize("hold", [False, True])
 def test_input_is_copied_and_finished(tmp_path, hold):
     path = str(tmp_path / "in")
