@@ -8,7 +8,7 @@ from inspector.frame import Frame
 from screens.shell import Vitals
 from screens.widgets.cells import Line, Piece, Tone
 
-_MEDIUM: Final = 100
+_MEDIUM: Final = 112
 _ROOMY: Final = 120
 """From this width on there is room for whole words."""
 
@@ -40,8 +40,10 @@ def title(frame: Frame, width: int) -> tuple[Line, Line]:
     host = frame.host
     narrow = width < _MEDIUM
     pieces: list[Piece] = [(" cinspect · " if not narrow else " ", "bold")]
-    facts = [host.hostname or "?", f"Linux {host.kernel or '?'}"]
-    facts.append(f"cgroup {host.cgroup.mode if host.cgroup else '?'}")
+    mode = host.cgroup.mode if host.cgroup else "?"
+    facts = [host.hostname or "?", host.kernel or "?", mode]
+    if not narrow:
+        facts = [facts[0], f"Linux {facts[1]}", f"cgroup {mode}"]
     pieces.append((" · ".join(facts), "plain"))
     pieces.append((" ·", "dim"))
     for engine in frame.engines:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from inspector import units
 from inspector.domains.containers import columns
@@ -35,12 +35,21 @@ _RECENT: Final = 60
 """Samples that an OOM kill is counted as recent for."""
 
 
+class Reason(NamedTuple):
+    """Why a container is in the state it is in."""
+
+    brief: str
+    """In a few words, for a table."""
+    full: str
+    """With whose limit it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """A state, and the reasons for it, the worst first."""
 
     tone: Tone
-    reasons: tuple[str, ...]
+    reasons: tuple[Reason, ...]
 
     @property
     def mark(self) -> str:
@@ -51,9 +60,13 @@ class Verdict:
 def judge(container: Container, track: Track | None) -> Verdict:
     """Return the verdict on a container, from its newest numbers and the samples before."""
     kills = recent_kills(track)
-    killed = (f"out of memory: {kills} killed within the last {_RECENT} samples",) if kills else ()
+    killed = (
+        (Reason("OOM kill", f"out of memory: {kills} killed within the last {_RECENT} samples"),)
+        if kills
+        else ()
+    )
     if container.status == "paused":
-        return Verdict("paused", ("frozen: none of its processes runs", *killed))
+        return Verdict("paused", (Reason("frozen", "frozen: none of its processes runs"), *killed))
     if container.status in {"created", "stopped"}:
         return _ended(container)
     reasons = (*_memory(container), *_cpu(container), *_pids(container), *_pressure(container))
@@ -84,13 +97,14 @@ def own_cgroups(container: Container) -> tuple[str, ...]:
 
 def _ended(container: Container) -> Verdict:
     if container.status == "created":
-        return Verdict("stopped", ("created, not started yet",))
+        return Verdict("stopped", (Reason("created", "created, not started yet"),))
     code = container.exit_code
     if code is None:
-        return Verdict("stopped", ("stopped",))
+        return Verdict("stopped", (Reason("stopped", "stopped"),))
     if code == 0:
-        return Verdict("stopped", ("ended well (exit status 0)",))
-    return Verdict("failed", (f"ended with exit status {code}{_signal(code)}",))
+        return Verdict("stopped", (Reason("ended well", "ended well (exit status 0)"),))
+    brief = f"exit {code}"
+    return Verdict("failed", (Reason(brief, f"ended with exit status {code}{_signal(code)}"),))
 
 
 def _signal(code: int) -> str:
@@ -98,42 +112,44 @@ def _signal(code: int) -> str:
     return f": killed by SIG{known[code]}" if code in known else ""
 
 
-def _memory(container: Container) -> tuple[str, ...]:
+def _memory(container: Container) -> tuple[Reason, ...]:
     ratio, used = columns.memory_ratio(container), columns.memory(container)
     if ratio is None or used is None or ratio < NEAR:
         return ()
     owner = whose(used.limited_by, own_cgroups(container))
-    return (f"memory at {units.percent(ratio)} of the limit{f' of {owner}' if owner else ''}",)
+    share = units.percent(ratio)
+    full = f"memory at {share} of the limit{f' of {owner}' if owner else ''}"
+    return (Reason(f"memory {share}", full),)
 
 
-def _cpu(container: Container) -> tuple[str, ...]:
+def _cpu(container: Container) -> tuple[Reason, ...]:
     used = columns.cpu(container)
     if used is None or used.throttled_ratio is None or used.throttled_ratio < THROTTLED:
         return ()
     owner = whose(used.limited_by, own_cgroups(container))
-    return (
-        (
-            f"throttled in {units.percent(used.throttled_ratio)} of periods"
-            f"{f' by the limit of {owner}' if owner else ''}"
-        ),
-    )
+    share = units.percent(used.throttled_ratio)
+    full = f"throttled in {share} of periods{f' by the limit of {owner}' if owner else ''}"
+    return (Reason(f"throttled {share}", full),)
 
 
-def _pids(container: Container) -> tuple[str, ...]:
+def _pids(container: Container) -> tuple[Reason, ...]:
     used = columns.pids(container)
     if used is None or used.current is None or not used.limit:
         return ()
     if used.current < used.limit * NEAR:
         return ()
-    return (f"{used.current} of {used.limit} tasks: soon it cannot fork",)
+    full = f"{used.current} of {used.limit} tasks: soon it cannot fork"
+    return (Reason(f"pids {used.current}/{used.limit}", full),)
 
 
-def _pressure(container: Container) -> tuple[str, ...]:
+def _pressure(container: Container) -> tuple[Reason, ...]:
     found = (container.resources.pressure if container.resources else None) or {}
-    words: list[str] = []
+    words: list[Reason] = []
     for resource in ("memory", "io", "cpu"):
         pressure = found.get(resource)
         share = pressure.some.avg10 if pressure and pressure.some else 0.0
         if share >= STALLED:
-            words.append(f"waits for {resource} {units.percent(share)} of the time")
+            text = units.percent(share)
+            full = f"waits for {resource} {text} of the time"
+            words.append(Reason(f"waits for {resource} {text}", full))
     return tuple(words)

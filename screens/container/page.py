@@ -25,12 +25,13 @@ Section = Callable[[Container, Moment], list[Line]]
 
 def page(container: Container, moment: Moment, width: int) -> list[Line]:
     """Return the page for so many cells: two columns of sections where there is room."""
-    lines: list[Line] = [*summary(container, moment), cells.BLANK]
+    lines: list[Line] = [*summary(container, moment, width), cells.BLANK]
     if container.resources is not None:
         plots = container_plots(container, moment)
         across = max(1, min(len(plots), (width + 1) // 28))
         height = _GRAPH_HEIGHT * -(-len(plots) // across)
-        lines += [*graph.grid(plots, width - 1, height), cells.BLANK]
+        drawn = graph.grid(plots, width - 2, height)
+        lines += [*(((" ", "plain"), *line) for line in drawn), cells.BLANK]
     if width < _WIDE:
         for section in (*_LEFT, *_RIGHT):
             lines += section(container, moment)

@@ -112,7 +112,7 @@ def _pressure(track: Track, interval: float) -> Plot:
 
 def _by(limited_by: str | None, own: Sequence[str]) -> str:
     words = whose(limited_by, own)
-    return f"of {words}" if words else ""
+    return "its own" if words == "its own cgroup" else f"of {words}" if words else ""
 
 
 def _kills(track: Track) -> list[int]:

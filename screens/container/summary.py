@@ -9,44 +9,56 @@ from inspector.domains.containers.model import Container
 from screens.moment import Moment
 from screens.short import ids
 from screens.verdict import judge, own_cgroups, whose
+from screens.widgets import cells
 from screens.widgets.cells import Line, Piece
 
 _TYPES: Final = ("mnt", "uts", "ipc", "pid", "net", "user", "cgroup", "time")
 _LABEL: Final = 9
 
 
-def summary(container: Container, moment: Moment) -> list[Line]:
-    """Return the lines of the pane, the most important first."""
+def summary(container: Container, moment: Moment, width: int, height: int = 40) -> list[Line]:
+    """Return what matters of a container in at most `height` lines, the most important first."""
     verdict = judge(container, moment.history.container(container))
-    said = " · ".join(verdict.reasons) or "runs freely: no limit is near, nothing waits"
-    return [
+    said = " · ".join(reason.full for reason in verdict.reasons)
+    lines: list[Line] = [
         (
             (f" {verdict.mark} ", verdict.tone),
             (container.name, "bold"),
             (f"  {container.engine or 'no engine'}", "dim"),
             (f"  {container.image}  " if container.image else "  ", "dim"),
-            (said, verdict.tone),
-        ),
-        _row("process", process(container, moment)),
-        _row("uses", uses(container)),
-        _row("isolated", isolation(container, moment)),
-        _row("security", security(container)),
-        _row("found by", [(" · ".join(container.evidence) or "its engine", "plain")]),
-        _row("as JSON", [(f"cinspect dump --container {container.name}", "accent")]),
+            (said or "runs freely: no limit is near, nothing waits", verdict.tone),
+        )
     ]
+    for label, parts in (
+        ("process", process(container, moment)),
+        ("uses", uses(container)),
+        ("isolated", isolation(container, moment)),
+        ("security", security(container)),
+        ("found by", [(one, "plain") for one in container.evidence] or [("its engine", "plain")]),
+    ):
+        lines += _rows(label, parts, width)
+    last: Line = (
+        (f" {'as JSON':<{_LABEL}}", "dim"),
+        (f"cinspect dump --container {container.name}", "accent"),
+    )
+    return [*lines[: max(1, height - 1)], last]
 
 
-def _row(label: str, pieces: Sequence[Piece]) -> Line:
-    return ((f" {label:<{_LABEL}}", "dim"), *pieces)
-
-
-def _joined(parts: Sequence[Piece]) -> list[Piece]:
-    pieces: list[Piece] = []
+def _rows(label: str, parts: Sequence[Piece], width: int) -> list[Line]:
+    """Return the parts behind a label, in as many lines as they need, none of them torn apart."""
+    rows: list[list[Piece]] = [[]]
     for part in parts:
-        if pieces:
-            pieces.append((" · ", "dim"))
-        pieces.append(part)
-    return pieces
+        row = rows[-1]
+        if row and cells.length(row) + cells.length((part,)) + 3 + _LABEL + 1 > width:
+            row = []
+            rows.append(row)
+        if row:
+            row.append((" · ", "dim"))
+        row.append(part)
+    return [
+        ((f" {label if not place else '':<{_LABEL}}", "dim"), *row)
+        for place, row in enumerate(rows)
+    ]
 
 
 def process(container: Container, moment: Moment) -> list[Piece]:
@@ -69,7 +81,7 @@ def process(container: Container, moment: Moment) -> list[Piece]:
     if paths:
         more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
         parts.append((f"cgroup {ids(paths[0])}{more}", "plain"))
-    return _joined(parts) or [("no process", "dim")]
+    return parts or [("no process", "dim")]
 
 
 def uses(container: Container) -> list[Piece]:
@@ -104,7 +116,7 @@ def uses(container: Container) -> list[Piece]:
         elif memory.oom_kills == 0:
             parts.append(("0 OOM kills", "plain"))
     parts += _pressure(container)
-    return _joined(parts) or [("nothing: it does not run", "dim")]
+    return parts or [("nothing: it does not run", "dim")]
 
 
 def _pressure(container: Container) -> list[Piece]:
@@ -135,7 +147,7 @@ def isolation(container: Container, moment: Moment) -> list[Piece]:
     shared = [kind for kind in _TYPES if kind in host]
     if shared:
         parts.append((f"the host's {' '.join(shared)}", "plain"))
-    return _joined(parts) or [("not known", "dim")]
+    return parts or [("not known", "dim")]
 
 
 def security(container: Container) -> list[Piece]:
@@ -160,4 +172,4 @@ def security(container: Container) -> list[Piece]:
         first = held.uid_map[0]
         identity = first.inside == first.outside == 0
         parts.append(("root is root" if identity else f"uid 0 is {first.outside}", "plain"))
-    return _joined(parts)
+    return parts

@@ -127,5 +127,4 @@ class ContainersScreen(SubjectScreen):
         if moment is None or container is None:
             pane.show(lambda _: ())
         else:
-            lines = summary(container, moment)
-            pane.show(lambda _: lines)
+            pane.show(lambda width: summary(container, moment, width, pane.size.height))

@@ -129,7 +129,7 @@ class Painter:
     def note(self, container: Container, _width: int) -> Line:
         """Why it is not simply green."""
         verdict = self.verdict(container)
-        return ((" · ".join(verdict.reasons), verdict.tone),)
+        return ((", ".join(reason.brief for reason in verdict.reasons), verdict.tone),)
 
     def _spark(self, container: Container, metric: Metric, width: int, top: float) -> str:
         if self.moment is None:

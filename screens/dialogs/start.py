@@ -3,12 +3,12 @@
 import re
 import shlex
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Literal
 
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal
-from textual.widgets import Checkbox, Input, Label
+from textual.widgets import Input, Label
 
 from inspector.control import StartRequest
 from screens.dialogs.base import Dialog
@@ -21,6 +21,7 @@ _FIELDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("memory", "Memory", "64M, 1G; no limit"),
     ("cpus", "Cpus", "0.5 is half a core; no limit"),
     ("pids", "Pids", "50; no limit"),
+    ("network", "Network", "none: an empty one of its own; or host: the host's"),
 )
 _SIZE: Final = re.compile(r"^(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?$", re.IGNORECASE)
 _SCALE: Final = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
@@ -46,9 +47,6 @@ class StartDialog(Dialog[StartRequest]):
                 yield Label(label, markup=False)
                 value = "@host" if name == "image" else ""
                 yield Input(value, placeholder=placeholder, id=f"start-{name}", compact=True)
-        with Horizontal(classes="field"):
-            yield Label("Network", markup=False)
-            yield Checkbox("share the host's (otherwise none)", id="start-net", compact=True)
 
     def on_mount(self) -> None:
         """Show what an empty form means."""
@@ -56,10 +54,9 @@ class StartDialog(Dialog[StartRequest]):
         self._check()
 
     @on(Input.Changed)
-    @on(Checkbox.Changed)
     def _check(self) -> StartRequest | None:
         try:
-            request = parsed(self._values(), host_network=self.query_one(Checkbox).value)
+            request = parsed(self._values())
         except InvalidForm as wrong:
             self.problem(str(wrong))
             return None
@@ -83,7 +80,7 @@ class StartDialog(Dialog[StartRequest]):
         }
 
 
-def parsed(values: Mapping[str, str], *, host_network: bool) -> StartRequest:
+def parsed(values: Mapping[str, str]) -> StartRequest:
     """Return the request that a form's texts mean; `InvalidForm` names the one that means nothing."""
     image, rootfs = values.get("image", ""), values.get("rootfs", "")
     if rootfs:
@@ -109,7 +106,7 @@ def parsed(values: Mapping[str, str], *, host_network: bool) -> StartRequest:
         memory_bytes=_bytes(values.get("memory", "")),
         cpus=_cpus(values.get("cpus", "")),
         pids_limit=_pids(values.get("pids", "")),
-        network="host" if host_network else "none",
+        network=_network(values.get("network", "")),
     )
 
 
@@ -162,6 +159,14 @@ def _cpus(text: str) -> float | None:
     if not 0.01 <= value <= 4096:
         raise InvalidForm(f"cpus {text} is not a number of cores from 0.01 up: 0.5, 2")
     return value
+
+
+def _network(text: str) -> Literal["none", "host"]:
+    if text in {"", "none"}:
+        return "none"
+    if text == "host":
+        return "host"
+    raise InvalidForm(f"network {text} is neither none nor host")
 
 
 def _pids(text: str) -> int | None:

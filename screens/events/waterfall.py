@@ -43,7 +43,7 @@ def waterfall(events: Sequence[Event], width: int) -> list[Line]:
             (
                 (f" {units.interval(_between(events[0], event)):>8} ", "dim"),
                 *cells.fit(((event.topic, "bold"),), min(names, 26)),
-                (f" {'+' + units.interval(_between(before, event)):>10}  ", "plain"),
+                (f" {_after(before, event):>10}  ", "plain"),
                 (bar, "accent"),
             )
         )
@@ -51,6 +51,10 @@ def waterfall(events: Sequence[Event], width: int) -> list[Line]:
     total = units.interval(_between(events[0], events[-1]))
     lines += [cells.BLANK, ((f" {len(events)} events in {total}", "bold"),)]
     return lines
+
+
+def _after(before: Event, event: Event) -> str:
+    return "" if before is event else f"+{units.interval(_between(before, event))}"
 
 
 def _between(first: Event, second: Event) -> float:

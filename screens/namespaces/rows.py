@@ -42,7 +42,7 @@ def tree(namespaces: Sequence[Namespace], moment: Moment) -> list[Branch[Namespa
         return (
             one.type == "user",
             not one.host,
-            not names,
+            not names and not one.host,
             "" if one.host or not names else names[0].casefold(),
             place.get(one.type, 99),
             one.inode,

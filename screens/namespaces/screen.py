@@ -150,12 +150,12 @@ class NamespacesScreen(SubjectScreen):
         if moment is None:
             return
         if self.matrix.has_focus and row is not None:
-            built = summary(row.container, moment)
+            pane.show(lambda width: summary(row.container, moment, width, pane.size.height))
         elif branch is not None:
             built = lines(branch.item, moment)
+            pane.show(lambda _: built)
         else:
-            built = []
-        pane.show(lambda _: built)
+            pane.show(lambda _: ())
 
 
 def _named(one: Namespace, needle: str, moment: Moment) -> bool:

@@ -120,7 +120,7 @@ async def running(
     """Run the application with these frames on it; without any, the canned host's second one."""
     source, clock, acts = Fed(), Clock(), control or frames.Recorder()
     app = CinspectApp(source, acts, read_only=read_only, clock=clock)
-    async with app.run_test(size=size) as pilot:
+    async with app.run_test(size=size, notifications=True) as pilot:
         driven = Driven(app, pilot, source, acts, clock)
         await driven.show(*(shown or (frames.frame(0), frames.frame(1))))
         await driven.press(*keys)

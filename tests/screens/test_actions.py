@@ -157,6 +157,7 @@ async def test_the_command_line_grows_as_the_form_is_filled_in() -> None:
         ("command", "echo 'a", "command does not end well"),
         ("rootfs", "relative", "rootfs is not an absolute path"),
         ("rootfs", "/srv/root", "no command: with a rootfs"),
+        ("network", "bridge", "network bridge is neither none nor host"),
         ("image", "", "neither image nor rootfs"),
     ],
 )
