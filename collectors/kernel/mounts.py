@@ -8,6 +8,8 @@ from collectors.members import Members, ask, mounts_of
 from collectors.root import Root
 from runtime.formats.mountinfo import MountInfo
 
+__all__ = ("KEY", "MountInfo", "MountsReading", "NamespaceMounts", "read")
+
 
 class NamespaceMounts(Struct, frozen=True):
     """One mount namespace's mounts, as one process in it sees them."""

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from collectors.kernel import mounts, namespaces, processes
+from collectors.kernel.mounts import MountInfo
 from collectors.kernel.namespaces import TYPES, Namespace
 from collectors.kernel.processes import Process
 from inspector.sample import Sample
-from runtime.formats.mountinfo import MountInfo
 
 ENDED: Final = frozenset({"Z", "X"})
 """States of a process that is over: it has left its namespaces, and waits to be forgotten."""

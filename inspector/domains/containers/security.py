@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from typing import Final, Literal
 
 from collectors.kernel import mounts, security
+from collectors.kernel.mounts import MountInfo
 from collectors.kernel.namespaces import IdMap
 from collectors.kernel.processes import Process
 from inspector.discovery.world import FIRST, MNT, USER, Inodes
 from inspector.domains.containers import capabilities
 from inspector.domains.containers.model import IdMapping, Security
 from inspector.join import Joined
-from runtime.formats.mountinfo import MountInfo
 
 _SECCOMP: Final[dict[int, Literal["disabled", "strict", "filter"]]] = {
     0: "disabled",

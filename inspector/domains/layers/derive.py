@@ -7,10 +7,10 @@ from typing import Final
 
 from collectors.kernel import layers, mounts
 from collectors.kernel.layers import FileChange, Overlay, UpperReading
+from collectors.kernel.mounts import MountInfo
 from inspector.discovery.world import MNT, Inodes
 from inspector.domains.layers.model import Change, Changes, Layer, Rootfs
 from inspector.sample import Sample, elapsed
-from runtime.formats.mountinfo import MountInfo
 
 _SHOWN: Final = 200
 """Changed files in a frame: the newest ones; all of them are read on demand."""
