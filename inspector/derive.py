@@ -42,7 +42,7 @@ def derive(previous: Sample | None, current: Sample) -> Frame:
         ),
         host=host.derive(previous, current),
         engines=engines.derive(current),
-        containers=_containers(previous, joined, table, placed) if "containers" in asked else UNSET,
+        containers=_containers(previous, joined, table, placed) if shown else UNSET,
         namespaces=namespaces.derive(joined) if "namespaces" in asked else UNSET,
         cgroups=cgroups.derive(table, _cgroup_owners(table, placed))
         if "cgroups" in asked

@@ -47,7 +47,7 @@ _AGAIN: Final = 10
 class Deadlines:
     """Seconds that each source has."""
 
-    collector: float = 10.0
+    collector: float = 20.0
     engine: float = 2.0
 
 

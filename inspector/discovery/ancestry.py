@@ -96,6 +96,11 @@ def is_helper(process: Process) -> bool:
     return process.comm in HELPERS or _program(process.command) in HELPERS
 
 
+def is_tool(process: Process) -> bool:
+    """Return whether it is a program that makes containers, as unshare and bubblewrap."""
+    return _tool(process) is not None
+
+
 def _outermost(processes: Mapping[int, Process], init: Process, inner: Supervisor) -> Supervisor:
     parent = processes.get(init.ppid)
     outer = _tool(parent) if parent is not None else None

@@ -108,7 +108,11 @@ class _Search:
             pids = {process.pid for process in members}
             tops = [process for process in members if process.ppid not in pids]
             top = min(tops or members, key=_outermost)
-            if not self._is_service(top) and not ancestry.is_helper(top):
+            if (
+                not self._is_service(top)
+                and not ancestry.is_helper(top)
+                and not self._waits(members)
+            ):
                 group = Group(top, "sandbox")
                 self._by_sandbox[key] = group
                 self.groups.append(group)
@@ -192,6 +196,11 @@ class _Search:
         if "mnt" in differing:
             return (inodes[PID], inodes[MNT])
         return inodes if len(differing) > 1 else None
+
+    def _waits(self, members: list[Process]) -> bool:
+        """Return whether it is only a tool that made a container, entered a part of it, and waits."""
+        inits = {group.init.ppid for group in self.groups if group.kind != "sandbox"}
+        return all(ancestry.is_tool(process) and process.pid in inits for process in members)
 
     def _is_service(self, top: Process) -> bool:
         """Return whether systemd gave the namespaces: PrivateTmp=, PrivateNetwork= and the like.

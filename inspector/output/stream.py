@@ -3,7 +3,6 @@
 import contextlib
 import os
 import sys
-import tempfile
 
 from inspector.errors import Failure
 
@@ -33,6 +32,8 @@ def write_file(path: str, data: bytes) -> None:
 
 
 def _replace(path: str, data: bytes) -> None:
+    import tempfile  # noqa: PLC0415 - 8 ms, and most commands write to stdout
+
     directory, name = os.path.split(path)
     fd, temporary = tempfile.mkstemp(prefix=f".{name[:64]}.", dir=directory or ".")
     try:
