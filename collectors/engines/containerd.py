@@ -83,7 +83,7 @@ class ContainerdEngine:
         if not self._loaded:
             await asyncio.to_thread(_load)
             self._loaded = True
-        from collectors.wire.containerd.client import connect  # noqa: PLC0415
+        from collectors.wire.containerd.client import connect  # noqa: PLC0415 - only where a socket is
 
         try:
             async with connect(self.address) as client:
@@ -115,7 +115,7 @@ class ContainerdEngine:
 
         The stream begins with the second reading: who reads once has no use for it.
         """
-        from collectors.wire.containerd.subscription import Subscription  # noqa: PLC0415
+        from collectors.wire.containerd.subscription import Subscription  # noqa: PLC0415 - only where a socket is
 
         first, self._collected = not self._collected, True
         if first:
@@ -149,7 +149,7 @@ class ContainerdEngine:
 
 
 def _load() -> None:
-    from collectors.wire.containerd import client, messages, subscription  # noqa: PLC0415
+    from collectors.wire.containerd import client, messages, subscription  # noqa: PLC0415 - only where a socket is
 
     del client, subscription
     messages.message("cinspect.containerd.Empty")
@@ -198,7 +198,7 @@ async def _directories(
 
 
 def _event(envelope: "Envelope") -> EngineEvent:
-    from collectors.wire.containerd.messages import unpack  # noqa: PLC0415
+    from collectors.wire.containerd.messages import unpack  # noqa: PLC0415 - only where a socket is
 
     event = unpack(envelope.event)
     about_container = envelope.topic.startswith(("/tasks/", "/containers/"))

@@ -29,7 +29,7 @@ async def connect(path: str) -> AsyncGenerator["Http"]:
     # parser, and where there is one the loop does not wait for the disk.
     if _PARSER not in sys.modules:
         await asyncio.to_thread(import_module, _PARSER)
-    from collectors.wire.http import Http  # noqa: PLC0415
+    from collectors.wire.http import Http  # noqa: PLC0415 - only where a socket is
 
     http = Http(path, reader, writer)
     try:
