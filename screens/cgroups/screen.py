@@ -10,6 +10,8 @@ from textual.binding import Binding, BindingType
 from inspector.domains.cgroups.model import Cgroup
 from screens import filters
 from screens.base import SubjectScreen
+from screens.cgroups.together import TOGETHER, together
+from screens.cgroups.together import plots as together_plots
 from screens.cgroups.tree import branch_columns, branches, folded_at_first, parent, table_columns
 from screens.container.plots import cgroup_plots, container_plots
 from screens.container.screen import ContainerScreen
@@ -29,6 +31,9 @@ class CgroupsScreen(SubjectScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left", "fold", "fold, or go to the one above", show=False),
         Binding("right", "unfold", "unfold", show=False),
+        Binding(
+            "m", "together", "the hierarchies of v1 as one tree, or each by itself", show=False
+        ),
         Binding("z", "zoom", "larger graphs, or smaller ones", show=False),
     ]
     HINTS: ClassVar[Sequence[tuple[str, str]]] = (("← →", "fold"), ("z", "larger graphs"))
@@ -37,7 +42,8 @@ class CgroupsScreen(SubjectScreen):
         super().__init__(may_act=may_act)
         self._folded: set[str] | None = None
         self._filter: filters.Filter[Branch[Cgroup]] | None = None
-        self._columns = branch_columns()
+        self._columns = branch_columns(lambda: self.shell.moment)
+        self._together = False
 
     def body(self) -> ComposeResult:
         """The tree, and the graphs below it."""
@@ -58,7 +64,8 @@ class CgroupsScreen(SubjectScreen):
         """Show the tree; what a filter accepts stays with all that is above it."""
         if self._folded is None:
             self._folded = folded_at_first(moment.cgroups)
-        rows = branches(moment.cgroups, () if self._filter else self._folded)
+        groups = together(moment.cgroups) if self._together else moment.cgroups
+        rows = branches(groups, () if self._filter else self._folded)
         if self._filter is not None:
             rows = _kept(rows, self._filter)
         self.table.show(rows)
@@ -82,7 +89,7 @@ class CgroupsScreen(SubjectScreen):
             hierarchy, path = above.split(":", 1)
             above = None if path == "/" else f"{hierarchy}:{path.rsplit('/', 1)[0] or '/'}"
         self.show(moment)
-        self.table.select(f"{best.hierarchy}:{best.path}")
+        self.table.select(f"{TOGETHER if self._together else best.hierarchy}:{best.path}")
 
     def _by_path(self, container: str, moment: Moment) -> list[Cgroup]:
         found = moment.container_by_id.get(container)
@@ -127,6 +134,25 @@ class CgroupsScreen(SubjectScreen):
         else:
             self.table.action_move(1)
 
+    def action_together(self) -> None:
+        """Show one tree of all hierarchies, or a tree for each."""
+        at = self.table.selected
+        self._together = not self._together
+        self.refresh_all()
+        moment = self.shell.moment
+        if at is None or moment is None:
+            return
+        same = [one for one in moment.cgroups if one.path == at.item.path]
+        hierarchy = TOGETHER if self._together else same[0].hierarchy if same else ""
+        self.table.select(f"{hierarchy}:{at.item.path}")
+
+    def hints(self) -> list[tuple[str, str]]:
+        """Name the way to one tree where there are several hierarchies."""
+        moment = self.shell.moment
+        if moment is None or len({one.hierarchy for one in moment.cgroups}) < 2:
+            return super().hints()
+        return [("m", "by hierarchy" if self._together else "as one tree"), *super().hints()]
+
     def action_zoom(self) -> None:
         """Give the graphs half the screen, or take it back."""
         self.query_one("#graphs", Lines).toggle_class("-large")
@@ -162,7 +188,9 @@ class CgroupsScreen(SubjectScreen):
         owner = moment.container_by_id.get(cgroup.container or "")
         # On v1 each hierarchy knows one thing of a container: its graphs are put together here.
         plots = container_plots(owner, moment) if owner and cgroup.hierarchy else None
-        plots = plots or cgroup_plots(cgroup, moment)
+        if plots is None:
+            known = together_plots if self._together else cgroup_plots
+            plots = known(cgroup, moment)
         name = moment.container_name(cgroup.container)
 
         def build(width: int) -> list[Line]:

@@ -49,9 +49,17 @@ def folded_at_first(cgroups: Collection[Cgroup]) -> set[str]:
     }
 
 
-def branch_columns() -> tuple[Column[Branch[Cgroup]], ...]:
-    """Return the subject's columns, for rows of a tree: what a filter reads."""
-    return tuple(_lifted(column) for column in columns.COLUMNS)
+def branch_columns(moment: Callable[[], Moment | None]) -> tuple[Column[Branch[Cgroup]], ...]:
+    """Return the subject's columns, for rows of a tree: what a filter reads; containers by name."""
+
+    def name(branch: Branch[Cgroup]) -> str | None:
+        now = moment()
+        return now.container_name(branch.item.container) if now else None
+
+    lifted = tuple(_lifted(column) for column in columns.COLUMNS)
+    container = columns.CONTAINER
+    named = Column[Branch[Cgroup]](container.id, container.title, name, width=container.width)
+    return tuple(named if column.id == container.id else column for column in lifted)
 
 
 def _lifted(column: Column[Cgroup]) -> Column[Branch[Cgroup]]:
@@ -73,7 +81,7 @@ def table_columns(moment: Callable[[], Moment | None]) -> tuple[Shown[Branch[Cgr
     def container(branch: Branch[Cgroup], _width: int) -> Line:
         return _container(branch.item, moment())
 
-    lifted = {column.id: column for column in branch_columns()}
+    lifted = {column.id: column for column in branch_columns(moment)}
     return (
         Shown(column=lifted["path"], paint=_name, priority=0, width=26, grow=4, sortable=False),
         Shown(

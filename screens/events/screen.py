@@ -95,10 +95,21 @@ class EventsScreen(SubjectScreen):
 
     def filter_changed(self, text: str) -> str:
         """Keep what the text accepts."""
-        self._filter = filters.parse(text, columns.COLUMNS)
+        self._filter = filters.parse(text, self._named_columns())
         if self.shell.moment is not None:
             self.show(self.shell.moment)
         return self._filter.problem
+
+    def _named_columns(self) -> tuple[Column[Event], ...]:
+        """Return what a filter reads: containers by name as well as by id."""
+
+        def name(event: Event) -> str | None:
+            moment = self.shell.moment
+            return moment.container_name(event.container) if moment else event.container
+
+        rest = tuple(one for one in columns.COLUMNS if one.id != "container")
+        named = Column[Event]("container", "CONTAINER", name)
+        return (*rest, named, Column[Event]("id", "ID", lambda event: event.container))
 
     def focus_body(self) -> None:
         """Give the keyboard to the table."""

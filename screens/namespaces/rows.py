@@ -151,6 +151,16 @@ def _lifted(column: Column[Namespace]) -> Column[Branch[Namespace]]:
     )
 
 
+def named_columns(moment: Moment) -> tuple[Column[Namespace], ...]:
+    """Return what a filter reads: containers by name, and who holds it in words."""
+
+    def names(one: Namespace) -> str:
+        return ", ".join(moment.container_name(each) or each for each in one.containers)
+
+    named = Column[Namespace](columns.CONTAINERS.id, columns.CONTAINERS.title, names)
+    return tuple(named if one is columns.CONTAINERS else one for one in columns.COLUMNS)
+
+
 def _note(one: Namespace, moment: Moment) -> str:
     if one.type == "user" and one.uid_map is not None:
         return f"uid {id_map(one.uid_map)}"

@@ -15,7 +15,15 @@ from screens.base import SubjectScreen
 from screens.container.screen import ContainerScreen
 from screens.container.summary import summary
 from screens.moment import Moment
-from screens.namespaces.rows import Sharing, lines, matrix, matrix_columns, tree, tree_columns
+from screens.namespaces.rows import (
+    Sharing,
+    lines,
+    matrix,
+    matrix_columns,
+    named_columns,
+    tree,
+    tree_columns,
+)
 from screens.widgets.bars import Bar
 from screens.widgets.frame_table import FrameTable
 from screens.widgets.lines import Lines
@@ -78,17 +86,12 @@ class NamespacesScreen(SubjectScreen):
 
     def show(self, moment: Moment) -> None:
         """Show both panes; a filter is for both."""
-        wanted = filters.parse(self._text, COLUMNS)
+        found, shared = list(moment.namespaces), matrix(moment)
         if self._text.strip():
-            needle = self._text.casefold()
-            found = [
-                one
-                for one in moment.namespaces
-                if wanted.accepts(one) or _named(one, needle, moment)
-            ]
-            shared = [row for row in matrix(moment) if needle in row.container.name.casefold()]
-        else:
-            found, shared = list(moment.namespaces), matrix(moment)
+            wanted = filters.parse(self._text, named_columns(moment))
+            found = [one for one in found if wanted.accepts(one)]
+            inside = {container for one in found if not one.host for container in one.containers}
+            shared = [row for row in shared if row.container.id in inside]
         self.rows.show(tree(found, moment))
         self.matrix.show(shared)
         self._show_note()
@@ -119,7 +122,7 @@ class NamespacesScreen(SubjectScreen):
         self._text = text
         if self.shell.moment is not None:
             self.show(self.shell.moment)
-        return filters.parse(text, COLUMNS).problem
+        return filters.parse(text, COLUMNS).problem if text.strip() else ""
 
     def focus_body(self) -> None:
         """Give the keyboard to the tree."""
@@ -156,7 +159,3 @@ class NamespacesScreen(SubjectScreen):
             pane.show(lambda _: built)
         else:
             pane.show(lambda _: ())
-
-
-def _named(one: Namespace, needle: str, moment: Moment) -> bool:
-    return any(needle in (moment.container_name(each) or "").casefold() for each in one.containers)

@@ -223,6 +223,59 @@ async def test_hierarchies_of_v1_stand_beside_each_other_the_lesser_ones_folded(
         assert driven.app.screen.subject() == WEB
 
 
+async def test_hierarchies_of_v1_are_put_together_into_one_tree_on_demand() -> None:
+    whole = frames.frame(1)
+    known = {"memory": ("memory",), "cpu": ("cpu",), "pids": ("pids",), "": ("pressure", "io")}
+    groups = []
+    for hierarchy, kept in known.items():
+        for one in whole.cgroups:
+            fields = {name: getattr(one, name) for name in one.__struct_fields__}
+            parts = ("cpu", "memory", "io", "pids", "pressure")
+            fields |= {part: fields[part] if part in kept else None for part in parts}
+            groups.append(type(one)(**{**fields, "hierarchy": hierarchy}))
+    split = type(whole)(
+        **{
+            **{n: getattr(whole, n) for n in whole.__struct_fields__},
+            "cgroups": tuple(groups),
+        }
+    )
+    async with running(split, size=(160, 60), keys=("4",)) as driven:
+        assert "m as one tree" in driven.lines[-1]
+        await driven.press("m")
+        assert [b.item.path for b in driven.app.screen.table.items].count("/docker") == 1
+        line = driven.line("● web")
+        for part in ("⊥64.0M", "5 ⊥50", "1 %"):
+            assert part in line
+        driven.app.screen.table.select("all:/docker")
+        await driven.pilot.pause()
+        for title in ("cpu cores", "memory", "pids", "io/s"):
+            assert title in driven.text
+        await driven.press("m")
+        assert driven.app.screen.table.selected.item.path == "/docker"
+
+
+@pytest.mark.parametrize(
+    ("screen", "typed", "seen", "unseen"),
+    [
+        ("2", "worker", "4026532130", "4026532110"),
+        ("2", "type=net", "4026532114", "mnt 402"),
+        ("4", "worker", "▲ worker", "● web"),
+        ("4", "container=web", "● web", "▲ worker"),
+        ("4", "memory>300M", "▲ worker", "● web"),
+        ("5", "worker", "oom", "/tasks/create"),
+        ("5", "container=worker topic=oom", "oom", " die "),
+        ("5", "source=docker", "die", "oom"),
+    ],
+)
+async def test_a_filter_knows_containers_by_name(screen, typed, seen, unseen) -> None:
+    async with running(size=(160, 60), keys=(screen, "slash")) as driven:
+        driven.app.screen.query_one("FilterBar Input").value = typed
+        await driven.pilot.pause()
+        body = "\n".join(driven.lines[2:-14])
+        assert seen in body
+        assert unseen not in body
+
+
 async def test_events_have_the_time_since_the_one_before() -> None:
     async with running(size=(160, 40), keys=("5",)) as driven:
         assert "+5 ms" in driven.line("/tasks/create")
