@@ -13,6 +13,11 @@ from inspector.domains.containers.model import Container
 def actions(args: argparse.Namespace) -> Actions:
     """Return the actions; raise `ReadOnly` under --read-only."""
     options.refuse_read_only(args)
+    return looking(args)
+
+
+def looking(args: argparse.Namespace) -> Actions:
+    """Return what finds containers of every engine, for a verb that changes nothing."""
     chosen = options.settings(args)
     return open_actions(chosen.root, chosen.state)
 

@@ -2,11 +2,13 @@
 
 import argparse
 import json
-from typing import Any
+from typing import Any, cast
 
 from inspector import exit_codes
 from inspector.cli import options
-from inspector.cli.engine import records, session
+from inspector.cli.engine import acting, records, session
+from inspector.controls.actions import Actions, Target
+from inspector.errors import Failure
 from runtime.api import Runtime
 from runtime.errors import RuntimeFailure
 
@@ -15,8 +17,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     session.describe(
         parser,
-        "Print all that the engine knows of containers, with the OCI runtime spec of each; "
-        "`cinspect dump --container ID` has what the kernel says of them.",
+        "Print all that the engine knows of containers, with the OCI runtime spec of each; of "
+        "those of other engines, what `cinspect dump` has.",
         "cinspect inspect web | jq '.[0].spec.linux.resources'",
     )
     session.add_references(parser)
@@ -24,21 +26,28 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print those that were found; return 1 when any was not."""
-    engine = options.runtime(args)
-    return session.execute(engine, _inspect(engine, args.containers))
+    actions = acting.looking(args)
+    return session.execute(actions.engine, _inspect(args, actions))
 
 
-async def _inspect(engine: Runtime, references: list[str]) -> int:
+async def _inspect(args: argparse.Namespace, actions: Actions) -> int:
     status = exit_codes.DONE
     found: list[dict[str, Any]] = []
-    for reference in references:
+    for reference in args.containers:
         try:
-            container = await engine.container(reference)
-            spec = await engine.spec(container.id)
-        except RuntimeFailure as failure:
+            target = await acting.find(args, actions, reference)
+            found.append(await _record(actions.engine, target))
+        except (RuntimeFailure, Failure) as failure:
             options.talk(str(failure))
             status = exit_codes.FAILED
-        else:
-            found.append({**records.container(container), "spec": spec})
     session.say(json.dumps(found, indent=2))
     return status
+
+
+async def _record(engine: Runtime, target: Target) -> dict[str, Any]:
+    if target.container is None:
+        found = await engine.container(target.id)
+        return {**records.container(found), "spec": await engine.spec(found.id)}
+    import msgspec  # noqa: PLC0415 - what the engine says needs none
+
+    return cast("dict[str, Any]", msgspec.to_builtins(target.container))

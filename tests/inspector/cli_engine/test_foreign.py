@@ -225,3 +225,26 @@ def test_a_container_of_an_engine_with_other_directories_is_found(cinspect, tmp_
     finally:
         other.run("rm", "-f", container)
     assert not other.remains()
+
+
+def test_top_and_inspect_know_somebody_elses_sandbox(cinspect, sandbox):
+    pid = sandbox.partition("-")[2]
+    lines = cinspect.ok("top", sandbox).splitlines()
+    assert [line.split()[:2] for line in lines if line.split()[0] == pid] == [[pid, "1"]]
+    (found,) = json.loads(cinspect.ok("inspect", sandbox))
+    assert found["pid"] == int(pid)
+    assert found["engine"] is None
+
+
+def test_diff_walks_the_overlay_of_an_engine_with_other_directories(cinspect, tmp_path):
+    from tests.inspector.cli_engine.conftest import Cinspect
+
+    other = Cinspect(tmp_path / "other")
+    script = "echo x > /srv/new; echo y >> /etc/motd; rm /etc/issue; sleep 60"
+    container = other.detached("@host", "sh", "-c", script)
+    try:
+        time.sleep(0.3)
+        lines = set(cinspect.ok("diff", container).splitlines())
+        assert {"A /srv/new", "C /etc/motd", "D /etc/issue"} <= lines
+    finally:
+        other.run("rm", "-f", container)
