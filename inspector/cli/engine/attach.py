@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import signal
 import sys
 from collections.abc import Callable, Generator
@@ -10,6 +11,7 @@ from types import TracebackType
 from typing import Any, Final, Literal, Self
 
 from inspector import exit_codes
+from inspector.cli import options
 from inspector.cli.engine import terminal
 from inspector.cli.engine.fifos import Fifos
 from inspector.cli.engine.signals import PROXIED, name
@@ -252,7 +254,9 @@ async def _copy(output: Output) -> bool:
     """Copy a stream; return whether its reader was there to the end."""
     try:
         await output.copy()
-    except OSError:  # EPIPE, or EIO of a terminal that hung up
+    except OSError as error:
+        if error.errno not in {errno.EPIPE, errno.EIO}:  # EIO is a terminal that hung up
+            options.talk(f"its output cannot be written: {error.strerror}")
         return False
     return True
 

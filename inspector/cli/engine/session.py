@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar, cast
@@ -47,6 +48,7 @@ async def for_each(references: Sequence[str], action: Callable[[str], Awaitable[
 
 def engine_status(work: Callable[[], int]) -> int:
     """Run `run`'s or `exec`'s work; a failure of the engine's is said and becomes 125, 126 or 127."""
+    _fill_standard_descriptors()
     try:
         return work()
     except (NoTerminal, Interrupted) as failure:
@@ -97,6 +99,18 @@ def describe(parser: argparse.ArgumentParser, description: str, *examples: str) 
     parser.description = description
     if examples:
         parser.epilog = "examples:\n" + "\n".join(f"  {example}" for example in examples)
+
+
+def _fill_standard_descriptors() -> None:
+    """Open the null device where a standard stream was closed: no file of ours may get its number."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+            if descriptor:  # the interpreter has None there
+                stream = os.fdopen(descriptor, "w", closefd=False)
+                setattr(sys, ("stdout", "stderr")[descriptor - 1], stream)
 
 
 async def _and_close(engine: Runtime, work: Coroutine[Any, Any, T]) -> T:

@@ -219,3 +219,46 @@ def test_a_terminal_is_asked_for_where_there_is_none(cinspect):
     assert done.returncode == 1
     assert b"the input device is not a TTY" in done.stderr
     assert cinspect.ids() == []
+
+
+@pytest.mark.parametrize(
+    ("redirection", "status", "said"),
+    [
+        ("<&-", 3, ""),
+        (">&-", 3, ""),
+        ("2>&-", 3, ""),
+        (">/dev/full", 141, "cannot be written: No space left"),
+    ],
+)
+def test_standard_streams_that_are_closed_or_full_do_no_harm(cinspect, redirection, status, said):
+    script = f'"$@" run --rm -i @host sh -c "cat; echo out; echo err >&2; exit 3" {redirection}'
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", *cinspect.argv],
+        env=cinspect.environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == status, done.stderr
+    assert said in done.stderr
+    assert done.stdout == ("" if ">" in redirection[0] else "out\n")
+    assert cinspect.ids() == []
+
+
+def test_a_shim_that_dies_leaves_a_client_that_ends_with_its_container(cinspect):
+    running = cinspect.start(
+        *("run", "-i", "--name", "orphan", "@host", "sh", "-c", "echo up; sleep 60"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    with running:
+        assert running.stdout.readline() == b"up\n"
+        (found,) = json.loads(cinspect.ok("inspect", "orphan"))
+        os.kill(found["shim"]["pid"], signal.SIGKILL)
+        assert cinspect.ok("rm", "-f", "orphan") == "orphan\n"
+        assert running.wait(20) == 125
+        assert b"orphan" in running.stderr.read()
+    assert not cinspect.remains()
