@@ -17,6 +17,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "cinspect create --name job @host sh -c 'echo hello; sleep 5'",
         "cinspect start -a job",
     )
+    parser.usage = "cinspect create [options] IMAGE [COMMAND [ARG...]]"
     engine_options.engine_errors(parser)
     parser.add_argument("-i", "--interactive", action="store_true", help="keep its stdin open")
     parser.add_argument("-t", "--tty", action="store_true", help="give it a terminal")

@@ -24,6 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "cinspect exec -it web sh",
         "cinspect exec -i db psql < dump.sql",
     )
+    parser.usage = "cinspect exec [options] CONTAINER COMMAND [ARG...]"
     engine_options.engine_errors(parser)
     engine_options.add_streams(parser)
     engine_options.add_process(parser)

@@ -26,6 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "tar c . | cinspect run --rm -i @host tar t",
         "cinspect run --rm --rootfs ./alpine /bin/sh -c 'cat /etc/os-release'",
     )
+    parser.usage = "cinspect run [options] IMAGE [COMMAND [ARG...]]"
     engine_options.engine_errors(parser)
     engine_options.add_streams(parser)
     engine_options.add_container(parser)

@@ -4,8 +4,9 @@ import argparse
 import asyncio
 import os
 import sys
+import textwrap
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from inspector import exit_codes
 from inspector.cli import options
@@ -16,6 +17,7 @@ from runtime.api import Runtime
 from runtime.errors import CommandNotExecutable, CommandNotFound, RuntimeFailure
 
 T = TypeVar("T")
+_WIDTH: Final = 79
 
 
 def execute(engine: Runtime, work: Coroutine[Any, Any, T]) -> T:
@@ -96,7 +98,7 @@ def add_references(parser: argparse.ArgumentParser, *, many: bool = True) -> Non
 
 def describe(parser: argparse.ArgumentParser, description: str, *examples: str) -> None:
     """Set a verb's description and examples."""
-    parser.description = description
+    parser.description = textwrap.fill(description, _WIDTH)
     if examples:
         parser.epilog = "examples:\n" + "\n".join(f"  {example}" for example in examples)
 
