@@ -1,6 +1,6 @@
 """Joins what the kernel shows with what engines say: every container, and whose each process is."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -104,16 +104,14 @@ def _entities(
         id(group): ancestry.supervisor(seen.processes, group.init, group.pids)
         for group in found.groups
     }
-    left = list(named)
+    left = _Unmatched(named)
     drafts: list[tuple[Group | None, EngineContainer | None, Supervisor | None]] = []
     for group in found.groups:
         supervisor = supervisors[id(group)]
-        match = _match(group, supervisor, left)
-        if match is not None:
-            left.remove(match)
+        match = left.take(group, supervisor)
         drafts.append((group, match, supervisor))
     # Engines list what is stopped; one that a second engine knows by another name is not repeated.
-    drafts.extend((None, container, None) for container in left)
+    drafts.extend((None, container, None) for container in left.rest())
     own = host_name(sample)
     identities = [_identity(seen, *draft, own=own) for draft in drafts]
     ids = naming.unique([(name, namespace) for name, _, _, namespace in identities])
@@ -139,38 +137,57 @@ def host_name(sample: Sample) -> str | None:
     return reading.hostname if reading else None
 
 
-def _match(
-    group: Group, supervisor: Supervisor | None, named: Iterable[EngineContainer]
-) -> EngineContainer | None:
-    """Return the engine's record of a container: by id, by its first process, by its cgroup."""
-    known = [
-        name
-        for name in (group.label.id if group.label else None, supervisor.id if supervisor else None)
-        if name
-    ]
-    candidates = list(named)
-    for name in known[:1] if group.label and len(group.label.id) == 64 else known:
-        for container in candidates:
-            if naming.matches(name, container) and (
-                container.pid is None or container.pid in group.pids or len(name) >= 12
-            ):
-                return container
-    for container in candidates:
-        if container.pid in group.pids:
-            return container
-    paths = {
-        cgroup_names.own_path(entry.path, group.label)
-        for entry in group.init.cgroups
-        if entry.path != "/"
-    }
-    return next(
-        (
-            container
-            for container in candidates
-            if container.cgroup and container.cgroup != "/" and container.cgroup in paths
-        ),
-        None,
-    )
+class _Unmatched:
+    """The engines' records that no container with processes has been given yet."""
+
+    def __init__(self, named: Iterable[EngineContainer]) -> None:
+        self._left = dict(enumerate(named))
+        self._by_id: dict[str, list[int]] = {}
+        self._by_pid: dict[int, int] = {}
+        self._by_cgroup: dict[str, int] = {}
+        for at, container in self._left.items():
+            self._by_id.setdefault(container.id, []).append(at)
+            if container.pid is not None:
+                self._by_pid.setdefault(container.pid, at)
+            if container.cgroup and container.cgroup != "/":
+                self._by_cgroup.setdefault(container.cgroup, at)
+
+    def take(self, group: Group, supervisor: Supervisor | None) -> EngineContainer | None:
+        """Return a container's record: by id, else by its processes, else by its cgroup."""
+        for at in self._candidates(group, supervisor):
+            if at in self._left:
+                return self._left.pop(at)
+        return None
+
+    def rest(self) -> Iterable[EngineContainer]:
+        """Return those that were not taken."""
+        return self._left.values()
+
+    def _candidates(self, group: Group, supervisor: Supervisor | None) -> Iterator[int]:
+        yield from self._by_name(group, supervisor)
+        for pid in (group.init.pid, *sorted(group.pids)):
+            if pid in self._by_pid:
+                yield self._by_pid[pid]
+        for entry in group.init.cgroups:
+            path = cgroup_names.own_path(entry.path, group.label)
+            if path in self._by_cgroup:
+                yield self._by_cgroup[path]
+
+    def _by_name(self, group: Group, supervisor: Supervisor | None) -> Iterator[int]:
+        names = [group.label.id] if group.label else []
+        # The shim's own id is the pod's, where the cgroup has another one drawn at random.
+        if supervisor is not None and supervisor.id and not any(len(name) == 64 for name in names):
+            names.append(supervisor.id)
+        for name in names:
+            for at in self._by_id.get(name, ()):
+                pid = self._left[at].pid if at in self._left else None
+                # A name that a person chose may be there twice: the first process decides.
+                if pid is None or pid in group.pids or naming.is_random(name):
+                    yield at
+            if naming.is_random(name) and not self._by_id.get(name):
+                yield from (
+                    at for at, container in self._left.items() if naming.matches(name, container)
+                )
 
 
 def _identity(

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from collectors.kernel.processes import CgroupEntry, Process
 from inspector.discovery import cgroup_names
-from inspector.discovery.groups import Group, descendants
-from inspector.join import Entity, Joined
+from inspector.discovery.groups import Group, with_inner
+from inspector.join import Joined
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,9 @@ def placements(joined: Joined) -> dict[str, Placement]:
         for entry in process.cgroups:
             paths = by_path.setdefault(hierarchy(entry), {})
             paths.setdefault(entry.path, set()).add(process.pid)
+    inside = with_inner(joined.groups)
     return {
-        entity.id: _placement(joined, entity.group, by_path)
+        entity.id: _placement(joined, entity.group, by_path, inside[id(entity.group)])
         for entity in joined.entities
         if entity.group is not None
     }
@@ -63,17 +64,14 @@ def nearest(
     return result
 
 
-def entity_of(joined: Joined, name: str) -> Entity | None:
-    """Return the container of an id."""
-    return next((entity for entity in joined.entities if entity.id == name), None)
-
-
 def _placement(
-    joined: Joined, group: Group, by_path: Mapping[str, Mapping[str, set[int]]]
+    joined: Joined,
+    group: Group,
+    by_path: Mapping[str, Mapping[str, set[int]]],
+    inside: set[int],
 ) -> Placement:
     paths: dict[str, str] = {}
     own: set[str] = set()
-    inside = descendants(joined.groups, group)
     members = [joined.world.processes[pid] for pid in group.pids if pid in joined.world.processes]
     for entry in group.init.cgroups:
         name = hierarchy(entry)

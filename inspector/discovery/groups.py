@@ -245,16 +245,14 @@ def _outermost(process: Process) -> tuple[int, bool, int, int]:
     return len(numbers), numbers[-1] != 1, process.start_ticks, process.pid
 
 
-def descendants(groups: Iterable[Group], outer: Group) -> set[int]:
-    """Return the pids of a container and of every one within it."""
-    pids = set(outer.pids)
-    for group in groups:
-        parent = group.parent
-        for _ in range(64):
-            if parent is None:
-                break
-            if parent is outer:
-                pids |= group.pids
-                break
-            parent = parent.parent
+def with_inner(groups: Iterable[Group]) -> dict[int, set[int]]:
+    """Return the pids of each container and of every one within it, by the group's `id()`."""
+    listed = list(groups)
+    pids = {id(group): set(group.pids) for group in listed}
+    for group in listed:
+        outer, seen = group.parent, {id(group)}
+        while outer is not None and id(outer) not in seen:
+            seen.add(id(outer))
+            pids[id(outer)] |= group.pids
+            outer = outer.parent
     return pids

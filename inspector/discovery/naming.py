@@ -24,6 +24,7 @@ _RANK: Final = (
 RUNTIMES: Final = frozenset({"runc", "crun", "youki"})
 """What engines start containers with: their state names one whose engine does not answer."""
 _SHORT: Final = 12
+"""Digits of an id cut short that are still taken for it."""
 
 
 def combine(containers: Iterable[EngineContainer]) -> list[EngineContainer]:
@@ -46,7 +47,12 @@ def matches(name: str, container: EngineContainer) -> bool:
     if name == container.id:
         return True
     shorter, longer = sorted((name, container.id), key=len)
-    return len(shorter) >= _SHORT and _hexadecimal(shorter) and longer.startswith(shorter)
+    return is_random(shorter) and longer.startswith(shorter)
+
+
+def is_random(name: str) -> bool:
+    """Return whether an id was drawn at random, so that no two containers have it."""
+    return len(name) >= _SHORT and _hexadecimal(name)
 
 
 def unique(names: Sequence[tuple[str, str | None]]) -> list[str]:

@@ -45,6 +45,8 @@ class World:
     inside: bool
     """True: pid 1 is not the host's, for the reader itself is in a container."""
     namespaces: Mapping[int, Namespace]
+    mounts: Mapping[int, tuple[MountInfo, ...]]
+    """By mount namespace, where mounts were asked for."""
     roots: Mapping[int, MountInfo]
     """By mount namespace: what is mounted at `/` there, where mounts were asked for."""
     own_pid: int
@@ -79,6 +81,8 @@ def build(sample: Sample) -> World:
         # A pid that was used again between the two readings is another process.
         if process is None or process.start_ticks == member.start_ticks:
             members[member.pid] = member.inodes
+    mounted = sample.get(mounts.KEY)
+    seen = {space.namespace: space.mounts for space in mounted.namespaces} if mounted else {}
     empty: Inodes = (None,) * len(TYPES)
     init = spaces.init if spaces else empty
     host_known = any(inode is not None for inode in init)
@@ -90,19 +94,10 @@ def build(sample: Sample) -> World:
         host_known=host_known,
         inside=host[PID] is not None and host[PID] != FIRST["pid"],
         namespaces={space.inode: space for space in spaces.namespaces} if spaces else {},
-        roots=_roots(sample),
+        mounts=seen,
+        roots={space: root for space, all_ in seen.items() if (root := root_mount(all_))},
         own_pid=read.own_pid if read else 0,
     )
-
-
-def _roots(sample: Sample) -> dict[int, MountInfo]:
-    reading = sample.get(mounts.KEY)
-    roots: dict[int, MountInfo] = {}
-    for space in reading.namespaces if reading else ():
-        root = root_mount(space.mounts)
-        if root is not None:
-            roots[space.namespace] = root
-    return roots
 
 
 def root_mount(listed: Iterable[MountInfo]) -> MountInfo | None:

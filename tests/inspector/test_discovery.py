@@ -1,5 +1,7 @@
 """What is taken for a container, what is not, and what it is called: from the kernel alone."""
 
+import time
+
 import pytest
 
 from inspector.derive import derive
@@ -354,3 +356,25 @@ def test_runcs_first_stage_is_a_container_being_created():
     host = Host()
     host.process(100, 1, "runc:[2:INIT]", ns=own(1), inside=[1], cgroup=f"/docker/{C}")
     assert only(host).status == "created"
+
+
+def test_a_tool_that_waits_in_a_namespace_of_its_own_is_no_container():
+    host = Host()
+    host.process(99, 50, "unshare", "unshare", "-pf", "--mount-proc", ns=own(1, "mnt"))
+    inner = {**own(2, "mnt"), **own(1, "pid")}
+    host.process(100, 99, "unshare", "unshare", "-pf", "--mount-proc", ns=inner, inside=[1])
+    nested = {**own(2, "mnt"), **own(3, "pid")}
+    host.parents = {nested["pid"]: inner["pid"]}
+    host.process(101, 100, "sleep", ns=nested, inside=[2, 1])
+    found = containers(host)
+    assert set(found) == {"unshare-100", "unshare-101"}
+    assert found["unshare-101"].parent == "unshare-100"
+
+
+def test_a_thousand_containers_take_no_second():
+    host = Host()
+    for number in range(1000):
+        host.process(1000 + number, 1, "app", ns=own(number), inside=[1], cgroup=f"/odd/{number}")
+    began = time.process_time()
+    assert len(containers(host)) == 1000
+    assert time.process_time() - began < 5  # it is some 0.2 s: what is quadratic shows

@@ -114,6 +114,24 @@ def test_two_containers_that_people_called_the_same_keep_ids_of_their_own():
     assert {one.id: one.pid for one in containers(host)} == {"one/c1": 100, "two/c1": 200}
 
 
+def test_a_long_name_that_is_there_twice_goes_to_the_first_process_it_has():
+    host = Host()
+    name = "a-name-that-people-chose"
+    for pid, namespace in ((100, "one"), (200, "two")):
+        host.process(
+            pid - 1, 1, "containerd-shim", "containerd-shim-runc-v2",
+            "-namespace", namespace, "-id", name,
+        )  # fmt: skip
+        host.process(pid, pid - 1, "a", ns=own(pid), inside=[1], cgroup=f"/{namespace}/{name}")
+    host.engine(
+        "containerd",
+        EngineContainer(id=name, engine="containerd", engine_namespace="two", pid=200),
+        EngineContainer(id=name, engine="containerd", engine_namespace="one", pid=100),
+    )
+    found = {one.id: one.pid for one in containers(host)}
+    assert found == {f"one/{name}": 100, f"two/{name}": 200}
+
+
 def test_an_engine_that_is_not_there_is_no_error():
     host = Host()
     host.engines.append(EngineAnswer(name="docker", address="/run/docker.sock"))

@@ -1,5 +1,6 @@
 """Names of capabilities: bit numbers of linux/capability.h, as of Linux 6."""
 
+from functools import lru_cache
 from typing import Final
 
 NAMES: Final = (
@@ -48,6 +49,7 @@ NAMES: Final = (
 EVERY: Final = (1 << len(NAMES)) - 1
 
 
+@lru_cache(maxsize=256)  # a host has a handful of different sets
 def names(mask: int) -> tuple[str, ...]:
     """Return the names of a set's bits; a bit that is newer than the list is `CAP_N`."""
     return tuple(

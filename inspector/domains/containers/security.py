@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final, Literal
 
-from collectors.kernel import mounts, security
+from collectors.kernel import security
 from collectors.kernel.mounts import MountInfo
 from collectors.kernel.namespaces import IdMap
 from collectors.kernel.processes import Process
@@ -47,13 +47,9 @@ def mappings(maps: Iterable[IdMap] | None) -> tuple[IdMapping, ...]:
 
 
 def _mounts(joined: Joined, inodes: Inodes | None) -> tuple[MountInfo, ...]:
-    reading = joined.sample.get(mounts.KEY)
-    shared = inodes is None or (inodes[MNT] == joined.world.host[MNT] and not joined.world.inside)
-    if reading is None or inodes is None or shared:
+    if inodes is None or (inodes[MNT] == joined.world.host[MNT] and not joined.world.inside):
         return ()
-    return next(
-        (space.mounts for space in reading.namespaces if space.namespace == inodes[MNT]), ()
-    )
+    return joined.world.mounts.get(inodes[MNT] or 0, ())
 
 
 def _below_kernel_files(mount: MountInfo) -> bool:
