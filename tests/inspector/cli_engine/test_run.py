@@ -11,6 +11,7 @@ import time
 import pytest
 
 from tests.inspector.cli_engine.conftest import cgroups_of
+from tests.live import host
 
 pytestmark = pytest.mark.root
 
@@ -113,6 +114,8 @@ def test_options_reach_the_process(cinspect, tmp_path):
 
 
 def test_limits_are_in_its_cgroups_and_can_change(cinspect):
+    for controller in ("memory", "cpu", "pids"):
+        host.require(controller)
     container = cinspect.detached(
         *("-m", "64m", "--cpus", "0.5", "--cpu-shares", "512", "--pids-limit", "20"),
         *("--name", "limited", "@host", "sleep", "60"),
