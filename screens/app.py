@@ -32,6 +32,8 @@ from screens.registry import SCREENS
 from screens.shell import Vitals
 
 _RETRY_SECONDS: Final = 5.0
+_NAMES: Final = 10_000
+"""Names of containers that are remembered."""
 
 
 class CinspectApp(App[None]):
@@ -79,6 +81,7 @@ class CinspectApp(App[None]):
         self._chosen: str | None = None
         self._targets: dict[str, str] = {}
         self._trail: list[str] = []
+        self._names: dict[str, str] = {}
         for one in (theme.NIGHT, theme.SIXTEEN):
             self.register_theme(one)
         self.theme = theme.fitting(self.console.color_system, no_color=self.no_color)
@@ -141,11 +144,26 @@ class CinspectApp(App[None]):
         self._history.add(frame)
         self._event_log.add(frame)
         self._problem = ""
-        moment = Moment(frame, self._history, self._event_log.snapshot(), self._source.interval)
+        moment = Moment(
+            frame,
+            self._history,
+            self._event_log.snapshot(),
+            self._source.interval,
+            self._names,
+        )
+        self._remember(moment)
         if self._paused and self._moment is not None:
             self._waiting = moment
             return
         self._show(moment)
+
+    def _remember(self, moment: Moment) -> None:
+        """Remember names, so that events of what went away still say whose they are."""
+        for container in moment.containers:
+            self._names.pop(container.id, None)
+            self._names[container.id] = container.name
+        while len(self._names) > _NAMES:
+            del self._names[next(iter(self._names))]
 
     def _show(self, moment: Moment) -> None:
         self._moment = moment

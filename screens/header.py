@@ -51,7 +51,8 @@ def title(frame: Frame, width: int) -> tuple[Line, Line]:
             continue
         tone: Tone = "ok" if engine.reachable else "failed" if engine.error else "stopped"
         mark = {"ok": "●", "failed": "✖", "stopped": "○"}[tone]
-        pieces += [(f" {engine.name} ", "plain" if engine.reachable else "dim"), (mark, tone)]
+        pieces.append((f" {engine.name} ", "plain" if engine.reachable else "dim"))
+        pieces.append((mark, tone))
     return tuple(pieces), ((frame.taken_at.strftime("%H:%M:%S "), "dim"),)
 
 

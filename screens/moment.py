@@ -1,7 +1,7 @@
 """What a screen is shown: one frame, what is known of the samples before it, and ways to look things up."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from msgspec import UNSET
@@ -15,6 +15,7 @@ from inspector.domains.network.model import Interface
 from inspector.domains.processes.model import Process
 from inspector.frame import Frame
 from inspector.history import History
+from screens.short import ids
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class Moment:
     event_log: Sequence[Event]
     interval: float
     """Seconds between two samples."""
+    names: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Names by id, of what went away too."""
 
     @cached_property
     def containers(self) -> tuple[Container, ...]:
@@ -82,8 +85,8 @@ class Moment:
         return found
 
     def container_name(self, identity: str | None) -> str | None:
-        """Return a container's name for its id; the start of the id where it is not known."""
+        """Return a container's name for its id, or its last one; the start of the id where there never was one."""
         if identity is None:
             return None
         container = self.container_by_id.get(identity)
-        return container.name if container else identity[:12]
+        return container.name if container else self.names.get(identity) or ids(identity)

@@ -34,7 +34,7 @@ def summary(container: Container, moment: Moment, width: int, height: int = 40) 
         ("uses", uses(container)),
         ("isolated", isolation(container, moment)),
         ("security", security(container)),
-        ("found by", [(one, "plain") for one in container.evidence] or [("its engine", "plain")]),
+        ("found by", found_by(container)),
     ):
         lines += _rows(label, parts, width)
     last: Line = (
@@ -82,6 +82,11 @@ def process(container: Container, moment: Moment) -> list[Piece]:
         more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
         parts.append((f"cgroup {ids(paths[0])}{more}", "plain"))
     return parts or [("no process", "dim")]
+
+
+def found_by(container: Container) -> list[Piece]:
+    """Return why it is taken for a container."""
+    return [(one, "plain") for one in container.evidence or ("its engine says so",)]
 
 
 def uses(container: Container) -> list[Piece]:

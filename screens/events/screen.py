@@ -25,10 +25,11 @@ from screens.widgets.lines import Lines
 from screens.widgets.table_columns import Shown
 
 _BAD: Final = ("oom", "fail", "error")
-_GONE: Final = ("exit", "die", "delete", "remove", "destroy", "stop", "kill")
+_GONE: Final = ("exit", "die", "delete", "remove", "destroy", "stop", "kill", "gone")
 _STATUS: Final = ("exit_status", "exitCode", "exit_code", "exitStatus")
-_PAUSED: Final = ("paused", "pause", "freeze")
-_MADE: Final = ("create", "start", "resumed", "unpause", "exec")
+_PAUSED: Final = ("pause", "freeze", "frozen")
+_RESUMED: Final = ("resume", "unpause", "thaw")
+_MADE: Final = ("create", "start", "exec", "appear")
 
 
 class EventsScreen(SubjectScreen):
@@ -204,9 +205,16 @@ def tone(event: Event) -> Tone:
     name = event.topic.rsplit("/", 1)[-1].casefold()
     if any(str(event.event.get(key, 0)) != "0" for key in _STATUS):
         return "failed"
-    for words, result in ((_BAD, "failed"), (_PAUSED, "paused"), (_GONE, "stopped"), (_MADE, "ok")):
+    found: tuple[tuple[tuple[str, ...], Tone], ...] = (
+        (_BAD, "failed"),
+        (_RESUMED, "ok"),
+        (_PAUSED, "paused"),
+        (_GONE, "stopped"),
+        (_MADE, "ok"),
+    )
+    for words, result in found:
         if any(word in name for word in words):
-            return result  # type: ignore[return-value] # the four are tones
+            return result
     return "dim"
 
 

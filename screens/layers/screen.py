@@ -21,7 +21,7 @@ from screens.layers.stack import MARKS, StackRow, change_lines, layer_lines, row
 from screens.moment import Moment
 from screens.widgets import cells
 from screens.widgets.bars import Bar
-from screens.widgets.cells import Line, Piece
+from screens.widgets.cells import Line, Piece, Tone
 from screens.widgets.frame_table import FrameTable
 from screens.widgets.lines import Lines
 from screens.widgets.table_columns import Shown
@@ -272,8 +272,8 @@ def _change_columns() -> tuple[Shown[Change], ...]:
         return (mark,) if width < _KIND else (mark, (f" {text}", "dim"))
 
     def path(change: Change, _width: int) -> Line:
-        tone = "dim" if change.kind == "deleted" else "plain"
-        return ((change.path + ("/" if change.is_directory else ""), tone),)  # type: ignore[return-value] # both are tones
+        tone: Tone = "dim" if change.kind == "deleted" else "plain"
+        return ((change.path + ("/" if change.is_directory else ""), tone),)
 
     def size(change: Change, _width: int) -> Line:
         if change.kind in {"deleted", "opaque"}:

@@ -11,7 +11,7 @@ from inspector.domains.containers.model import Container
 from inspector.domains.layers.model import Change, ChangeKind, Changes, Layer, Rootfs
 from screens.moment import Moment
 from screens.widgets import cells
-from screens.widgets.cells import Line, Piece
+from screens.widgets.cells import Line, Piece, Tone
 from screens.widgets.table_columns import Shown
 
 _ROLES: Final = {
@@ -124,8 +124,8 @@ def stack_columns() -> tuple[Shown[StackRow], ...]:
     """Return the columns of the stack."""
 
     def name(row: StackRow, _width: int) -> Line:
-        tone = "bold" if row.layer.role in {"merged", "upper"} else "plain"
-        return ((f"{row.edge} ", "dim"), (label(row.layer), tone))  # type: ignore[return-value] # both are tones
+        tone: Tone = "bold" if row.layer.role in {"merged", "upper"} else "plain"
+        return ((f"{row.edge} ", "dim"), (label(row.layer), tone))
 
     def said(row: StackRow, _width: int) -> Line:
         return ((row.said, "plain" if row.layer.role == "upper" else "dim"),)

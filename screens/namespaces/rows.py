@@ -14,7 +14,7 @@ from inspector.domains.network.model import Interface
 from screens.container.page import id_map
 from screens.moment import Moment
 from screens.widgets import cells
-from screens.widgets.cells import Line, Piece
+from screens.widgets.cells import Line, Piece, Tone
 from screens.widgets.table_columns import Shown
 from screens.widgets.trees import Branch, flatten
 
@@ -88,10 +88,10 @@ def tree_columns(moment: Callable[[], Moment | None]) -> tuple[Shown[Branch[Name
 
     def name(branch: Branch[Namespace], _width: int) -> Line:
         one = branch.item
-        tone = "bold" if one.type == "user" else "plain"
+        tone: Tone = "bold" if one.type == "user" else "plain"
         return (
             (branch.prefix, "dim"),
-            (f"{one.type} ", tone),  # type: ignore[return-value] # both are tones
+            (f"{one.type} ", tone),
             (str(one.inode), "dim"),
         )
 

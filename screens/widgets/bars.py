@@ -82,7 +82,8 @@ class Tabs(Bar):
         for tab in self._tabs:
             text = f" {tab.key} {tab.title} "
             here = tab.name == self._current
-            pieces += [(text, "cursor" if here else "dim"), (gap, "plain")]
+            pieces.append((text, "cursor" if here else "dim"))
+            pieces.append((gap, "plain"))
             self._spans.append((left, left + len(text), tab.name))
             left += len(text) + len(gap)
         keys = (("?", "help"), ("/", "filter"), (":", "commands"))
@@ -100,7 +101,8 @@ def hints(keys: Sequence[tuple[str, str]]) -> Line:
     """Return key hints as `Enter open  s start`."""
     pieces: list[Piece] = []
     for key, title in keys:
-        pieces += [(key, "accent"), (f" {title}  ", "dim")]
+        pieces.append((key, "accent"))
+        pieces.append((f" {title}  ", "dim"))
     return tuple(pieces)
 
 

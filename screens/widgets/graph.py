@@ -70,23 +70,22 @@ def graph(plot: Plot, width: int, height: int) -> list[Line]:
         lines.append(tuple(pieces))
     if height >= 3:
         lines.append(_time_axis(plot, inner, axis))
-    return [cells.fit(line, width) for line in lines[:height]]
+    fitted: list[Line] = [cells.fit(line, width) for line in lines[:height]]
+    return fitted
 
 
 def beside(panels: Sequence[Sequence[Line]], width: int, gap: int = 2) -> list[Line]:
     """Return panels of equal width side by side, `gap` cells between them."""
     height = max((len(panel) for panel in panels), default=0)
-    return [
-        tuple(
-            piece
-            for index, panel in enumerate(panels)
-            for piece in (
-                *(((" " * gap, "plain"),) if index else ()),
-                *cells.fit(panel[row] if row < len(panel) else (), width),
-            )
-        )
-        for row in range(height)
-    ]
+    lines: list[Line] = []
+    for row in range(height):
+        pieces: list[Piece] = []
+        for panel in panels:
+            if pieces:
+                pieces.append((" " * gap, "plain"))
+            pieces += cells.fit(panel[row] if row < len(panel) else (), width)
+        lines.append(tuple(pieces))
+    return lines
 
 
 def grid(plots: Sequence[Plot], width: int, height: int, *, least: int = 26) -> list[Line]:

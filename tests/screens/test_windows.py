@@ -285,6 +285,12 @@ async def test_events_have_the_time_since_the_one_before() -> None:
         assert driven.line(" pause ").startswith("❄")
 
 
+async def test_events_of_what_went_away_still_have_its_name() -> None:
+    async with running(size=(160, 40), keys=("5",)) as driven:
+        await driven.show(frames.frame(2, []))
+        assert "worker" in driven.line(" oom ")
+
+
 async def test_the_stream_follows_the_newest_until_the_cursor_is_moved_up() -> None:
     async with running(frames.frame(6), size=(160, 20), keys=("5",)) as driven:
         table = driven.app.screen.table
