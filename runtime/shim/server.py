@@ -8,7 +8,13 @@ import signal
 import socket
 import struct
 
-from runtime.errors import DeadlineExceeded, Internal, RuntimeFailure, Unimplemented
+from runtime.errors import (
+    DeadlineExceeded,
+    Internal,
+    RuntimeFailure,
+    Unavailable,
+    Unimplemented,
+)
 from runtime.proto.task import OWN_SERVICE, SERVICES
 from runtime.shim.bundle import Home
 from runtime.shim.container import Container, Host
@@ -146,6 +152,7 @@ class ShimServer:
         )
         self._service = Service(host, on_shutdown=self.shut_down)
         self._served = 0
+        self._ending = False
         self._ended: Container | None = None
 
     def run(self) -> None:
@@ -161,6 +168,9 @@ class ShimServer:
 
     def call(self, call: Call, reply: Reply) -> None:
         """Handle a request of either version of the Task service, or of our own beside it."""
+        if self._ending:
+            # what a client sent that has been killed since must not make what nobody would remove
+            raise Unavailable("the shim is ending")
         self._served += 1
         if call.service == OWN_SERVICE and self._home is not None:
             self._service.call_own(call.method, call.payload, reply)
@@ -240,7 +250,10 @@ class ShimServer:
             say(f"cannot run {command[0]}: {error}")
 
     def shut_down(self) -> None:
-        """Take no more clients, tell what is left to tell, and end."""
+        """Take no more clients and requests, tell what is left to tell, and end."""
+        if self._ending:
+            return
+        self._ending = True
         self.loop.forget(self._listener.fileno())
         path = self._listener.getsockname()
         if isinstance(path, str) and path.startswith("/"):

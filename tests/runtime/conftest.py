@@ -51,7 +51,9 @@ def place():
         "mounts": mounts(path),
         "processes": processes(path),
         "cgroups": {
-            each for each in cgroups() - known if os.path.basename(each.rstrip("/")) in _ids(path)
+            each
+            for each in cgroups() - known
+            if os.path.basename(each.rstrip("/")) in _ids(path) or os.path.basename(path) in each
         },
     }
     for each in reversed(left["mounts"]):

@@ -493,6 +493,36 @@ async def test_a_creation_that_fails_leaves_no_mount_and_no_cgroup(place, librar
     await until(lambda: not bundle.Shim.load(made.path).alive())
 
 
+async def test_a_shim_that_was_told_to_end_makes_no_container_any_more(place, library, daemon):
+    made = Bundle(place, library)
+    address = made.start()
+    late, ending = await made.connect(address), await made.connect(address)
+    await late("Connect", None, task.ConnectResponse)
+    shim = bundle.Shim.load(made.path)
+    os.kill(shim.pid, signal.SIGSTOP)  # so that both requests are there in the same turn
+    async with asyncio.TaskGroup() as group:
+        told = group.create_task(ending("Shutdown", task.ShutdownRequest(id=made.id)))
+        await asyncio.sleep(0.05)
+        making = group.create_task(refused(late))
+        await asyncio.sleep(0.05)
+        os.kill(shim.pid, signal.SIGCONT)
+    assert told.done()
+    assert making.result()
+    await until(lambda: not shim.alive())
+    assert not os.path.exists(f"/sys/fs/cgroup/memory/cinspect/{made.id}")
+    assert not os.path.ismount(f"{made.path}/rootfs")
+    for each in (late, ending):
+        await each.client.close()
+
+
+async def refused(connected):
+    try:
+        await connected.create()
+    except errors.Unavailable:
+        return True
+    return False
+
+
 async def test_delete_works_without_a_server_and_tells_the_pid(place, library, daemon):
     made = Bundle(place, library)
     one = await made.connect()
