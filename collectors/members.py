@@ -7,12 +7,17 @@ from typing import Literal, TypeVar
 
 from collectors.errors import CollectError, Gone, Missing, Problem, Problems
 from collectors.errors import Kind as ErrorKind
+from collectors.nsfs import TYPES
 from collectors.root import Root
+from collectors.spaces import NAME, Seen
+from collectors.table import Table
 from runtime.errors import FormatError
 from runtime.formats import mountinfo
 from runtime.formats.mountinfo import MountInfo
 
 T = TypeVar("T")
+_LATELY = 60.0
+"""Seconds for which a table of mounts is remembered when nobody asks for it."""
 _REFUSALS = 8
 """After so many processes that are there and do not tell, no other one is asked."""
 
@@ -28,22 +33,103 @@ Found = tuple[Mapping[int, Sequence[int]], tuple[Problem, ...]]
 """Pids by the inode of a namespace, and what could not be read."""
 
 
+class MountTables:
+    """Reads /proc/PID/mountinfo once a moment for all who ask, and parses it when it changed.
+
+    None is kept open: an open one keeps its namespace, and what is mounted there, alive.
+    """
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        """Take how long a table may be told again; by default every question is a reading."""
+        self._seconds = seconds
+        self._read: dict[int, tuple[float, bytes]] = {}
+        self._parsed: dict[int, tuple[bytes, tuple[MountInfo, ...]]] = {}
+
+    def read(self, root: Root, pid: int) -> bytes:
+        """Return a process's file; raise as `Root.read` does."""
+        now = time.monotonic()
+        at, data = self._read.get(pid, (float("-inf"), b""))
+        if now - at > self._seconds:
+            data = root.read(f"proc/{pid}/mountinfo")
+            if self._seconds:
+                self._read[pid] = (now, data)
+        return data
+
+    def parsed(self, root: Root, pid: int) -> tuple[MountInfo, ...]:
+        """Return it parsed; raise as `mountinfo.parse` does too."""
+        data = self.read(root, pid)
+        before, mounts = self._parsed.get(pid, (b"", ()))
+        if data != before:
+            mounts = mountinfo.parse(data)
+            if self._seconds:
+                self._parsed[pid] = (data, mounts)
+        return mounts
+
+    def forget(self) -> None:
+        """Drop what was not asked for lately: processes end."""
+        now = time.monotonic()
+        if len(self._read) > 64:
+            kept = {pid: one for pid, one in self._read.items() if now - one[0] < _LATELY}
+            self._read = kept
+            self._parsed = {pid: one for pid, one in self._parsed.items() if pid in kept}
+
+
 class Members:
     """Walks /proc for several collectors of one sample: what it found is told again for a moment."""
 
-    def __init__(self, seconds: float = 0.0) -> None:
-        """Take how long an answer may be told again; by default every question is a walk."""
+    def __init__(
+        self,
+        seconds: float = 0.0,
+        table: Table | None = None,
+        tables: MountTables | None = None,
+    ) -> None:
+        """Take how long an answer may be told again; by default every question is a walk.
+
+        With a table of the processes what it knows already is not asked again.
+        """
         self._seconds = seconds
+        self._table = table
+        self.tables = tables or MountTables()
         self._answers: dict[tuple[str, Kind], tuple[float, Found]] = {}
 
     def of(self, root: Root, kind: Kind) -> Found:
         """Return as `members` does."""
+        if self._table is not None:
+            return self._known(self._table, root, kind)
         at, found = self._answers.get((root.path, kind), (0.0, None))
         if found is None or time.monotonic() - at > self._seconds:
             found = members(root, kind)
             if self._seconds:
                 self._answers[root.path, kind] = (time.monotonic(), found)
         return found
+
+    def _known(self, table: Table, root: Root, kind: Kind) -> Found:
+        """Return what the collector of namespaces found, and ask only the processes it did not."""
+        self.tables.forget()
+        found: dict[int, list[int]] = {}
+        problems = Problems()
+        number = TYPES.index(kind)
+        for entry in table.look(root):
+            seen: Seen | None = entry.kept.get(NAME)
+            if seen is not None and seen.walk >= entry.version:
+                inode = seen.spaces.inodes[number] if seen.spaces is not None else None
+                for problem in seen.problems:
+                    problems.add(problem)
+            else:
+                inode = _asked(root, entry.pid, kind, problems)
+            if inode is not None:
+                found.setdefault(inode, []).append(entry.pid)
+        return found, problems.all()
+
+
+def _asked(root: Root, pid: int, kind: Kind, problems: Problems) -> int | None:
+    try:
+        return namespace(root, pid, kind)
+    except (Missing, Gone):
+        return None
+    except CollectError as error:
+        problems.failed(error)
+        return None
 
 
 def members(root: Root, kind: Kind) -> Found:
@@ -101,11 +187,11 @@ def ask(
     raise Gone("/proc", "open", "every process of the namespace went away")
 
 
-def mounts_of(root: Root, pid: int) -> tuple[MountInfo, ...]:
+def mounts_of(root: Root, pid: int, tables: MountTables | None = None) -> tuple[MountInfo, ...]:
     """Return the mounts that a process sees; raise as `Root.read` does, `Damaged` on a torn file."""
     name = f"proc/{pid}/mountinfo"
     try:
-        return mountinfo.parse(root.read(name))
+        return (tables or MountTables()).parsed(root, pid)
     except FormatError as error:
         raise Damaged(f"/{name}", "parse", str(error)) from error
     except CollectError as error:

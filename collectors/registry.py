@@ -22,26 +22,30 @@ from collectors.kernel import (
     network,
     processes,
     security,
+    sockets,
 )
-from collectors.members import Members
+from collectors.members import Members, MountTables
 from collectors.root import Root
+from collectors.table import Table
 
-_ONE_SAMPLE_SECONDS = 0.05
+_ONE_SAMPLE_SECONDS = 0.3
 """The collectors of one sample follow each other faster: who is in a namespace is found out once."""
 
 
 def collectors(root: Root) -> Sequence[Collector[object]]:
     """Return one of each collector."""
-    who = Members(_ONE_SAMPLE_SECONDS)
+    table, tables = Table(), MountTables(_ONE_SAMPLE_SECONDS)
+    who = Members(_ONE_SAMPLE_SECONDS, table, tables)
     return (
         FileCollector(host.KEY, host.read, root),
-        FileCollector(processes.KEY, processes.read, root),
-        FileCollector(namespaces.KEY, namespaces.read, root),
+        FileCollector(processes.KEY, processes.Reader(table).read, root),
+        FileCollector(namespaces.KEY, namespaces.Reader(table, tables).read, root),
         FileCollector(cgroups.KEY, cgroups.read, root),
         FileCollector(mounts.KEY, partial(mounts.read, who=who), root),
         FileCollector(layers.KEY, layers.Reader(who).read, root),
         FileCollector(network.KEY, partial(network.read, who=who), root),
         FileCollector(network.LINKS, network.LinkReader(who).read, root),
+        FileCollector(sockets.KEY, sockets.SocketReader(who).read, root),
         FileCollector(security.KEY, security.read, root),
     )
 

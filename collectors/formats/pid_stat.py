@@ -23,6 +23,10 @@ class PidStat(NamedTuple):
     start_ticks: int
     """After boot."""
     rss_pages: int
+    program: tuple[bytes, ...] = ()
+    """What is another with each program (execve(2)), name, session and parent; to be compared only.
+
+    Addresses are 0 for who may not trace the process, and are drawn anew by each exec."""
 
 
 def parse(data: bytes) -> PidStat:
@@ -43,6 +47,7 @@ def parse(data: bytes) -> PidStat:
             threads=int(fields[17]),
             start_ticks=int(fields[19]),
             rss_pages=int(fields[21]),
+            program=(data[opening:closing], fields[1], fields[3], *fields[23:26], *fields[45:47]),
         )
     except ValueError:
         raise FormatError(f"not a process's stat: {data[:80]!r}") from None

@@ -110,14 +110,15 @@ def _walk(root: Root, overlay: Overlay, seconds: float, before: _Walk | None) ->
 
 def find(root: Root, who: Members | None = None) -> tuple[tuple[Overlay, ...], list[Problem]]:
     """Return the overlays that are the root mount of a mount namespace other than the host's."""
-    by_namespace, denied = (who or Members()).of(root, "mnt")
+    who = who or Members()
+    by_namespace, denied = who.of(root, "mnt")
     problems = list(denied)
     host = _host(root)
     seen: dict[int, tuple[int, tuple[MountInfo, ...]]] = {}
     for inode, pids in by_namespace.items():
         try:
             seen[inode] = ask(
-                root, "mnt", inode, pids=pids, question=lambda pid: mounts_of(root, pid)
+                root, "mnt", inode, pids=pids, question=lambda pid: mounts_of(root, pid, who.tables)
             )
         except Gone:
             continue

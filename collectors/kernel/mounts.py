@@ -39,13 +39,14 @@ def read(root: Root, who: Members | None = None) -> MountsReading:
     Where that one exits meanwhile the next is asked; a namespace whose last process exits is left
     out.
     """
-    by_namespace, denied = (who or Members()).of(root, "mnt")
+    who = who or Members()
+    by_namespace, denied = who.of(root, "mnt")
     problems = list(denied)
     found: list[NamespaceMounts] = []
     for inode, pids in by_namespace.items():
         try:
             pid, mounts = ask(
-                root, "mnt", inode, pids=pids, question=lambda pid: mounts_of(root, pid)
+                root, "mnt", inode, pids=pids, question=lambda pid: mounts_of(root, pid, who.tables)
             )
         except Gone:
             continue

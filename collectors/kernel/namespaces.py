@@ -1,18 +1,19 @@
 """Reads every namespace: /proc/PID/ns/*, parents and owners by ioctl_ns(2), and what pins them."""
 
-import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
 from collectors import nsfs, procfs
 from collectors.collector import Key
-from collectors.errors import CollectError, Denied, Gone, Missing, Problem, Problems, Unsupported
+from collectors.errors import CollectError, Gone, Missing, Problem, Problems, Unsupported
 from collectors.formats import ns_link, pid_stat
+from collectors.members import MountTables
 from collectors.nsfs import TYPES, Relations, Type
-from collectors.root import Directory, Root
+from collectors.root import Root
+from collectors.spaces import NAMED, UNKNOWN, Looker, Membership, Pin, Seen, Spaces
+from collectors.table import Entry, Table
 from runtime.errors import FormatError
 from runtime.formats import idmap, mountinfo
 
@@ -24,15 +25,10 @@ __all__ = [
     "Namespace",
     "NamespacesReading",
     "Pin",
+    "Reader",
     "Type",
     "read",
 ]
-
-_UNKNOWN: tuple[int | None, ...] = (None,) * len(TYPES)
-_TYPES: dict[str, Type] = {kind: kind for kind in TYPES}
-_FOR_CHILDREN: tuple[tuple[Type, str], ...] = (("time", "time_for_children"),)
-"""pid_for_children tells nothing before that namespace has a process, which is found anyway."""
-_LINKS: tuple[str, ...] = (*TYPES, *(file for _, file in _FOR_CHILDREN))
 
 
 class IdMap(Struct, frozen=True):
@@ -41,20 +37,6 @@ class IdMap(Struct, frozen=True):
     inside: int
     outside: int
     count: int
-
-
-class Pin(Struct, frozen=True):
-    """What holds a namespace without being in it.
-
-    A bind mount, an open descriptor, or a process whose next child will be the first one in it.
-    """
-
-    kind: Literal["bind", "fd", "children"]
-    path: str
-    """The mountpoint, `/proc/PID/fd/N` or `/proc/PID/ns/time_for_children`."""
-    mount_namespace: int | None = None
-    """Of a bind mount: where the mountpoint is. The same one seen in several is told once, in
-    the reader's own if it is there."""
 
 
 class Namespace(Struct, frozen=True, kw_only=True):
@@ -70,18 +52,6 @@ class Namespace(Struct, frozen=True, kw_only=True):
     pinned_by: tuple[Pin, ...] = ()
     uid_map: tuple[IdMap, ...] | None = None
     gid_map: tuple[IdMap, ...] | None = None
-
-
-class Membership(Struct, frozen=True):
-    """Which namespaces a process is in; `inodes` has one entry a type of `TYPES`.
-
-    None where the kernel has no such type or would not say. The process is the one with these
-    start ticks, so that a pid used again joins with nothing.
-    """
-
-    pid: int
-    start_ticks: int
-    inodes: tuple[int | None, ...]
 
 
 class NamespacesReading(Struct, frozen=True):
@@ -101,30 +71,61 @@ class NamespacesReading(Struct, frozen=True):
 
 KEY = Key("namespaces", NamespacesReading)
 
-_MANY = 1024
-"""A process with more descriptors than this is a server of connections, not a holder of namespaces."""
-_DESCRIPTORS = 60_000
-"""How many are looked at in all: about a tenth of a second."""
-
 
 def read(root: Root) -> NamespacesReading:
     """Walk /proc once; a process that exits while being read is left out."""
-    problems = Problems()
-    survey = _Survey(root, problems)
-    own = _own(root)
-    for pid, directory in procfs.opened(root, problems, "/ns"):
-        survey.visit(pid, directory)
-    if survey.unsearched:
-        what = f"descriptors of {survey.unsearched} processes were not searched: they are too many"
-        problems.add(Problem("/proc/*/fd", "readlink", "unavailable", what))
-    survey.find_bind_mounts(first=own[0])
-    return NamespacesReading(
-        namespaces=survey.namespaces(),
-        memberships=tuple(survey.memberships),
-        own=own,
-        init=_init(root, survey.memberships),
-        problems=problems.all(),
-    )
+    return Reader().read(root)
+
+
+class Reader:
+    """Reads again and again: a process where it can have changed, a namespace where it is new.
+
+    A namespace's parent, owner and id maps never change once they are there; that it is still the
+    same one, and not a later one with its inode, is known as long as one process stays in it.
+    """
+
+    def __init__(self, table: Table | None = None, tables: MountTables | None = None) -> None:
+        """Read the processes of a table, which other collectors may share, as the tables of mounts."""
+        self._table = table or Table()
+        self._looker: Looker | None = None
+        self._root: Root | None = None
+        self._memory = _Memory(tables or MountTables())
+
+    def read(self, root: Root) -> NamespacesReading:
+        """Return every namespace and who is in it; raise as `Root.names` does."""
+        problems = Problems()
+        if self._looker is None or self._root is not root:
+            self._looker, self._root = Looker(root), root
+            self._memory = _Memory(self._memory.tables)
+        self._looker.begin()
+        survey = _Survey(root, problems, self._memory)
+        own = _own(root)
+        entries = self._table.view(root, KEY.name)
+        procfs.hidden(self._table.numbers, problems)
+        for entry in entries:
+            seen: Seen | None = entry.kept.get(KEY.name)
+            if seen is None or seen.walk < entry.version:
+                seen = self._looker.look(self._table.walk, entry.pid, entry)
+                entry.kept[KEY.name] = seen
+                if seen.membership is None and not seen.problems:
+                    self._table.forget(entry)
+                    continue
+            survey.visit(entry, seen)
+        if survey.unsearched:
+            what = (
+                f"descriptors of {survey.unsearched} processes were not searched: they are too many"
+            )
+            problems.add(Problem("/proc/*/fd", "readlink", "unavailable", what))
+        survey.find_bind_mounts(first=own[0])
+        found = survey.namespaces()
+        self._memory = survey
+        return NamespacesReading(
+            namespaces=found,
+            memberships=tuple(survey.memberships),
+            own=own,
+            init=_init(root, survey.memberships),
+            problems=problems.all(),
+        )
 
 
 def _own(root: Root) -> tuple[int | None, ...]:
@@ -141,8 +142,8 @@ def _own(root: Root) -> tuple[int | None, ...]:
 def _init(root: Root, memberships: Sequence[Membership]) -> tuple[int | None, ...]:
     """Return pid 1's namespaces; where they are refused, those of kthreadd, which never leaves them."""
     known = {membership.pid: membership.inodes for membership in memberships[:2]}
-    inodes = known.get(1, _UNKNOWN)
-    if inodes != _UNKNOWN or 2 not in known:
+    inodes = known.get(1, UNKNOWN)
+    if inodes != UNKNOWN or 2 not in known:
         return inodes
     try:
         second = pid_stat.parse(root.read("proc/2/stat"))
@@ -151,131 +152,70 @@ def _init(root: Root, memberships: Sequence[Membership]) -> tuple[int | None, ..
     return known[2] if second.kernel_thread else inodes
 
 
-class _Spaces(NamedTuple):
-    """What one set of links means; most processes of a host share a few of them."""
-
-    inodes: tuple[int | None, ...]
-    waiting: tuple[tuple[int, Type, str], ...]
-    """Namespaces that only the process's next child will be in, and the link that tells."""
+_Binds = tuple[tuple[Type, int, str], ...]
+"""Type, inode and mountpoint of each namespace that is mounted somewhere."""
 
 
-class _Survey:
+class _Memory:
+    """What is known from the walk before."""
+
+    def __init__(self, tables: MountTables) -> None:
+        self.tables = tables
+        self.witnesses: dict[int, Entry] = {}
+        """By namespace: a process that has been in it since it was asked."""
+        self.relations: dict[int, Relations] = {}
+        self.maps: dict[tuple[int, str], tuple[IdMap, ...]] = {}
+        self.binds: dict[int, tuple[bytes, _Binds]] = {}
+        """By mount namespace: the lines of its mounted namespaces, and what they say."""
+
+
+class _Survey(_Memory):
     """What one walk finds out: who is in which namespace, and what holds those with nobody in it."""
 
-    def __init__(self, root: Root, problems: Problems) -> None:
+    def __init__(self, root: Root, problems: Problems, memory: _Memory) -> None:
+        super().__init__(memory.tables)
         self.memberships: list[Membership] = []
         self.unsearched = 0
         """Processes whose descriptors were not looked through, for there are too many."""
         self._root = root
         self._problems = problems
-        self._known: dict[tuple[str | None, ...], _Spaces] = {}
-        self._together: dict[_Spaces, list[int]] = {}
+        self._memory = memory
+        self._together: dict[Spaces, list[Entry]] = {}
         self._types: dict[int, Type] = {}
         self._pins: dict[int, list[Pin]] = {}
         self._doors: dict[int, list[str]] = {}
         """Paths within the root by which a namespace can be opened."""
-        self._budget = _DESCRIPTORS
 
-    def visit(self, pid: int, directory: Directory) -> None:
-        """Take in one process; its start is read last, for only one that is still there has it."""
-        try:
-            spaces = self._spaces(directory)
-            ticks = pid_stat.start_ticks(directory.read("../stat"))
-        except (Missing, Gone):
+    def visit(self, entry: Entry, seen: Seen) -> None:
+        """Take in one process."""
+        for problem in seen.problems:
+            self._problems.add(problem)
+        if seen.membership is None:
             return
-        except CollectError as error:
-            self._problems.failed(error)
+        self.memberships.append(seen.membership)
+        if seen.spaces is None:
             return
-        except FormatError as error:
-            self._problems.malformed(f"/proc/{pid}/stat", error)
-            return
-        if spaces is None:
-            self.memberships.append(Membership(pid, ticks, _UNKNOWN))
-            return
-        self.memberships.append(Membership(pid, ticks, spaces.inodes))
-        self._together.setdefault(spaces, []).append(pid)
-        for inode, kind, file in spaces.waiting:
-            self._pin(inode, kind, Pin("children", f"/proc/{pid}/ns/{file}"))
-        self._descriptors(pid, directory)
-
-    def _spaces(self, directory: Directory) -> _Spaces | None:
-        """Return what its links say; a zombie lacks most of them. None where they are refused."""
-        try:
-            links = directory.links(_LINKS)
-        except Denied as error:
-            self._problems.failed(error)
-            return None
-        spaces = self._known.get(links)
-        if spaces is None:
-            spaces = self._known[links] = self._understand(links, directory)
-        return spaces
-
-    def _understand(self, links: Sequence[str | None], directory: Directory) -> _Spaces:
-        found: dict[str, int | None] = {}
-        for file, link in zip(_LINKS, links, strict=True):
-            try:
-                found[file] = None if link is None else ns_link.parse(link)[1]
-            except FormatError as error:
-                self._problems.malformed(directory.path(file), error)
-                found[file] = None
-        inodes = tuple(found[kind] for kind in TYPES)
-        for kind, inode in zip(TYPES, inodes, strict=True):
-            if inode is not None:
-                self._types[inode] = kind
-        waiting: list[tuple[int, Type, str]] = []
-        for kind, file in _FOR_CHILDREN:
-            inode = found[file]
-            if inode is not None and inode not in inodes:
-                waiting.append((inode, kind, file))
-        return _Spaces(inodes, tuple(waiting))
-
-    def _descriptors(self, pid: int, directory: Directory) -> None:
-        """Find open namespaces among a process's files."""
-        try:
-            with directory.directory("../fd") as files:
-                links = self._opened(files)
-        except (Missing, Gone):
-            return
-        except CollectError as error:
-            self._problems.failed(error)
-            return
-        for number, link in links:
-            if link is not None and ":[" in link and not link.startswith("/"):
-                self._descriptor(f"/proc/{pid}/fd/{number}", link)
-
-    def _opened(self, files: Directory) -> Iterable[tuple[str, str | None]]:
-        """Return a process's descriptors and what their links say, as long as that costs little."""
-        # Since Linux 6.2 the directory's size is how many there are.
-        many = self._root.live and os.fstat(files.fd).st_size > _MANY
-        if many or self._budget <= 0:
-            self.unsearched += 1
-            return ()
-        numbers = files.names()
-        self._budget -= len(numbers)
-        return zip(numbers, files.links(numbers), strict=True)
-
-    def _descriptor(self, path: str, link: str) -> None:
-        """Take in a descriptor that may be a namespace's: a pipe's link has the same form."""
-        kind = _TYPES.get(link.partition(":")[0])
-        if kind is None:
-            return
-        try:
-            inode = ns_link.parse(link)[1]
-        except FormatError as error:
-            self._problems.malformed(path, error)
-        else:
-            self._pin(inode, kind, Pin("fd", path))
+        together = self._together.get(seen.spaces)
+        if together is None:
+            together = self._together[seen.spaces] = []
+            for kind, inode in zip(TYPES, seen.spaces.inodes, strict=True):
+                if inode is not None:
+                    self._types[inode] = kind
+        together.append(entry)
+        for inode, kind, pin in seen.pins:
+            self._pin(inode, kind, pin)
+        self.unsearched += seen.unsearched
 
     @cached_property
-    def _members(self) -> Mapping[int, Sequence[int]]:
-        """The pids in each namespace, ascending: only to be asked after the last visit."""
-        members: dict[int, list[int]] = {}
-        for spaces, pids in self._together.items():
+    def _members(self) -> Mapping[int, Sequence[Entry]]:
+        """Who is in each namespace, by pid: only to be asked after the last visit."""
+        members: dict[int, list[Entry]] = {}
+        for spaces, entries in self._together.items():
             for inode in spaces.inodes:
                 if inode is not None:
-                    members.setdefault(inode, []).extend(pids)
-        for pids in members.values():
-            pids.sort()
+                    members.setdefault(inode, []).extend(entries)
+        for entries in members.values():
+            entries.sort(key=lambda entry: entry.pid)
         return members
 
     def _pin(self, inode: int, kind: Type, pin: Pin, *, door: str | None = None) -> None:
@@ -295,39 +235,50 @@ class _Survey:
                     door = f"/proc/{pid}/root{mountpoint}"
                     self._pin(inode, kind, Pin("bind", mountpoint, namespace), door=door)
 
-    def _first_bind_mounts(self, namespace: int) -> tuple[int, list[tuple[Type, int, str]]]:
+    def _first_bind_mounts(self, namespace: int) -> tuple[int, Sequence[tuple[Type, int, str]]]:
         """Return the bind mounts as the first process that is still there sees them, and its pid."""
-        for pid in self._members.get(namespace, ()):
-            mounts = self._bind_mounts(pid)
+        for entry in self._members.get(namespace, ()):
+            mounts = self._bind_mounts(namespace, entry.pid)
             if mounts is not None:
-                return pid, mounts
-        return 0, []
+                return entry.pid, mounts
+        return 0, ()
 
-    def _bind_mounts(self, pid: int) -> list[tuple[Type, int, str]] | None:
+    def _bind_mounts(self, namespace: int, pid: int) -> _Binds | None:
         """Return type, inode and mountpoint of each; None when the process went away."""
         name = f"proc/{pid}/mountinfo"
         found: list[tuple[Type, int, str]] = []
         try:
-            data = self._root.read(name)
-            lines = [line + b"\n" for line in data.split(b"\n") if b" - nsfs " in line]
-            for mount in mountinfo.parse(b"".join(lines)):
+            data = self._memory.tables.read(self._root, pid)
+            if b" - nsfs " not in data:
+                return ()
+            lines = b"".join(line + b"\n" for line in data.split(b"\n") if b" - nsfs " in line)
+            known = self._memory.binds.get(namespace)
+            if known is not None and known[0] == lines:
+                self.binds[namespace] = known
+                return known[1]
+            for mount in mountinfo.parse(lines):
                 kind, inode = ns_link.parse(mount.root)
-                if kind in _TYPES:
-                    found.append((_TYPES[kind], inode, mount.mountpoint))
+                if kind in NAMED:
+                    found.append((NAMED[kind], inode, mount.mountpoint))
+            self.binds[namespace] = (lines, tuple(found))
         except (Missing, Gone, Unsupported):
             return None
         except CollectError as error:
             self._problems.failed(error)
         except FormatError as error:
             self._problems.malformed(f"/{name}", error)
-        return found
+        return tuple(found)
 
     def namespaces(self) -> tuple[Namespace, ...]:
         """Return all that were found, and their ancestors and owners, by inode."""
         relations: dict[int, Relations] = {}
         if procfs.mounted(self._root):
             for inode, kind in self._types.items():
-                self._explore(inode, kind, relations)
+                if self._known(inode):
+                    self._remember(inode, relations)
+                else:
+                    self._explore(inode, kind, relations)
+        self.relations = relations
         types: dict[int, Type] = dict(self._types)
         types.update((inode, said.type) for inode, said in relations.items())
         return tuple(
@@ -335,10 +286,36 @@ class _Survey:
             for inode, kind in sorted(types.items())
         )
 
+    def _known(self, inode: int) -> bool:
+        """Return whether it is the one of the walk before: a process is in it that was in it then."""
+        members = self._members.get(inode)
+        if not members:
+            return False
+        witness = self._memory.witnesses.get(inode)
+        if witness is not None and not witness.ended and inode in self._memory.relations:
+            seen: Seen | None = witness.kept.get(KEY.name)
+            inodes = seen.spaces.inodes if seen is not None and seen.spaces is not None else ()
+            if inode in inodes:
+                self.witnesses[inode] = witness
+                return True
+        self.witnesses[inode] = members[0]
+        return False
+
+    def _remember(self, inode: int, relations: dict[int, Relations]) -> None:
+        """Take over what a namespace said, and those above it, which live as long as it does."""
+        pending = [inode]
+        while pending:
+            one = pending.pop()
+            said = self._memory.relations.get(one)
+            if said is None or one in relations:
+                continue
+            relations[one] = said
+            pending += [above for above in (said.parent, said.owner_user_ns) if above is not None]
+
     def _explore(self, inode: int, kind: Type, relations: dict[int, Relations]) -> None:
         """Ask a namespace through the first of its members, then of its pins, that lets one in."""
         failed: CollectError | None = None
-        members = (f"/proc/{pid}/ns/{kind}" for pid in self._members.get(inode, ()))
+        members = (f"/proc/{entry.pid}/ns/{kind}" for entry in self._members.get(inode, ()))
         for name in (*members, *self._doors.get(inode, ())):
             try:
                 nsfs.explore(self._root.resolve(name), kind, inode, relations, name=name)
@@ -372,16 +349,26 @@ class _Survey:
         return tuple(pins)
 
     def _map(self, inode: int, file: str) -> tuple[IdMap, ...] | None:
-        """Return a user namespace's map, as the reader numbers ids; None with no process in it."""
-        for pid in self._members.get(inode, ()):
-            name = f"proc/{pid}/{file}"
+        """Return a user namespace's map, as the reader numbers ids; None with no process in it.
+
+        It is written once only.
+        """
+        before = self._memory.maps.get((inode, file))
+        if before and self._memory.witnesses.get(inode) is self.witnesses.get(inode, self):
+            self.maps[inode, file] = before
+            return before
+        for entry in self._members.get(inode, ()):
+            name = f"proc/{entry.pid}/{file}"
             try:
-                return tuple(IdMap(*line) for line in idmap.parse(self._root.read(name)))
+                lines = tuple(IdMap(*line) for line in idmap.parse(self._root.read(name)))
             except (Missing, Gone):
                 continue
             except CollectError as error:
                 self._problems.failed(error)
             except FormatError as error:
                 self._problems.malformed(f"/{name}", error)
+            else:
+                self.maps[inode, file] = lines
+                return lines
             return None
         return None

@@ -3,8 +3,9 @@
 import os
 import resource
 from collections.abc import Iterable
+from typing import NamedTuple
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from collectors import procfs
 from collectors.collector import Key
@@ -12,9 +13,10 @@ from collectors.errors import CollectError, Denied, Gone, Missing, Problem, Prob
 from collectors.formats import cmdline, pid_cgroup, pid_stat, pid_status
 from collectors.formats.pid_cgroup import CgroupEntry
 from collectors.root import Directory, Root
+from collectors.table import Entry, Table
 from runtime.errors import FormatError
 
-__all__ = ["KEY", "CgroupEntry", "Process", "ProcessesReading", "read", "read_some"]
+__all__ = ["KEY", "CgroupEntry", "Process", "ProcessesReading", "Reader", "read", "read_some"]
 
 
 class Process(Struct, frozen=True, kw_only=True):
@@ -59,35 +61,130 @@ class ProcessesReading(Struct, frozen=True):
 
 
 _PAGE_BYTES = resource.getpagesize()
+_TEXTS = 20_000
+"""So many different texts are remembered."""
 
 KEY = Key("processes", ProcessesReading)
 
 
 def read(root: Root) -> ProcessesReading:
-    """List the processes; one that exits while being read is left out.
+    """List the processes, all in full; one that exits while being read is left out."""
+    return Reader().read(root)
+
+
+class Reader:
+    """Reads again and again: what a process is only where it can have changed, counters where it ran.
 
     Each is read through its open directory, so that a pid that is used again in between mixes
-    nothing: what is read is all of one process, or it is left out.
+    nothing: what is read is all of one process, or it is left out. How late a change may be seen
+    is said by `collectors.table.Table`.
     """
-    problems = Problems()
-    parsed = _Cgroups(problems)
-    processes: list[Process] = []
-    for _, directory in procfs.opened(root, problems):
-        process = _process(directory, parsed, problems)
-        if process is not None:
-            processes.append(process)
-    return ProcessesReading(
-        processes=tuple(processes),
-        ticks_per_second=os.sysconf("SC_CLK_TCK"),
-        own_pid=procfs.own_pid(root),
-        problems=problems.all(),
+
+    def __init__(self, table: Table | None = None) -> None:
+        """Read those of a table, which other collectors may share."""
+        self._table = table or Table()
+        self._parsed = _Cgroups()
+
+    def read(self, root: Root) -> ProcessesReading:
+        """Return every process; raise as `Root.names` does."""
+        problems = Problems()
+        processes: list[Process] = []
+        entries = self._table.view(root, KEY.name)
+        procfs.hidden(self._table.numbers, problems)
+        for entry in entries:
+            seen: _Seen | None = entry.kept.get(KEY.name)
+            if seen is None or seen.walk < entry.version:
+                seen = self._read(root, entry)
+            elif seen.walk < entry.counted or seen.walk < entry.moved:
+                seen = self._refreshed(root, entry, seen)
+            for problem in seen.problems:
+                problems.add(problem)
+            if seen.process is not None:
+                processes.append(seen.process)
+        return ProcessesReading(
+            processes=tuple(processes),
+            ticks_per_second=os.sysconf("SC_CLK_TCK"),
+            own_pid=procfs.own_pid(root),
+            problems=problems.all(),
+        )
+
+    def _read(self, root: Root, entry: Entry) -> "_Seen":
+        problems = Problems()
+        process = None
+        try:
+            with root.directory(f"proc/{entry.pid}") as directory:
+                process = _process(directory, self._parsed, problems, entry)
+        except (Missing, Gone):
+            pass
+        except CollectError as error:
+            problems.failed(error)
+        said = problems.all()
+        if process is None and not said:
+            self._table.forget(entry)
+        seen = _Seen(self._table.walk, process, said)
+        entry.kept[KEY.name] = seen
+        return seen
+
+    def _refreshed(self, root: Root, entry: Entry, seen: "_Seen") -> "_Seen":
+        """Return the same process with its counters, and its cgroups, as they are now."""
+        process, stat = seen.process, entry.stat
+        if process is None or stat is None:
+            return seen
+        cgroups = process.cgroups
+        if seen.walk < entry.moved:
+            try:
+                with root.directory(f"proc/{entry.pid}") as directory:
+                    cgroups = self._parsed.read(directory, Problems())
+            except CollectError:
+                return seen
+        changed = _counted(process, stat, cgroups)
+        seen = _Seen(self._table.walk, changed, seen.problems)
+        entry.kept[KEY.name] = seen
+        return seen
+
+
+class _Seen(NamedTuple):
+    walk: int
+    process: Process | None
+    problems: tuple[Problem, ...]
+
+
+def _counted(process: Process, stat: pid_stat.PidStat, cgroups: tuple[CgroupEntry, ...]) -> Process:
+    """Return the process with other counters: the same record where they are as they were."""
+    now = (
+        stat.ppid,
+        stat.state,
+        stat.threads,
+        stat.utime_ticks,
+        stat.stime_ticks,
+        stat.rss_pages * _PAGE_BYTES,
+    )
+    before = (
+        process.ppid,
+        process.state,
+        process.threads,
+        process.utime_ticks,
+        process.stime_ticks,
+        process.rss_bytes,
+    )
+    if now == before and cgroups is process.cgroups:
+        return process
+    return structs.replace(
+        process,
+        ppid=now[0],
+        state=now[1],
+        threads=now[2],
+        utime_ticks=now[3],
+        stime_ticks=now[4],
+        rss_bytes=now[5],
+        cgroups=cgroups,
     )
 
 
 def read_some(root: Root, pids: Iterable[int]) -> ProcessesReading:
     """Read these processes and their ancestors only; the others are as if they were not there."""
     problems = Problems()
-    parsed = _Cgroups(problems)
+    parsed = _Cgroups()
     processes: dict[int, Process] = {}
     pending = sorted(pids, reverse=True)
     seen = {0, *pending}
@@ -113,14 +210,18 @@ def read_some(root: Root, pids: Iterable[int]) -> ProcessesReading:
     )
 
 
-def _process(directory: Directory, parsed: "_Cgroups", problems: Problems) -> Process | None:
+def _process(
+    directory: Directory, parsed: "_Cgroups", problems: Problems, entry: Entry | None = None
+) -> Process | None:
     file = "stat"
     try:
         stat = pid_stat.parse(directory.read(file))
+        if entry is not None and not entry.identify(stat):
+            return None
         file = "status"
         status = pid_status.parse(directory.read(file))
         command = () if stat.kernel_thread else _command(directory, problems)
-        cgroups = parsed.read(directory)
+        cgroups = parsed.read(directory, problems)
     except (Missing, Gone):
         return None
     except CollectError as error:
@@ -177,23 +278,25 @@ def _command(directory: Directory, problems: Problems) -> tuple[str, ...]:
 class _Cgroups:
     """Reads /proc/PID/cgroup; most processes of a host share a few texts, each is parsed once."""
 
-    def __init__(self, problems: Problems) -> None:
-        self._problems = problems
+    def __init__(self) -> None:
         self._known: dict[bytes, tuple[CgroupEntry, ...]] = {}
 
-    def read(self, directory: Directory) -> tuple[CgroupEntry, ...]:
+    def read(self, directory: Directory, problems: Problems) -> tuple[CgroupEntry, ...]:
         """Return its cgroups; none where the kernel was built without, which is told from an exit."""
         try:
             data = directory.read("cgroup")
             entries = self._known.get(data)
             if entries is None:
-                entries = self._known[data] = pid_cgroup.parse(data)
+                entries = pid_cgroup.parse(data)
+                if len(self._known) >= _TEXTS:
+                    self._known.clear()
+                self._known[data] = entries
         except Missing:
             directory.read("stat")
         except FormatError as error:
-            procfs.malformed(directory, "cgroup", error, self._problems)
+            procfs.malformed(directory, "cgroup", error, problems)
         except Denied as error:
-            self._problems.failed(error)
+            problems.failed(error)
         else:
             return entries
         return ()

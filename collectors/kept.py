@@ -1,0 +1,80 @@
+"""Files kept open between two readings: read again by pread(2), an eighth of what opening them costs."""
+
+import os
+import resource
+
+from collectors.root import Root, operation, translate
+
+_SIZE = 4096
+"""Of one read: what is longer is read on. A larger buffer costs more than it saves."""
+
+
+class Kept:
+    """Opens files to be read again and again, as long as descriptors are left.
+
+    Only such files belong here whose open descriptor holds nothing alive: of a process or a cgroup
+    that ended, reading says so. Never those of a process's mounts and network (mountinfo, net/dev),
+    which would keep its namespaces alive.
+    """
+
+    def __init__(self, root: Root, share: float = 0.25) -> None:
+        """Take the share of this process's limit of descriptors (RLIMIT_NOFILE) that may be used."""
+        self._root = root
+        self._share = share
+        self._open: set[int] = set()
+        self._room = 0
+        self.renew()
+
+    def __del__(self) -> None:
+        """Close what is open."""
+        for fd in self._open:
+            os.close(fd)
+
+    @property
+    def held(self) -> int:
+        """How many descriptors are open."""
+        return len(self._open)
+
+    def read(self, fd: int, name: str) -> tuple[bytes, int]:
+        """Return a file's bytes, and its descriptor for the next time; -1 is "not open".
+
+        Raises as `Root.read` does; then the descriptor is closed already.
+        """
+        self._root.reads.files += 1
+        if fd < 0:
+            try:
+                fd = os.open(self._root.resolve(name), os.O_RDONLY | os.O_CLOEXEC)
+            except OSError as error:
+                raise translate(error, name, operation(error)) from error
+            self._open.add(fd)
+        try:
+            data = os.pread(fd, _SIZE, 0)
+            if len(data) == _SIZE:
+                data = _rest(fd, data)
+        except OSError as error:
+            self.close(fd)
+            raise translate(error, name, "read") from error
+        if len(self._open) > self._room:
+            self.close(fd)
+            fd = -1
+        return data, fd
+
+    def close(self, fd: int) -> None:
+        """Close one; -1 is none."""
+        if fd >= 0:
+            self._open.discard(fd)
+            os.close(fd)
+
+    def renew(self) -> None:
+        """Look again how many descriptors there may be: once a frame."""
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._room = int(soft * self._share)
+
+
+def _rest(fd: int, data: bytes) -> bytes:
+    """Read to the end, which only an empty read tells."""
+    chunk = data
+    while chunk:
+        chunk = os.pread(fd, 65536, len(data))
+        data += chunk
+    return data

@@ -1,0 +1,203 @@
+"""Which namespaces one process is in, and which ones it holds: /proc/PID/ns/* and its descriptors."""
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import Literal, NamedTuple
+
+from msgspec import Struct
+
+from collectors.errors import CollectError, Denied, Gone, Missing, Problem, Problems
+from collectors.formats import ns_link, pid_stat
+from collectors.nsfs import TYPES, Type
+from collectors.root import Directory, Root
+from collectors.table import Entry
+from runtime.errors import FormatError
+
+NAME = "namespaces"
+"""Under which what was found out is kept with a process."""
+UNKNOWN: tuple[int | None, ...] = (None,) * len(TYPES)
+NAMED: dict[str, Type] = {kind: kind for kind in TYPES}
+_FOR_CHILDREN: tuple[tuple[Type, str], ...] = (("time", "time_for_children"),)
+"""pid_for_children tells nothing before that namespace has a process, which is found anyway."""
+_LINKS: tuple[str, ...] = (*TYPES, *(file for _, file in _FOR_CHILDREN))
+_MANY = 1024
+"""A process with more descriptors than this is a server of connections, not a holder of namespaces."""
+_DESCRIPTORS = 60_000
+"""How many are looked at in all in one walk: about a tenth of a second."""
+_SETS = 20_000
+"""So many different sets of links are remembered."""
+
+
+class Pin(Struct, frozen=True):
+    """What holds a namespace without being in it.
+
+    A bind mount, an open descriptor, or a process whose next child will be the first one in it.
+    """
+
+    kind: Literal["bind", "fd", "children"]
+    path: str
+    """The mountpoint, `/proc/PID/fd/N` or `/proc/PID/ns/time_for_children`."""
+    mount_namespace: int | None = None
+    """Of a bind mount: where the mountpoint is. The same one seen in several is told once, in
+    the reader's own if it is there."""
+
+
+class Membership(Struct, frozen=True):
+    """Which namespaces a process is in; `inodes` has one entry a type of `TYPES`.
+
+    None where the kernel has no such type or would not say. The process is the one with these
+    start ticks, so that a pid used again joins with nothing.
+    """
+
+    pid: int
+    start_ticks: int
+    inodes: tuple[int | None, ...]
+
+
+class Spaces(NamedTuple):
+    """What one set of links means; most processes of a host share a few of them."""
+
+    inodes: tuple[int | None, ...]
+    waiting: tuple[tuple[int, Type, str], ...]
+    """Namespaces that only the process's next child will be in, and the link that tells."""
+
+
+class Seen(NamedTuple):
+    """What was found out about one process."""
+
+    walk: int
+    membership: Membership | None = None
+    """None: it went away, or could not be understood."""
+    spaces: Spaces | None = None
+    """None where the kernel would not say."""
+    pins: tuple[tuple[int, Type, Pin], ...] = ()
+    unsearched: bool = False
+    """Its descriptors were not looked through, for there are too many."""
+    problems: tuple[Problem, ...] = ()
+
+
+class Looker:
+    """Looks at processes, one after the other."""
+
+    def __init__(self, root: Root) -> None:
+        """Look through at most `_DESCRIPTORS` descriptors, until `begin` is called again."""
+        self._root = root
+        self._known: dict[tuple[str | None, ...], Spaces] = {}
+        self._budget = _DESCRIPTORS
+
+    def begin(self) -> None:
+        """Begin a walk."""
+        self._budget = _DESCRIPTORS
+        if len(self._known) > _SETS:
+            self._known.clear()
+
+    def look(self, walk: int, pid: int, entry: Entry | None = None) -> Seen:
+        """Take in one process; its start is read last, for only one that is still there has it."""
+        problems = Problems()
+        try:
+            with self._root.directory(f"proc/{pid}/ns") as directory:
+                return self._look(walk, pid, directory, problems, entry)
+        except (Missing, Gone):
+            return Seen(walk)
+        except CollectError as error:
+            problems.failed(error)
+        except FormatError as error:
+            problems.malformed(f"/proc/{pid}/stat", error)
+        return Seen(walk, problems=problems.all())
+
+    def _look(
+        self, walk: int, pid: int, directory: Directory, problems: Problems, entry: Entry | None
+    ) -> Seen:
+        spaces = self._spaces(directory, problems)
+        stat = directory.read("../stat")
+        if entry is None or entry.ticks is None or entry.stat is None:
+            parsed = pid_stat.parse(stat)
+            ticks = parsed.start_ticks
+            if entry is not None:
+                entry.identify(parsed)
+        else:
+            ticks = pid_stat.start_ticks(stat)
+            if ticks != entry.ticks:
+                return Seen(walk)
+        if spaces is None:
+            unknown = Membership(pid, ticks, UNKNOWN)
+            return Seen(walk, unknown, problems=problems.all())
+        pins: list[tuple[int, Type, Pin]] = [
+            (inode, kind, Pin("children", f"/proc/{pid}/ns/{file}"))
+            for inode, kind, file in spaces.waiting
+        ]
+        searched = self._descriptors(pid, directory, problems, pins)
+        member = Membership(pid, ticks, spaces.inodes)
+        return Seen(
+            walk, member, spaces, tuple(pins), unsearched=not searched, problems=problems.all()
+        )
+
+    def _spaces(self, directory: Directory, problems: Problems) -> Spaces | None:
+        """Return what its links say; a zombie lacks most of them. None where they are refused."""
+        try:
+            links = directory.links(_LINKS)
+        except Denied as error:
+            problems.failed(error)
+            return None
+        spaces = self._known.get(links)
+        if spaces is None:
+            spaces = self._known[links] = _understood(links, directory, problems)
+        return spaces
+
+    def _descriptors(
+        self,
+        pid: int,
+        directory: Directory,
+        problems: Problems,
+        pins: list[tuple[int, Type, Pin]],
+    ) -> bool:
+        """Add the open namespaces among a process's files; return whether they were looked through."""
+        try:
+            with directory.directory("../fd") as files:
+                links = self._opened(files)
+        except (Missing, Gone):
+            return True
+        except CollectError as error:
+            problems.failed(error)
+            return True
+        if links is None:
+            return False
+        for number, link in links:
+            if link is not None and ":[" in link and not link.startswith("/"):
+                path = f"/proc/{pid}/fd/{number}"
+                # A pipe's link has the same form.
+                kind = NAMED.get(link.partition(":")[0])
+                if kind is None:
+                    continue
+                try:
+                    pins.append((ns_link.parse(link)[1], kind, Pin("fd", path)))
+                except FormatError as error:
+                    problems.malformed(path, error)
+        return True
+
+    def _opened(self, files: Directory) -> Iterable[tuple[str, str | None]] | None:
+        """Return a process's descriptors and what their links say, as long as that costs little."""
+        # Since Linux 6.2 the directory's size is how many there are.
+        many = self._root.live and os.fstat(files.fd).st_size > _MANY
+        if many or self._budget <= 0:
+            return None
+        numbers = files.names()
+        self._budget -= len(numbers)
+        return zip(numbers, files.links(numbers), strict=True)
+
+
+def _understood(links: Sequence[str | None], directory: Directory, problems: Problems) -> Spaces:
+    found: dict[str, int | None] = {}
+    for file, link in zip(_LINKS, links, strict=True):
+        try:
+            found[file] = None if link is None else ns_link.parse(link)[1]
+        except FormatError as error:
+            problems.malformed(directory.path(file), error)
+            found[file] = None
+    inodes = tuple(found[kind] for kind in TYPES)
+    waiting: list[tuple[int, Type, str]] = []
+    for kind, file in _FOR_CHILDREN:
+        inode = found[file]
+        if inode is not None and inode not in inodes:
+            waiting.append((inode, kind, file))
+    return Spaces(inodes, tuple(waiting))

@@ -1,0 +1,220 @@
+"""The processes from frame to frame: which are there, and of which anything can have changed since."""
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from collectors import procfs
+from collectors.errors import CollectError, Gone, Missing
+from collectors.formats import pid_stat
+from collectors.formats.pid_stat import PidStat
+from collectors.kept import Kept
+from collectors.root import Root
+from runtime.errors import FormatError
+
+YOUNG = 8
+"""Frames in which a new process, or a new program, is read in full each time that it ran."""
+ACTIVE = 5
+"""Frames after which an older one that ran is read in full again."""
+IDLE = 20
+"""Frames after which what others can do to one that did not run is looked at again."""
+_FRESH_SECONDS = 0.3
+"""A walk that is older is not shared with another collector."""
+
+
+class Entry:
+    """One process as long as it lasts, and what its readers keep of it.
+
+    `version`, `counted` and `moved` are the walks in which anything, its counters, or its cgroup
+    were last found to have possibly changed; a reader that read later has nothing to read.
+    """
+
+    __slots__ = (
+        "active",
+        "born",
+        "counted",
+        "ended",
+        "fd",
+        "kept",
+        "moved",
+        "pid",
+        "stat",
+        "ticks",
+        "token",
+        "version",
+    )
+
+    def __init__(self, pid: int, walk: int) -> None:
+        self.pid = pid
+        self.ticks: int | None = None
+        """When it started; None until somebody has read it."""
+        self.stat: PidStat | None = None
+        self.born = self.version = self.counted = self.moved = walk
+        self.active = False
+        """Whether it ran since it was last read in full."""
+        self.token: bytes | None = None
+        """What changes when it runs."""
+        self.fd = -1
+        self.ended = False
+        self.kept: dict[str, Any] = {}
+        """By reader: what it read, and in which walk."""
+
+    def identify(self, stat: PidStat) -> bool:
+        """Take in what was read of it; False when it is another process by now."""
+        if self.ticks is not None and self.ticks != stat.start_ticks:
+            return False
+        self.ticks, self.stat = stat.start_ticks, stat
+        return True
+
+
+class Table:
+    """Walks /proc once a frame for all who ask, and reads little of those that did not run.
+
+    A process can change its own namespaces, capabilities, command line, descriptors and program
+    only by running, and `schedstat` tells the nanoseconds that its first thread ran: one small file,
+    kept open. So what a process did is seen:
+    - a new program (execve(2)) and a new name, in the next frame: `stat` shows other addresses;
+    - anything else in the next frame while it, or its program, is younger than `YOUNG` frames,
+      otherwise in the next `ACTIVE`th one;
+    - what others did to it while it did not run (another cgroup, another parent, pages taken away):
+      a parent's end in the next frame, the rest in the next `IDLE`th one.
+    Where the kernel keeps no schedstat, `stat` as a whole is what tells that one ran.
+    """
+
+    def __init__(self, root: Root | None = None, kept: Kept | None = None) -> None:
+        self._root = root
+        self._kept = kept
+        self._entries: dict[int, Entry] = {}
+        self._served: set[str] = set()
+        self._walked_at = float("-inf")
+        self._lock = threading.Lock()
+        self._file: str | None = None
+        self.walk = 0
+        self.numbers: list[int] = []
+
+    def view(self, root: Root, reader: str) -> Sequence[Entry]:
+        """Return the processes, by pid; each reader gets those of a walk once.
+
+        Raises as `Root.names` does.
+        """
+        with self._lock:
+            old = time.monotonic() - self._walked_at > _FRESH_SECONDS
+            if reader in self._served or old or root is not self._root:
+                self._walk(root)
+            self._served.add(reader)
+            return tuple(self._entries.values())
+
+    def look(self, root: Root) -> Sequence[Entry]:
+        """Return the processes as some reader of this moment had them; raise as `view` does."""
+        with self._lock:
+            if time.monotonic() - self._walked_at > _FRESH_SECONDS or root is not self._root:
+                self._walk(root)
+            return tuple(self._entries.values())
+
+    def forget(self, entry: Entry) -> None:
+        """Drop one that is not there any more, or is another one by now: it is new if it is met again."""
+        if self._entries.get(entry.pid) is entry:
+            del self._entries[entry.pid]
+        self._close(entry)
+
+    def _walk(self, root: Root) -> None:
+        if root is not self._root or self._kept is None:
+            self._entries.clear()
+            self._root, self._kept = root, Kept(root)
+        self.numbers = procfs.pids(root)
+        self.walk += 1
+        self._kept.renew()
+        before, now = self._entries, {}
+        if before and self._file is None:
+            self._file = _what_tells(root)
+        for pid in self.numbers:
+            entry = before.pop(pid, None)
+            now[pid] = Entry(pid, self.walk) if entry is None else self._looked(entry)
+        self._entries = now
+        if before:
+            self._ended(before)
+        self._walked_at = time.monotonic()
+        self._served = set()
+
+    def _ended(self, gone: dict[int, Entry]) -> None:
+        """Drop those that ended; their children have another parent now."""
+        for entry in gone.values():
+            self._close(entry)
+        for pid, entry in self._entries.items():
+            if entry.stat is not None and entry.stat.ppid in gone:
+                self._entries[pid] = self._count(entry)
+
+    def _looked(self, entry: Entry) -> Entry:
+        """Return the entry with what may have changed marked; a new one where the pid was used again."""
+        try:
+            token = self._token(entry)
+        except (Gone, Missing):
+            self._close(entry)
+            return Entry(entry.pid, self.walk)
+        except CollectError:
+            token = None
+        if token is not None and token == entry.token:
+            turn = (self.walk + entry.pid) % IDLE == 0
+            if turn and entry.stat is not None and entry.stat.threads > 1:
+                entry.version = self.walk
+            elif turn:
+                entry.moved = self.walk
+                return self._due(self._count(entry))
+            return self._due(entry)
+        first = entry.token is None
+        entry.token, entry.active = token, True
+        if first or self.walk - entry.born < YOUNG:
+            entry.version = self.walk
+            return entry
+        return self._due(self._count(entry))
+
+    def _due(self, entry: Entry) -> Entry:
+        if entry.active and (self.walk + entry.pid) % ACTIVE == 0:
+            entry.version = self.walk
+        if entry.version == self.walk:
+            entry.active = False
+        return entry
+
+    def _token(self, entry: Entry) -> bytes:
+        """Read what changes when it runs: of a process of several threads, their sums too."""
+        if self._kept is None or self._root is None:
+            raise AssertionError("nothing was walked yet")
+        token, entry.fd = self._kept.read(entry.fd, f"proc/{entry.pid}/{self._file}")
+        if self._file != "stat" and entry.stat is not None and entry.stat.threads > 1:
+            token += self._root.read(f"proc/{entry.pid}/stat")
+        return token
+
+    def _count(self, entry: Entry) -> Entry:
+        """Read its counters; where it has another program, everything is to be read again."""
+        if self._root is None:
+            raise AssertionError("nothing was walked yet")
+        before = entry.stat
+        try:
+            stat = pid_stat.parse(self._root.read(f"proc/{entry.pid}/stat"))
+        except (CollectError, FormatError):
+            entry.version = self.walk  # its readers will meet the same, and tell
+            return entry
+        if not entry.identify(stat):
+            self._close(entry)
+            return Entry(entry.pid, self.walk)
+        entry.counted = self.walk
+        if before is None or before.program != stat.program:
+            entry.born = entry.version = self.walk
+        return entry
+
+    def _close(self, entry: Entry) -> None:
+        if self._kept is not None:
+            self._kept.close(entry.fd)
+        entry.fd = -1
+        entry.ended = True
+
+
+def _what_tells(root: Root) -> str:
+    """Return the file that tells of running; schedstat is zeros where the kernel does not count."""
+    process = "self" if root.live else "1"
+    try:
+        data = root.read(f"proc/{process}/schedstat")
+    except CollectError:
+        return "stat"
+    return "stat" if data.split() == [b"0", b"0", b"0"] or not data.strip() else "schedstat"
