@@ -43,11 +43,11 @@ class Root:
         """Return the path to open for a name."""
         return f"{self.path.rstrip('/')}/{name.lstrip('/')}"
 
-    def read(self, name: str) -> bytes:
-        """Return a file's bytes; raise `Missing`, `Denied` or `Gone`, which name it."""
+    def read(self, name: str, *, most_bytes: int | None = None) -> bytes:
+        """Return a file's bytes, of a long one about so many; raise `Missing`, `Denied` or `Gone`."""
         self.reads.files += 1
         try:
-            return _read(self.resolve(name))
+            return _read(self.resolve(name), most_bytes=most_bytes)
         except OSError as error:
             raise translate(error, name, operation(error)) from error
 
@@ -197,8 +197,8 @@ def operation(error: OSError) -> str:
     return "read" if error.filename is None else "open"
 
 
-def _read(path: str, directory: int | None = None) -> bytes:
-    """Read to the end, which only an empty read tells.
+def _read(path: str, directory: int | None = None, *, most_bytes: int | None = None) -> bytes:
+    """Read to the end, which only an empty read tells, or until there are so many bytes.
 
     A short one does not: of a file with a record a line, as mountinfo, the kernel gives as many whole
     records as fit into a page, and those of overlays are long. A pipe must not make the reader wait.
@@ -207,7 +207,7 @@ def _read(path: str, directory: int | None = None) -> bytes:
     try:
         data = os.read(fd, _CHUNK)
         chunk = data
-        while chunk:
+        while chunk and (most_bytes is None or len(data) < most_bytes):
             chunk = os.read(fd, _CHUNK)
             data += chunk
         return data

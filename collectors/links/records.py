@@ -25,3 +25,7 @@ class Interface(Struct, frozen=True, kw_only=True):
     """rx_bytes, rx_packets, rx_errors, rx_dropped, tx_bytes, tx_packets, tx_errors, tx_dropped."""
     peer_namespace: int | None = None
     """Inode of the namespace where that is; None: not known, or there is none."""
+    mtu: int | None = None
+    """Bytes."""
+    master_index: int | None = None
+    """Index of the bridge (or bond) that it is a port of, in the same namespace."""

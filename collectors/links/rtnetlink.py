@@ -119,6 +119,8 @@ def _interface(message: _Message, addresses: Mapping[int, Sequence[str]], inode:
         peer_namespace_id=None if elsewhere in {-1, _NOT_ASSIGNED} else elsewhere,
         counters={name: counters[name] for name in COUNTERS if name in counters},
         peer_namespace=inode if peer is not None and elsewhere is None else None,
+        mtu=_number(message.get("IFLA_MTU")),
+        master_index=_number(message.get("IFLA_MASTER")),
     )
 
 

@@ -1,0 +1,45 @@
+"""What is said of a socket, whichever way it was asked for."""
+
+from typing import Final, Literal
+
+from msgspec import Struct
+
+Protocol = Literal["tcp", "udp"]
+
+STATES: Final = (
+    "",
+    "established",
+    "syn-sent",
+    "syn-recv",
+    "fin-wait-1",
+    "fin-wait-2",
+    "time-wait",
+    "close",
+    "close-wait",
+    "last-ack",
+    "listen",
+    "closing",
+    "new-syn-recv",
+    "bound-inactive",
+)
+"""By the kernel's number (net/tcp_states.h); of udp, `close` is one that is not connected."""
+
+
+class Socket(Struct, frozen=True):
+    """One socket of the internet protocols; addresses as text, without a mapped IPv4's prefix."""
+
+    protocol: Protocol
+    state: str
+    address: str
+    port: int
+    remote_address: str
+    remote_port: int
+    uid: int
+    """As the reader numbers users."""
+    inode: int
+    """0 for one that no process has any more, as in time-wait."""
+
+    @property
+    def listens(self) -> bool:
+        """Whether it takes what comes from anywhere: listening tcp, udp that is not connected."""
+        return self.state == "listen" or (self.protocol == "udp" and self.state == "close")

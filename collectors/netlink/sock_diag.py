@@ -1,0 +1,79 @@
+"""Asks a network namespace for its sockets: sock_diag(7), over a socket that is in it."""
+
+import ipaddress
+import socket
+import struct
+from collections.abc import Iterator
+from typing import Final
+
+from collectors.netlink import messages
+from collectors.netlink.records import STATES, Protocol, Socket
+from runtime.errors import FormatError
+
+_BY_FAMILY: Final = 20
+"""SOCK_DIAG_BY_FAMILY."""
+_LISTEN: Final = 1 << STATES.index("listen")
+_EVERY: Final = 0xFFFFFFFF
+_PROTOCOLS: Final[tuple[tuple[Protocol, int], ...]] = (
+    ("tcp", socket.IPPROTO_TCP),
+    ("udp", socket.IPPROTO_UDP),
+)
+_REQUEST: Final = struct.Struct("=BBBBI48s")
+"""`struct inet_diag_req_v2`: family, protocol, extensions, padding, states, one socket."""
+_HEAD: Final = struct.Struct("=BBBB2s2s16s16s")
+"""`struct inet_diag_msg`: family, state, timer, retransmissions, then `struct inet_diag_sockid`."""
+_TAIL: Final = struct.Struct("=IIIII")
+"""Expires, two queues, user, inode: behind the id's interface and cookie."""
+_TAIL_AT: Final = _HEAD.size + 12
+
+
+def listeners(opened: socket.socket) -> Iterator[Socket]:
+    """Yield what listens, and every udp socket: they are in small tables, whatever else is open."""
+    for protocol, number in _PROTOCOLS:
+        yield from _sockets(opened, protocol, number, _LISTEN if protocol == "tcp" else _EVERY)
+
+
+def connections(opened: socket.socket) -> Iterator[Socket]:
+    """Yield every tcp socket that does not listen: the kernel walks a table of the whole host's."""
+    yield from _sockets(opened, "tcp", socket.IPPROTO_TCP, _EVERY & ~_LISTEN)
+
+
+def _sockets(
+    opened: socket.socket, protocol: Protocol, number: int, states: int
+) -> Iterator[Socket]:
+    for family in (socket.AF_INET, socket.AF_INET6):
+        request = _REQUEST.pack(family, number, 0, 0, states, b"")
+        for message in messages.dump(opened, _BY_FAMILY, request):
+            yield parse(protocol, message.body)
+
+
+def parse(protocol: Protocol, body: bytes) -> Socket:
+    """Return one socket of an answer; raise `FormatError` when it is too short or of no known family."""
+    if len(body) < _TAIL_AT + _TAIL.size:
+        raise FormatError(f"sock_diag: a message of {len(body)} bytes")
+    family, state, _, _, sport, dport, source, destination = _HEAD.unpack_from(body)
+    _, _, _, uid, inode = _TAIL.unpack_from(body, _TAIL_AT)
+    return Socket(
+        protocol=protocol,
+        state=STATES[state] if state < len(STATES) else f"state {state}",
+        address=_address(family, source),
+        port=int.from_bytes(sport, "big"),
+        remote_address=_address(family, destination),
+        remote_port=int.from_bytes(dport, "big"),
+        uid=uid,
+        inode=inode,
+    )
+
+
+def _address(family: int, data: bytes) -> str:
+    if family == socket.AF_INET:
+        return socket.inet_ntop(socket.AF_INET, data[:4])
+    if family != socket.AF_INET6:
+        raise FormatError(f"sock_diag: address family {family}")
+    return plain(ipaddress.IPv6Address(data))
+
+
+def plain(address: ipaddress.IPv6Address) -> str:
+    """Return an address as text; an IPv4 one that a v6 socket has mapped, as the IPv4 one."""
+    mapped = address.ipv4_mapped
+    return str(address) if mapped is None else str(mapped)
