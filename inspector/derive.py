@@ -18,6 +18,7 @@ from inspector.domains.layers import derive as layers
 from inspector.domains.mounts import derive as mounts
 from inspector.domains.namespaces import derive as namespaces
 from inspector.domains.network import derive as network
+from inspector.domains.network import spaces
 from inspector.domains.processes import derive as processes
 from inspector.frame import Cost, Frame, Image
 from inspector.join import Joined, join
@@ -49,7 +50,12 @@ def derive(previous: Sample | None, current: Sample) -> Frame:
         else UNSET,
         mounts=mounts.derive(current, _sole_owners(joined, MNT)) if "mounts" in asked else UNSET,
         processes=processes.derive(joined, previous) if "processes" in asked else UNSET,
-        network=network.derive(current, _sole_owners(joined, NET)) if "network" in asked else UNSET,
+        network=network.derive(current, _sole_owners(joined, NET), joined.world.host[NET])
+        if "network" in asked
+        else UNSET,
+        network_namespaces=spaces.derive(joined, _sole_owners(joined, NET))
+        if "network" in asked
+        else UNSET,
         images=_images(current) if "images" in asked else UNSET,
         events=events.told(current) if "events" in asked else UNSET,
         errors=(*current.problems, *_remarks(joined)),

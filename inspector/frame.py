@@ -13,7 +13,7 @@ from inspector.domains.events.model import Event
 from inspector.domains.host.model import Host
 from inspector.domains.mounts.model import Mount
 from inspector.domains.namespaces.model import Namespace
-from inspector.domains.network.model import Interface
+from inspector.domains.network.model import Interface, NetworkNamespace
 from inspector.domains.processes.model import Process
 
 SCHEMA_VERSION: Final = "1"
@@ -71,6 +71,8 @@ class Frame(Struct, frozen=True, kw_only=True):
     mounts: tuple[Mount, ...] | UnsetType = UNSET
     processes: tuple[Process, ...] | UnsetType = UNSET
     network: tuple[Interface, ...] | UnsetType = UNSET
+    network_namespaces: tuple[NetworkNamespace, ...] | UnsetType = UNSET
+    """With the section `network`: what listens in each, its connections and routes."""
     images: tuple[Image, ...] | UnsetType = UNSET
     events: tuple[Event, ...] | UnsetType = UNSET
     errors: tuple[Problem, ...] = ()

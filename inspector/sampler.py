@@ -34,7 +34,7 @@ NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     "cgroups": ("processes", "namespaces", "cgroups"),
     "mounts": ("namespaces", "members", "mounts"),
     "processes": ("processes", "namespaces"),
-    "network": ("namespaces", "members", "links"),
+    "network": ("namespaces", "members", "links", "sockets"),
     "images": (),
     "events": ("processes", "namespaces", "cgroups"),
 }

@@ -51,6 +51,7 @@ def narrow(frame: Frame, references: Sequence[str]) -> tuple[Frame, tuple[str, .
             mounts=_keep(frame.mounts, lambda m: m.namespace in spaces),
             processes=_keep(frame.processes, lambda p: p.container in chosen),
             network=_keep(frame.network, lambda i: i.namespace in spaces),
+            network_namespaces=_keep(frame.network_namespaces, lambda n: n.inode in spaces),
             images=_keep(frame.images, lambda i: i.name in images),
             events=_keep(frame.events, lambda e: e.container in names),
         ),
@@ -60,7 +61,10 @@ def narrow(frame: Frame, references: Sequence[str]) -> tuple[Frame, tuple[str, .
 
 def only(frame: Frame, sections: Collection[str]) -> Frame:
     """Return the frame without the sections that were not asked for."""
-    return structs.replace(frame, **{name: UNSET for name in SECTIONS if name not in sections})
+    left_out: list[str] = [name for name in SECTIONS if name not in sections]
+    if "network" in left_out:
+        left_out.append("network_namespaces")
+    return structs.replace(frame, **dict.fromkeys(left_out, UNSET))
 
 
 def _own_namespaces(frame: Frame, containers: Iterable[Container]) -> set[int]:

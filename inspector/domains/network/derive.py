@@ -5,21 +5,26 @@ from collections.abc import Mapping
 from collectors.collector import Key
 from collectors.kernel import network
 from collectors.kernel.network import Interface as RawInterface
-from collectors.kernel.network import NetworkReading
+from collectors.kernel.network import NamespaceNetwork, NetworkReading
 from inspector.domains.network.model import Interface, NetworkUsage, Peer
 from inspector.sample import Sample, elapsed, rate
 
 _COUNTERS = ("rx_bytes", "tx_bytes", "rx_packets", "tx_packets")
 
 
-def derive(current: Sample, owners: Mapping[int, str]) -> tuple[Interface, ...]:
-    """Return every interface; `owners` tells the container of a namespace that is one's alone."""
+def derive(
+    current: Sample, owners: Mapping[int, str], host: int | None = None
+) -> tuple[Interface, ...]:
+    """Return every interface; `owners` tells the container of a namespace that is one's alone.
+
+    `host` is the inode of the host's own namespace.
+    """
     reading = current.get(network.LINKS) or current.get(network.KEY)
     if reading is None:
         return ()
     peers = _peers(reading)
     return tuple(
-        _interface(space.namespace, raw, peers, owners.get(space.namespace))
+        _interface(space, raw, peers, owners.get(space.namespace), host=space.namespace == host)
         for space in reading.namespaces
         for raw in space.interfaces
     )
@@ -60,11 +65,14 @@ def _key(sample: Sample) -> Key[NetworkReading]:
 
 
 def _interface(
-    namespace: int,
+    space: NamespaceNetwork,
     raw: RawInterface,
     peers: Mapping[tuple[int, int], Peer],
     container: str | None,
+    *,
+    host: bool,
 ) -> Interface:
+    namespace = space.namespace
     count = raw.counters.get
     peer = peers.get((namespace, raw.index)) if raw.index is not None else None
     if peer is None and raw.kind == "veth" and raw.peer_index is not None:
@@ -86,7 +94,17 @@ def _interface(
         rx_dropped=count("rx_dropped", 0),
         tx_dropped=count("tx_dropped", 0),
         container=container,
+        mtu=raw.mtu,
+        mac=raw.mac,
+        master=_master(space, raw),
+        shared_with_host=host,
     )
+
+
+def _master(space: NamespaceNetwork, raw: RawInterface) -> str | None:
+    if raw.master_index is None:
+        return None
+    return next((one.name for one in space.interfaces if one.index == raw.master_index), None)
 
 
 def _peers(reading: NetworkReading) -> dict[tuple[int, int], Peer]:
