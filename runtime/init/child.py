@@ -46,6 +46,6 @@ def _report(state: Child, step: Step | None, error: BaseException) -> None:
     kind = type(error).__name__ if isinstance(error, RuntimeFailure) else Internal.__name__
     data = json.dumps({"kind": kind, "message": message[:_MAX_REPORT]})
     try:
-        state.sync.send(data.encode())
+        os.write(state.report, data.encode())
     except OSError:
         return  # the parent is gone: nobody is left to be told

@@ -34,6 +34,7 @@ from runtime.errors import (
 )
 from runtime.init import identity, joining, namespaces
 from runtime.init.launch import Launch
+from runtime.init.ready import Ready
 from runtime.init.step import Child, Step
 from runtime.linux import constants
 from runtime.linux.syscalls import CapabilitySets
@@ -254,11 +255,12 @@ def _steps(request: Request, target: int, flags: int) -> list[Step]:
         steps.append(Confine(status, keep_user=request.user is not None))
     elif request.user is not None:
         steps.append(identity.SwitchUser(0o022))
+    ready = Ready(wait=False)
     steps.extend(
         (
             identity.FindCommand(request.command),
-            identity.CloseDescriptors(),
-            joining.Ready(wait=False),
+            identity.CloseDescriptors(ready),
+            ready,
             identity.Execute(request.command),
         )
     )

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import signal
+import socket
 import stat
 import struct
 import termios
@@ -10,6 +11,7 @@ from typing import Final
 
 from runtime.errors import CommandNotExecutable, InvalidArgument
 from runtime.init import command, paths, users
+from runtime.init.ready import Ready
 from runtime.init.step import Child, Step
 from runtime.linux import caps, constants, syscalls
 from runtime.linux.syscalls import CapabilitySets
@@ -52,7 +54,7 @@ class Terminal(Step):
         for target in range(3):
             os.dup2(slave, target)
         os.close(slave)
-        child.console = fcntl.fcntl(master, fcntl.F_DUPFD_CLOEXEC, 10)
+        socket.send_fds(child.sync, [b"C"], [master])
         os.close(master)
 
     @staticmethod
@@ -310,18 +312,27 @@ class FindCommand(Step):
 
 
 class CloseDescriptors(Step):
-    """Really close everything but the streams and the parent's socket."""
+    """Really close everything but the streams, the parent's socket, and what is to be handed on."""
 
-    __slots__ = ()
+    __slots__ = ("_preserve", "_ready")
+
+    def __init__(self, ready: Ready, *, preserve: int = 0) -> None:
+        self._ready = ready
+        self._preserve = preserve
 
     def describe(self) -> str:
-        """Say it."""
-        return "close all other descriptors"
+        """Say it, with the number of those that the command gets."""
+        more = f" but {self._preserve}" if self._preserve else ""
+        return f"close all other descriptors{more}"
 
     def execute(self, child: Child, /) -> None:
-        """Close around the socket."""
-        kept = sorted(each for each in (child.sync.fileno(), child.console) if each > 2)
-        first = 3
+        """Close around what is needed until the start; what is preserved is from 3 on."""
+        first = 3 + self._preserve
+        for each in range(3, first):
+            os.set_inheritable(each, True)  # noqa: FBT003 - its only form
+        kept = sorted(
+            each for each in (child.sync.fileno(), *self._ready.descriptors) if each >= first
+        )
         for each in kept:
             if first < each:
                 syscalls.close_range(first, each - 1)

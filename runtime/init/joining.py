@@ -235,7 +235,11 @@ class Rlimit(Step):
 
     def execute(self, _child: Child, /) -> None:
         """Set it."""
-        syscalls.prlimit(0, _RLIMITS[self._kind], self._soft, self._hard)
+        self.apply(0)
+
+    def apply(self, pid: int) -> None:
+        """Set it for a process: 0 is oneself."""
+        syscalls.prlimit(pid, _RLIMITS[self._kind], self._soft, self._hard)
 
 
 _RLIMITS = {
@@ -331,27 +335,3 @@ class OomScore(Step):
             os.write(descriptor, str(self._value).encode())
         finally:
             os.close(descriptor)
-
-
-class Ready(Step):
-    """Tell the parent that all is set up, and wait for its word to go on."""
-
-    __slots__ = ("waits",)
-
-    def __init__(self, *, wait: bool) -> None:
-        self.waits = wait
-
-    def describe(self) -> str:
-        """Say it."""
-        return "wait for the start" if self.waits else "tell the parent"
-
-    def execute(self, child: Child, /) -> None:
-        """Send the terminal along; a parent that is gone never starts it."""
-        if child.console >= 0:
-            socket.send_fds(child.sync, [b"R"], [child.console])
-            os.close(child.console)
-            child.console = -1
-        else:
-            child.sync.send(b"R")
-        if self.waits and child.sync.recv(16) != b"S":
-            raise FailedPrecondition("the parent is gone")

@@ -13,6 +13,7 @@ from runtime.cgroups.join import Join
 from runtime.errors import FailedPrecondition, Internal, RuntimeFailure
 from runtime.formats.idmap import Extent
 from runtime.init import child, identity, joining
+from runtime.init.ready import REPORT, START, Ready
 from runtime.init.step import Child, Step, explain
 from runtime.linux import constants, idmap, syscalls
 
@@ -55,7 +56,7 @@ class Launched:
                 raise FailedPrecondition("the container's init has ended") from None
             message = _receive(sync)
         if message:
-            raise _failure(message)
+            raise failure(message)
         if self._after is not None:
             self._after(self.pid)
 
@@ -73,7 +74,7 @@ class Launched:
 class Launch:
     """A child that is to be: its steps, its streams, its id maps."""
 
-    __slots__ = ("_maps", "_on_namespaces", "_stdio", "_steps")
+    __slots__ = ("_maps", "_on_namespaces", "_on_ready", "_rlimits", "_stdio", "_steps")
 
     def __init__(
         self,
@@ -82,11 +83,18 @@ class Launch:
         stdio: Streams | None,
         maps: tuple[tuple[Extent, ...], tuple[Extent, ...]] | None,
         on_namespaces: Callable[[int], None] | None = None,
+        on_ready: Callable[[int], None] | None = None,
     ) -> None:
         self._steps = steps
         self._stdio = stdio
         self._maps = maps
         self._on_namespaces = on_namespaces
+        self._on_ready = on_ready
+        self._rlimits: Sequence[joining.Rlimit] = ()
+
+    def limit_from_outside(self, rlimits: Sequence[joining.Rlimit]) -> None:
+        """Set limits by the parent: inside a new user namespace nothing may raise one."""
+        self._rlimits = rlimits
 
     def run(self, join: Join, *, flags: int, pid_namespace: int | None = None) -> Launched:
         """Clone, and wait until the child is ready."""
@@ -151,19 +159,32 @@ class Launch:
 
     def _await(self, cloned: syscalls.Cloned, ours: socket.socket) -> Launched:
         """Answer the child until it is ready."""
-        while True:
-            message, descriptors = _receive_with_descriptor(ours)
-            if message == b"R":
-                break
-            self._answer(message, cloned, ours)
-        console = descriptors[0] if descriptors else None
-        if any(isinstance(step, joining.Ready) and step.waits for step in self._steps):
-            return Launched(cloned.pid, cloned.pidfd, console=console, sync=ours)
-        message = _receive(ours)
-        if message:
+        console: int | None = None
+        try:
+            while True:
+                message, descriptors = _receive_with_descriptor(ours)
+                if descriptors:
+                    console = descriptors[0]
+                if message == b"R":
+                    return self._ready(cloned, ours, console)
+                if message != b"C":
+                    self._answer(message, cloned, ours)
+        except BaseException:
             if console is not None:
                 os.close(console)
-            raise _failure(message)
+            raise
+
+    def _ready(self, cloned: syscalls.Cloned, ours: socket.socket, console: int | None) -> Launched:
+        """Let a child that is ready go on, as far as it may."""
+        step = next(each for each in self._steps if isinstance(each, Ready))
+        if step.waits:
+            return Launched(cloned.pid, cloned.pidfd, console=console, sync=ours)
+        if step.parks:
+            if self._on_ready is not None:
+                self._on_ready(cloned.pid)
+            ours.send(b"P")
+        elif message := _receive(ours):
+            raise failure(message)
         ours.close()
         return Launched(cloned.pid, cloned.pidfd, console=console, sync=None)
 
@@ -171,18 +192,47 @@ class Launch:
         """Do what the child waits for, or raise what it reports."""
         if message == b"U" and self._maps is not None:
             try:
+                for limit in self._rlimits:
+                    limit.apply(cloned.pid)
                 idmap.write_maps(cloned.pid, *self._maps)
             except OSError as error:
-                raise Internal(explain("write the id maps", error)) from error
+                raise Internal(explain("write limits and id maps", error)) from error
             ours.send(b"M")
         elif message == b"H":
             if self._on_namespaces is not None:
                 self._on_namespaces(cloned.pid)
             ours.send(b"M%d" % cloned.pid)
         elif message:
-            raise _failure(message)
+            raise failure(message)
         else:
             raise Internal(f"the container's init {_ending(cloned.pidfd)} before it was ready")
+
+
+def start_parked(directory: str) -> None:
+    """Let an init that waits by the FIFOs of a directory execute its command.
+
+    Returns when it has; raises why it could not, `FailedPrecondition` if it has ended before.
+    """
+    start, report = f"{directory}/{START}", f"{directory}/{REPORT}"
+    try:
+        told = os.open(report, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise FailedPrecondition("the container does not wait for a start") from None
+    with open(told, "rb", buffering=0) as reader:
+        try:
+            word = os.open(start, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:  # ENXIO: nobody has the other end
+            raise FailedPrecondition("the container's init has ended") from error
+        try:
+            os.write(word, b"S")
+        finally:
+            os.close(word)
+        os.unlink(start)
+        os.set_blocking(told, True)
+        message = reader.read()
+    os.unlink(report)
+    if message:
+        raise failure(message)
 
 
 def _sockets() -> tuple[socket.socket, socket.socket]:
@@ -220,7 +270,7 @@ def _receive_with_descriptor(sync: socket.socket) -> tuple[bytes, list[int]]:
     return message, descriptors
 
 
-def _failure(message: bytes) -> RuntimeFailure:
+def failure(message: bytes) -> RuntimeFailure:
     """Return what a child's report raises here."""
     report = json.loads(message)
     kind = getattr(errors, report["kind"], Internal)

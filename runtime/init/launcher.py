@@ -7,8 +7,8 @@ plan, waits for the start, and executes the command.
 import contextlib
 import errno
 import os
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
 
 from runtime import errors
 from runtime.cgroups.join import Join
@@ -21,7 +21,7 @@ from runtime.init.launch import Launch, Launched, Streams
 from runtime.init.step import explain
 from runtime.linux import constants, seccomp
 
-__all__ = ["Launched", "Streams", "create", "exec_process"]
+__all__ = ["Launched", "Parked", "Streams", "create", "exec_process"]
 
 
 _INHERITED: Final = (
@@ -44,34 +44,42 @@ def create(
     cgroup: Manager,
     stdio: Streams | None,
     seccomp_cache: str | None = None,
-    bundle: str | None = None,
+    parked: "Parked | None" = None,
 ) -> Launched:
     """Return a container's init that waits for its start.
 
-    Its id, for hooks and its keyring, is the last part of the cgroup's path; `bundle` is by default
-    the directory that `rootfs` is in. The spec's hooks up to poststart are run; one of poststart
-    that fails changes nothing.
+    Its id, for hooks and its keyring, is the last part of the cgroup's path, its bundle the
+    directory that `rootfs` is in, unless `parked` says otherwise. The spec's hooks up to poststart
+    are run; one of poststart that fails changes nothing.
     `rootfs` is the absolute path of the mounted root, `seccomp_cache` a directory where compiled
     filters are kept (without it each start from cold takes 25 ms longer). Whatever fails raises
     with the step's name, and leaves no process and no mount.
     """
     process = spec["process"]
     wanted = namespaces.of(spec)
-    who = plan.Identity(
-        cgroup.path.rsplit("/", 1)[-1], bundle if bundle is not None else os.path.dirname(rootfs)
-    )
+    who = plan.Identity(cgroup.path.rsplit("/", 1)[-1], os.path.dirname(rootfs))
+    manner = plan.Manner()
+    if parked is not None:
+        who, manner = parked.who, parked.manner
     steps = plan.create(
         spec,
         rootfs=rootfs,
         hierarchies=cgroup.visible(),
         seccomp=_filter(spec, cache=seccomp_cache),
         who=who,
+        manner=manner,
     )
     maps = id_maps(spec)
     _check_streams(process, stdio)
     launch = Launch(
-        steps, stdio=stdio, maps=maps, on_namespaces=lambda pid: _before(spec, who, pid)
+        steps,
+        stdio=stdio,
+        maps=maps,
+        on_namespaces=lambda pid: _before(spec, who, pid),
+        on_ready=None if parked is None else parked.on_ready,
     )
+    if maps is not None:
+        launch.limit_from_outside(plan.rlimits(process))
     descriptor = None
     if "pid" in wanted.joined:
         descriptor = os.open(wanted.joined["pid"], os.O_RDONLY | os.O_CLOEXEC)
@@ -85,8 +93,17 @@ def create(
         if descriptor is not None:
             os.close(descriptor)
     if hooks.of(spec, "poststart"):
-        launched.afterwards(lambda pid: _after(spec, who, pid))
+        launched.afterwards(lambda pid: after_start(spec, who, pid))
     return launched
+
+
+class Parked(NamedTuple):
+    """What makes a container whose init outlives the process that made it."""
+
+    who: plan.Identity
+    manner: plan.Manner
+    on_ready: Callable[[int], None]
+    """Called with the init's pid when all is set up; if it raises, the init ends."""
 
 
 def _before(spec: Spec, who: plan.Identity, pid: int) -> None:
@@ -98,7 +115,7 @@ def _before(spec: Spec, who: plan.Identity, pid: int) -> None:
     hooks.run(hooks.of(spec, "createRuntime"), told)
 
 
-def _after(spec: Spec, who: plan.Identity, pid: int) -> None:
+def after_start(spec: Spec, who: plan.Identity, pid: int) -> None:
     """Run the hooks after the start; the container runs whatever comes of them (runtime.md)."""
     told = hooks.state(
         spec, container_id=who.container_id, bundle=who.bundle, pid=pid, status="running"
@@ -116,6 +133,7 @@ def exec_process(  # noqa: PLR0913 - two processes, each with what belongs to it
     cgroup: Manager,
     stdio: Streams | None,
     seccomp_cache: str | None = None,
+    manner: plan.Manner = plan.Manner(),  # noqa: B008 - immutable
 ) -> Launched:
     """Return one more process in a running container, already executing its command.
 
@@ -133,7 +151,8 @@ def exec_process(  # noqa: PLR0913 - two processes, each with what belongs to it
         whole,
         joined=joining.JoinProcess(init_pid, init_pidfd, flags & ~constants.CLONE_NEWPID),
         seccomp=_filter(spec, cache=seccomp_cache),
-        name=plan.keyring(cgroup.path.rsplit("/", 1)[-1]),
+        name=plan.keyring(manner.name or cgroup.path.rsplit("/", 1)[-1]),
+        manner=manner,
     )
     _check_streams(whole, stdio)
     launch = Launch(steps, stdio=stdio, maps=None)

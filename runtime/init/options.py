@@ -62,6 +62,7 @@ _TIMES: Final = {
     "relatime": 0,
     "strictatime": c.MOUNT_ATTR_STRICTATIME,
 }
+_WORDS: Final = frozenset({"bind", "rbind", "idmap", "ridmap", "tmpcopyup"})
 _IGNORED: Final = frozenset({"defaults", "nofail", "auto", "noauto", "user", "nouser", "_netdev"})
 
 
@@ -107,7 +108,7 @@ def parse(options: Sequence[str]) -> Options:
             propagation = _PROPAGATION[option]
         elif inner_name in _ATTRIBUTES or inner_name in _TIMES:
             recursive[inner_name] = inner_name == inner
-        elif option in {"bind", "rbind", "idmap", "ridmap", "tmpcopyup"}:
+        elif option in _WORDS:
             words.add(option)
         elif option not in _IGNORED:
             data.append(option)
@@ -124,6 +125,17 @@ def parse(options: Sequence[str]) -> Options:
         copy_up="tmpcopyup" in words,
         data=",".join(data),
     )
+
+
+def names() -> tuple[str, ...]:
+    """Return every option that is not passed on to a filesystem, sorted."""
+    recursive = {
+        f"r{name}"
+        for name in (*_ATTRIBUTES, *_TIMES, *_OPPOSITES)
+        if _OPPOSITES.get(name, name) in _ATTRIBUTES.keys() | _TIMES.keys()
+    }
+    known = _FLAGS.keys() | _OPPOSITES.keys() | _PROPAGATION.keys() | recursive | _WORDS
+    return tuple(sorted(known))
 
 
 def _attributes(chosen: dict[str, bool]) -> Attributes:

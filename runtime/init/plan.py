@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 from runtime.errors import InvalidArgument, Unimplemented
 from runtime.formats.spec import Spec, entries, section
 from runtime.init import hardening, hooks, identity, joining, mounting, namespaces, options
+from runtime.init.ready import Park, Ready
 from runtime.init.step import Step
 from runtime.linux import caps, constants
 from runtime.linux.syscalls import CapabilitySets
@@ -60,8 +61,32 @@ class Identity(NamedTuple):
     bundle: str
 
 
+class Manner(NamedTuple):
+    """How a container is made, where its spec says nothing about it."""
+
+    keyring: bool = True
+    """Whether it gets a session keyring of its own."""
+    pivot: bool = True
+    """Whether pivot_root is used: it cannot be where the host's root is its first ramdisk."""
+    preserve: int = 0
+    """How many descriptors from 3 on the command gets beside its streams."""
+    name: str | None = None
+    """What the session keyring of one more process is named by; without one, the cgroup."""
+    park: str | None = None
+    """The directory by whose FIFOs it is started; without one, its parent starts it."""
+
+
+_USUAL: Final = Manner()
+
+
 def create(
-    spec: Spec, *, rootfs: str, hierarchies: Hierarchies, seccomp: Filter | None, who: Identity
+    spec: Spec,
+    *,
+    rootfs: str,
+    hierarchies: Hierarchies,
+    seccomp: Filter | None,
+    who: Identity,
+    manner: Manner = _USUAL,
 ) -> list[Step]:
     """Return the steps of a container's init."""
     process = spec["process"]
@@ -75,10 +100,13 @@ def create(
     )
     if "cgroup" in wanted.new:
         steps.append(joining.PrivateCgroups())
-    steps.append(joining.Keyring(keyring(who.container_id)))
+    if manner.keyring:
+        steps.append(joining.Keyring(keyring(who.container_id)))
     if "network" in wanted.new:
         steps.append(joining.Loopback())
     steps.extend(_names(spec, wanted))
+    if "user" not in wanted.new:
+        steps.extend(rlimits(process))
     steps.extend(_limits(process))
     told = hooks.state(
         spec, container_id=who.container_id, bundle=who.bundle, pid=0, status="created"
@@ -95,10 +123,19 @@ def create(
     )
     steps.extend(_hardening(spec))
     read_only = bool(section(spec, "root").get("readonly"))
-    steps.extend(become(process, seccomp=seccomp, wait=True, read_only=read_only))
+    ready = Ready(wait=True) if manner.park is None else Park(manner.park)
+    read_only_root = [hardening.ReadonlyRoot()] if read_only else []
+    steps.extend(
+        become(
+            process,
+            seccomp=seccomp,
+            ready=ready,
+            preserve=manner.preserve,
+            before=read_only_root,
+        )
+    )
     if late := hooks.of(spec, "startContainer"):
-        ready = next(i for i, step in enumerate(steps) if isinstance(step, joining.Ready))
-        steps.insert(ready + 1, hooks.ContainerHooks("startContainer", late, told))
+        steps.insert(steps.index(ready) + 1, hooks.ContainerHooks("startContainer", late, told))
     return steps
 
 
@@ -130,14 +167,25 @@ def _hooks(spec: Spec, told: hooks.State) -> list[Step]:
     return steps
 
 
-def enter(process: Spec, *, joined: Step, seccomp: Filter | None, name: str) -> list[Step]:
+def enter(
+    process: Spec,
+    *,
+    joined: Step,
+    seccomp: Filter | None,
+    name: str,
+    manner: Manner = _USUAL,
+) -> list[Step]:
     """Return the steps of one more process; `joined` is the step that enters the namespaces."""
-    steps: list[Step] = [joining.EnterCgroups(), *_limits(process), joined, joining.Keyring(name)]
+    steps: list[Step] = [joining.EnterCgroups(), *rlimits(process), *_limits(process), joined]
+    if manner.keyring:
+        steps.append(joining.Keyring(name))
     if process.get("terminal"):
         steps.append(_terminal(process, console=False))
     else:
         steps.append(identity.Streams())
-    steps.extend(become(process, seccomp=seccomp, wait=False))
+    steps.extend(
+        become(process, seccomp=seccomp, ready=Ready(wait=False), preserve=manner.preserve)
+    )
     return steps
 
 
@@ -150,11 +198,16 @@ def _names(spec: Spec, wanted: namespaces.Namespaces) -> list[Step]:
     return [joining.Names(hostname, domainname)]
 
 
-def _limits(process: Spec) -> list[Step]:
-    steps: list[Step] = [
+def rlimits(process: Spec) -> list[joining.Rlimit]:
+    """Return the limits of a process; in a new user namespace its parent must set them."""
+    return [
         joining.Rlimit(each["type"], min(each["soft"], _UNLIMITED), min(each["hard"], _UNLIMITED))
         for each in entries(process, "rlimits")
     ]
+
+
+def _limits(process: Spec) -> list[Step]:
+    steps: list[Step] = []
     for key, labels in (("apparmorProfile", joining.APPARMOR), ("selinuxLabel", joining.SELINUX)):
         if process.get(key):
             steps.append(joining.Label(labels, process[key]))
@@ -242,9 +295,17 @@ def _terminal(process: Spec, *, console: bool) -> Step:
 
 
 def become(
-    process: Spec, *, seccomp: Filter | None, wait: bool, read_only: bool = False
+    process: Spec,
+    *,
+    seccomp: Filter | None,
+    ready: Ready,
+    preserve: int = 0,
+    before: Sequence[Step] = (),
 ) -> list[Step]:
-    """Return the steps from a process in its namespaces to the command."""
+    """Return the steps from a process in its namespaces to the command.
+
+    `before` are those between the last that writes to the root and the loss of privileges.
+    """
     user = section(process, "user")
     arguments = tuple(entries(process, "args"))
     steps: list[Step] = [
@@ -255,11 +316,10 @@ def become(
             groups=tuple(entries(user, "additionalGids")),
             env=tuple(entries(process, "env")),
         ),
-        identity.WorkingDirectory(process.get("cwd") or "/", make=wait),
+        identity.WorkingDirectory(process.get("cwd") or "/", make=ready.waits or ready.parks),
         identity.GiveStreams(terminal=bool(process.get("terminal"))),
     ]
-    if read_only:
-        steps.append(hardening.ReadonlyRoot())
+    steps.extend(before)
     privileged = not process.get("noNewPrivileges")
     filters: list[Step] = [identity.Seccomp(*seccomp)] if seccomp else []
     if privileged:  # loading it needs a privilege then, which the next steps give up
@@ -268,8 +328,8 @@ def become(
     steps.append(identity.FindCommand(arguments))
     if not privileged:
         steps.append(identity.NoNewPrivileges())
-    steps.append(identity.CloseDescriptors())
-    steps.append(joining.Ready(wait=wait))
+    steps.append(identity.CloseDescriptors(ready, preserve=preserve))
+    steps.append(ready)
     if not privileged:
         steps.extend(filters)
     steps.append(identity.Execute(arguments))

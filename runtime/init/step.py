@@ -10,13 +10,13 @@ class Child:
     """What the steps have found out so far, on the child's side of the clone."""
 
     __slots__ = (
-        "console",
         "environment",
         "executable",
         "gid",
         "groups",
         "ignored",
         "pid",
+        "report",
         "rootfs",
         "stdio",
         "sync",
@@ -36,8 +36,8 @@ class Child:
         self.rootfs = -1
         """The root directory, opened as a path: of the container to be, later of everything."""
         self.stdio: tuple[int, int, int] | None = None
-        self.console = -1
-        """The terminal's master, to be sent to the parent."""
+        self.report = sync.fileno()
+        """Where a failure is told: the parent's socket, later perhaps what a start listens to."""
         self.uid = 0
         self.gid = 0
         self.groups: tuple[int, ...] = ()

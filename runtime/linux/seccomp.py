@@ -42,6 +42,11 @@ _OPERATORS: Final = {
     "SCMP_CMP_GT": 6,
     "SCMP_CMP_MASKED_EQ": 7,
 }
+_ARCHITECTURES: Final = (
+    *("AARCH64", "ARM", "LOONGARCH64", "MIPS", "MIPS64", "MIPS64N32", "MIPSEL", "MIPSEL64"),
+    *("MIPSEL64N32", "PARISC", "PARISC64", "PPC", "PPC64", "PPC64LE", "RISCV64", "S390", "S390X"),
+    *("X32", "X86", "X86_64"),
+)
 _EPERM: Final = 1
 _EEXIST: Final = 17
 
@@ -77,6 +82,17 @@ def flags(profile: Mapping[str, Any]) -> int:
             raise InvalidArgument(f"linux.seccomp.flags: {name!r} is not supported")
         result |= _FILTER_ATTRIBUTES[name]
     return result
+
+
+def known() -> dict[str, list[str]]:
+    """Return the names that a profile may use, as `features` lists them."""
+    return {
+        "actions": sorted(_ACTIONS),
+        "operators": sorted(_OPERATORS),
+        "archs": sorted(f"SCMP_ARCH_{name}" for name in _ARCHITECTURES),
+        "knownFlags": sorted(_FILTER_ATTRIBUTES),
+        "supportedFlags": sorted(_FILTER_ATTRIBUTES),
+    }
 
 
 def compile_profile(profile: Mapping[str, Any]) -> bytes:

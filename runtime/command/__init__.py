@@ -1,0 +1,1 @@
+"""The command line of an OCI runtime, as engines call it: `cinspect-oci create`, `start` and so on."""

@@ -1,0 +1,179 @@
+"""`create` and `run`: from a bundle to a container."""
+
+import contextlib
+import json
+import os
+import signal
+from typing import NamedTuple
+
+from runtime.cgroups.manager import Manager
+from runtime.command import cgroups, console, lifecycle
+from runtime.command.arguments import Request
+from runtime.command.store import Container, Store, now, read_json, write_file
+from runtime.errors import InvalidArgument, RuntimeFailure
+from runtime.formats.spec import Spec, section
+from runtime.init import launcher, plan
+from runtime.linux import constants, syscalls
+from runtime.oci import config
+
+_STREAMS = (0, 1, 2)
+
+
+def create(request: Request) -> int:
+    """Make a container that waits for its start."""
+    _make(request, detached=True).close()
+    return 0
+
+
+def run(request: Request) -> int:
+    """Make and start a container; return its exit status unless it is detached."""
+    detached = request.on("detach")
+    if not detached and not request.on("no-subreaper"):
+        syscalls.prctl(constants.PR_SET_CHILD_SUBREAPER, 1)
+    launched = _make(request, detached=detached)
+    store = Store(request)
+    try:
+        if not detached:
+            console.forward_signals(launched.pidfd)
+        try:
+            with store.locked(request.id) as container:
+                lifecycle.begin(container)
+        except BaseException:
+            with contextlib.suppress(RuntimeFailure):
+                lifecycle.remove(store, request.id, force=True)
+            raise
+        if detached:
+            return 0
+        if launched.console is not None:
+            console.proxy(launched.console, launched.pidfd)
+        status = console.wait(launched.pidfd)
+    finally:
+        launched.close()
+    if not request.on("keep"):
+        lifecycle.remove(store, request.id, force=True)
+    return status
+
+
+def seccomp_cache() -> str:
+    """Return where compiled filters are kept."""
+    own = os.environ.get("XDG_RUNTIME_DIR")
+    return f"{own}/cinspect/seccomp" if os.geteuid() != 0 and own else "/run/cinspect/seccomp"
+
+
+def preserved(request: Request) -> int:
+    """Return how many descriptors from 3 on the process gets; raises if one is not open.
+
+    That is looked at before this program opens any of its own.
+    """
+    count = request.number("preserve-fds") or 0
+    listening = os.environ.get("LISTEN_FDS", "")
+    count += int(listening) if listening.isdigit() else 0
+    if not 0 <= count <= 1 << 16:
+        raise InvalidArgument(f"--preserve-fds: {count} is no number of descriptors")
+    for descriptor in range(3, 3 + count):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            raise InvalidArgument(f"--preserve-fds: descriptor {descriptor} is not open") from None
+    return count
+
+
+def check_console(terminal: bool, request: Request, *, detached: bool) -> None:  # noqa: FBT001 - its subject
+    """Raise `InvalidArgument` unless there is somebody for the terminal, if there is one."""
+    socket = request.text("console-socket")
+    if terminal and detached and not socket:
+        raise InvalidArgument("--console-socket: a detached process with a terminal needs one")
+    if socket and not (terminal and detached):
+        raise InvalidArgument("--console-socket: only a detached process with a terminal takes one")
+
+
+def hand_over(launched: launcher.Launched, request: Request) -> None:
+    """Send the terminal and the pidfd to whoever waits for them."""
+    socket = request.text("console-socket")
+    if socket and launched.console is not None:
+        console.send(socket, launched.console, b"/dev/ptmx")
+    if path := request.text("pidfd-socket"):
+        console.send(path, launched.pidfd, b"pidfd")
+
+
+class _Bundle(NamedTuple):
+    path: str
+    rootfs: str
+    spec: Spec
+
+
+def _bundle(request: Request) -> _Bundle:
+    path = os.path.abspath(request.text("bundle") or ".")
+    spec = read_json(f"{path}/config.json")
+    config.check(spec)
+    if not spec.get("process"):
+        raise InvalidArgument("config.json: process: is missing")
+    return _Bundle(path, os.path.join(path, str(spec["root"]["path"])), spec)
+
+
+def _make(request: Request, *, detached: bool) -> launcher.Launched:
+    preserve = preserved(request)
+    bundle = _bundle(request)
+    check_console(bool(bundle.spec["process"].get("terminal")), request, detached=detached)
+    shared = request.shared
+    with Store(request).new(request.id) as container:
+        systemd = shared is not None and shared.on("systemd-cgroup")
+        cgroup = cgroups.choose(bundle.spec, request.id, systemd=systemd)
+        record = container.record
+        record.version = str(bundle.spec.get("ociVersion"))
+        record.bundle, record.rootfs, record.created = bundle.path, bundle.rootfs, now()
+        record.annotations = {str(k): v for k, v in section(bundle.spec, "annotations").items()}
+        record.cgroup = cgroup.path
+        write_file(f"{container.directory}/config.json", json.dumps(bundle.spec).encode())
+        container.save()
+        manner = plan.Manner(
+            keyring=not request.on("no-new-keyring"),
+            pivot=not request.on("no-pivot"),
+            preserve=preserve,
+            park=container.directory,
+        )
+        return _launch(container, bundle, request, cgroup=cgroup, manner=manner)
+
+
+def _launch(
+    container: Container,
+    bundle: _Bundle,
+    request: Request,
+    *,
+    cgroup: Manager,
+    manner: plan.Manner,
+) -> launcher.Launched:
+    """Clone the init; whatever fails leaves no process, no cgroup and no mount."""
+    launched: launcher.Launched | None = None
+    cgroup.create(section(section(bundle.spec, "linux"), "resources"))
+    try:
+        launched = launcher.create(
+            bundle.spec,
+            rootfs=bundle.rootfs,
+            cgroup=cgroup,
+            stdio=None if bundle.spec["process"].get("terminal") else _STREAMS,
+            seccomp_cache=seccomp_cache(),
+            parked=launcher.Parked(
+                plan.Identity(container.record.id, bundle.path),
+                manner,
+                container.written_down,
+            ),
+        )
+        hand_over(launched, request)
+        write_pid(request, launched.pid)
+    except BaseException:
+        if launched is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(launched.pidfd, signal.SIGKILL)
+            console.wait(launched.pidfd)
+            launched.close()
+        cgroup.delete()
+        lifecycle.run_poststop(container, bundle.spec)
+        raise
+    return launched
+
+
+def write_pid(request: Request, pid: int) -> None:
+    """Write the pid where it was asked for."""
+    if path := request.text("pid-file"):
+        write_file(path, str(pid).encode(), mode=0o644)

@@ -1,0 +1,51 @@
+"""`features`: what this runtime can do, as the specification has it (features.md, features-linux.md)."""
+
+import json
+import sys
+from typing import Any
+
+from runtime.command.arguments import Request
+from runtime.command.table import VERSION
+from runtime.init import options
+from runtime.linux import caps, constants, seccomp
+
+
+def features(_request: Request) -> int:
+    """Print it."""
+    sys.stdout.write(json.dumps(describe(), indent=2) + "\n")
+    return 0
+
+
+def describe() -> dict[str, Any]:
+    """Return it; nothing of it depends on the host."""
+    return {
+        "ociVersionMin": "1.0.0",
+        "ociVersionMax": "1.3.0",
+        "hooks": [
+            "prestart",
+            "createRuntime",
+            "createContainer",
+            "startContainer",
+            "poststart",
+            "poststop",
+        ],
+        "mountOptions": list(options.names()),
+        "linux": {
+            "namespaces": sorted(constants.NAMESPACES),
+            "capabilities": list(caps.NAMES),
+            "cgroup": {
+                "v1": True,
+                "v2": True,
+                "systemd": False,
+                "systemdUser": False,
+                "rdma": True,
+            },
+            "seccomp": {"enabled": True, **seccomp.known()},
+            "apparmor": {"enabled": True},
+            "selinux": {"enabled": True},
+            "intelRdt": {"enabled": False},
+            "mountExtensions": {"idmap": {"enabled": True}},
+            "netDevices": {"enabled": True},
+        },
+        "annotations": {"org.cinspect.oci.version": VERSION},
+    }

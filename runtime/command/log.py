@@ -1,0 +1,65 @@
+"""Messages to whoever called: to stderr, and to the file of --log for an engine to read."""
+
+import json
+import os
+import sys
+import time
+
+from runtime.errors import InvalidArgument
+
+_FORMATS = ("text", "json")
+_chosen: list[str | None] = [None, "text"]
+
+
+def configure(path: str | None, form: str) -> None:
+    """Say where messages go; raises `InvalidArgument` for an unknown form."""
+    if form not in _FORMATS:
+        raise InvalidArgument(f'invalid value "{form}" for flag -log-format: text or json')
+    _chosen[:] = [path or None, form]
+
+
+def failed(message: str) -> None:
+    """Tell why the command ends in failure."""
+    path = _chosen[0]
+    _put("error", message)
+    if path:
+        _to_stderr(message)
+
+
+def warn(message: str) -> None:
+    """Tell of something that was not as it should be."""
+    _put("warning", message)
+
+
+def _put(level: str, message: str) -> None:
+    path, form = _chosen
+    if form == "json":
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        line = json.dumps({"level": level, "msg": message, "time": now})
+    elif path:
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        line = f'time="{now}" level={level} msg={json.dumps(message)}'
+    else:
+        line = f"cinspect-oci: {message}"
+    if not path:
+        _to_stderr(line)
+        return
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        descriptor = os.open(path, flags, 0o644)
+        try:
+            os.write(descriptor, line.encode(errors="backslashreplace") + b"\n")
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        _to_stderr(f"cinspect-oci: --log {path}: {error.strerror}")
+
+
+def _to_stderr(line: str) -> None:
+    try:
+        os.write(
+            sys.__stderr__.fileno() if sys.__stderr__ else 2,
+            f"{line}\n".encode(errors="backslashreplace"),
+        )
+    except OSError:
+        return  # nobody is there to be told

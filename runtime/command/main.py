@@ -1,0 +1,99 @@
+"""`cinspect-oci`: reads the command line, calls one function, and says on stderr what went wrong.
+
+A failure goes to the file of --log too, in the form in which engines read it: one JSON object a
+line with `level`, `msg` and `time`.
+"""
+
+import os
+import sys
+from typing import NoReturn
+
+from runtime.command import arguments, log, table
+from runtime.command.arguments import Command, Request
+from runtime.errors import InvalidArgument, RuntimeFailure
+
+
+def main() -> NoReturn:
+    """Run from the command line; never returns, and leaves no thread and no exit handler behind."""
+    _open_streams()
+    try:
+        status = run(sys.argv[1:])
+    except KeyboardInterrupt:
+        status = 130
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:  # whoever was to read it has gone
+            status = status or 1
+    os._exit(status)
+
+
+def _open_streams() -> None:
+    """See to it that what is opened later gets no number of a standard stream."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+
+
+def run(words: list[str]) -> int:
+    """Run one command line; return the exit status."""
+    shared = Request(table.PROGRAM)
+    try:
+        arguments.read(words, table.SHARED, shared, in_order=True)
+        log.configure(shared.text("log"), shared.text("log-format") or "text")
+        if shared.on("version"):
+            spec = table.SPEC_VERSION
+            sys.stdout.write(f"{table.PROGRAM} version {table.VERSION}\nspec: {spec}\n")
+            return 0
+        if shared.on("help") or not shared.arguments or shared.arguments[0] == "help":
+            sys.stdout.write(_help())
+            return 0
+        command = _find(shared.arguments[0])
+    except (RuntimeFailure, OSError) as error:
+        log.failed(str(error))
+        return 1
+    return _run(command, shared)
+
+
+def _run(command: Command, shared: Request) -> int:
+    request = Request(command.name, shared)
+    words = shared.arguments[1:]
+    try:
+        if not command.in_order and {"--help", "-h"} & set(words):
+            sys.stdout.write(arguments.usage(table.PROGRAM, command))
+            return 0
+        arguments.read(words, command.options, request, in_order=command.in_order)
+        arguments.check(request, command)
+        module = __import__(f"runtime.command.{command.module}", fromlist=[command.function])
+        return int(getattr(module, command.function)(request))
+    except (RuntimeFailure, OSError) as error:
+        log.failed(_words(error))
+    except RecursionError:
+        log.failed(f"{command.name}: the JSON is nested too deeply")
+    return 255 if command.name == "exec" else 1
+
+
+def _words(error: RuntimeFailure | OSError) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
+        return f"{where}{error.strerror}"
+    return str(error)
+
+
+def _find(name: str) -> Command:
+    for command in table.COMMANDS:
+        if command.name == name:
+            return command
+    raise InvalidArgument(f"no such command: {name!r}; try {table.PROGRAM} --help")
+
+
+def _help() -> str:
+    width = max(len(each.name) for each in table.COMMANDS)
+    lines = [f"{table.PROGRAM} - an OCI runtime", "", "USAGE:"]
+    lines.append(f"   {table.PROGRAM} [global options] COMMAND [options] [arguments]")
+    lines.extend(("", "COMMANDS:"))
+    lines.extend(f"   {each.name:<{width}}  {each.help}" for each in table.COMMANDS)
+    lines.extend(arguments.flag_lines(table.SHARED))
+    return "\n".join(lines) + "\n"
