@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     chosen = options.settings(args)
     if args.demo:
         engine = options.runtime(args, acting=True, root=True)
-        session.execute(engine, container.start(engine))
+        session.execute(engine, container.start(engine, options.talk))
     from screens.app import CinspectApp  # noqa: PLC0415 - Textual takes longer to load than the rest
 
     control = LiveControl(chosen.root, chosen.state, read_only=chosen.read_only)

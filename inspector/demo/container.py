@@ -1,11 +1,13 @@
 """Starts and removes the demo container, on the embedded engine like any other one."""
 
 import os
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from inspector.errors import Failure
 from runtime.api import Runtime
-from runtime.errors import NotFound
+from runtime.errors import FailedPrecondition, NotFound
 from runtime.types import HOST_IMAGE, Container, ContainerOptions, Resources, Volume
 
 NAME: Final = "demo"
@@ -26,17 +28,22 @@ OPTIONS: Final = ContainerOptions(
 )
 
 
-async def start(engine: Runtime) -> Container:
+async def start(engine: Runtime, say: Callable[[str], None]) -> Container:
     """Return the running demo container: the one that runs already, or a new one.
 
-    Raises `Failure` when somebody else's container has its name.
+    A host that has no controller for its limits gets it without them, and is told so. Raises
+    `Failure` when somebody else's container has its name.
     """
     found = await _find(engine)
     if found is not None and found.status == "running":
         return found
     if found is not None:
         await engine.remove(found.id, force=True)
-    created = await engine.create(OPTIONS)
+    try:
+        created = await engine.create(OPTIONS)
+    except FailedPrecondition as failure:
+        say(f"the demo runs without limits: {failure}")
+        created = await engine.create(replace(OPTIONS, resources=Resources()))
     try:
         return await engine.start(created.id)
     except BaseException:

@@ -2,8 +2,11 @@
 # What the demo container runs: plain sh and coreutils, so that any host's own root has it.
 # It ends at once on SIGTERM: the shell waits, and never for a foreground command.
 
-# Only over an overlay is what is changed and deleted below the container's own.
-[ "$(stat -f -c %T /)" = overlayfs ] || { echo "demo: / is no overlay, nothing done" >&2; exit 1; }
+# Only as a container's first process, over an overlay, is what it changes and deletes its own.
+if [ $$ -ne 1 ] || [ "$(stat -f -c %T /)" != overlayfs ]; then
+    echo "demo: this is no container of its own, nothing done" >&2
+    exit 1
+fi
 trap 'exit 0' TERM INT
 say() { echo "$(date +%T) $*"; }
 home=/var/lib/cinspect-demo
