@@ -45,7 +45,8 @@ class ContainersScreen(SubjectScreen):
             table_columns(self._painter),
             lambda container: container.id,
             sort="name",
-            empty="no container: none runs here, or the filter fits none. s starts one.",
+            empty="no container: none runs here, or the filter fits none."
+            + (" s starts one." if self._may_act else ""),
             id="containers",
         )
         yield Lines(id="detail", focusable=False, classes="pane")

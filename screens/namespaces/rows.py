@@ -38,12 +38,13 @@ def tree(namespaces: Sequence[Namespace], moment: Moment) -> list[Branch[Namespa
     place = {kind: number for number, kind in enumerate(TYPES)}
 
     def order(one: Namespace) -> tuple[bool, bool, bool, str, int, int]:
-        names = sorted(moment.container_name(each) or each for each in one.containers)
+        alone = one.host or not one.containers
+        first = "" if alone else min(moment.container_name(each) or each for each in one.containers)
         return (
             one.type == "user",
             not one.host,
-            not names and not one.host,
-            "" if one.host or not names else names[0].casefold(),
+            not one.containers and not one.host,
+            first.casefold(),
             place.get(one.type, 99),
             one.inode,
         )

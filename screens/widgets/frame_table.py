@@ -89,6 +89,7 @@ class FrameTable(Drawn, ScrollView, Generic[T], can_focus=True):
         self._cursor = 0
         self._wanted: str | None = None
         self._told: str | None = None
+        self._shown = False
         self._layout: list[tuple[Shown[T], int]] = []
         self.sort: str | None = sort
         self.reverse = False
@@ -114,6 +115,7 @@ class FrameTable(Drawn, ScrollView, Generic[T], can_focus=True):
         self, items: Sequence[T], groups: Callable[[T], tuple[int, str]] | None = None
     ) -> None:
         """Take the new items; the cursor stays on its item, or near where it was when that went."""
+        self._shown = True
         self._source = items
         self._groups = groups
         self._arrange()
@@ -284,7 +286,10 @@ class FrameTable(Drawn, ScrollView, Generic[T], can_focus=True):
         if y < self.TITLE_LINES:
             return cells.strip(self._titles(), width, self.tone)
         if index >= len(self._rows):
-            note: Line = (("  " + self._empty, "dim"),) if y == 2 and not self._rows else ()
+            told = y == self.TITLE_LINES + 1 and not self._rows
+            # Before anything was shown, nothing is known either: it would be wrong to say that there is none.
+            text = self._empty if self._shown else "reading the host…"
+            note: Line = (("  " + text, "dim"),) if told else ()
             return cells.strip(note, width, self.tone)
         row = self._rows[index]
         if row.item is None:

@@ -3,19 +3,25 @@
 import pytest
 
 from screens import theme
+from screens.app import CinspectApp
 from tests.screens import frames
-from tests.screens.driving import Driven, running
+from tests.screens.driving import Driven, Fed, drawn, running
 
 pytestmark = pytest.mark.filterwarnings("default::ResourceWarning")
 
 
-async def test_before_the_first_sample_it_says_that_it_waits() -> None:
-    async with running() as driven:
-        driven.app._moment = None
-        driven.app._arrived = None
-        driven.app.screen.refresh_status()
-        await driven.pilot.pause()
-        assert "waiting for the first sample" in driven.lines[-1]
+async def test_before_the_first_sample_it_says_that_it_waits_and_not_that_there_is_nothing() -> (
+    None
+):
+    app = CinspectApp(Fed(), frames.Recorder())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        for key in ("1", "2", "3", "4", "5", "enter", "f", "n", "1"):
+            await pilot.press(key)
+        text = "\n".join(drawn(app))
+        assert "waiting for the first sample" in text
+        assert "reading the host" in text
+        assert "no container:" not in text
 
 
 async def test_the_age_of_the_sample_grows_and_turns_stale() -> None:
@@ -204,8 +210,8 @@ async def test_every_screen_is_drawn_without_many_colours(monkeypatch, variable)
 def colours(driven: Driven) -> set[str]:
     """Return every colour that would be sent to the terminal."""
     found = set()
-    for drawn in driven.app.screen._compositor.render_strips():
-        strip = drawn
+    for line in driven.app.screen._compositor.render_strips():
+        strip = line
         for one in driven.app.get_line_filters():
             strip = strip.apply_filter(one, driven.app.ansi_theme.background_color)
         styles = [segment.style for segment in strip if segment.style]
