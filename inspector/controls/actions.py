@@ -84,15 +84,24 @@ class Actions:
         """Let them go on."""
 
         async def others(container: Container) -> str:
-            if container.engine == containerd_actions.ENGINE:
-                asked = await containerd_actions.thaw(self._addresses(container), container)
-            else:
-                asked = await docker_actions.thaw(self._sockets(container), container.id)
+            try:
+                asked = await self._ask_to_thaw(container)
+            except ActionFailed as refused:
+                # It may be frozen without its engine's knowing: then the kernel can tell.
+                try:
+                    return await asyncio.to_thread(foreign.thaw, kernel_view(container))
+                except RuntimeFailure:
+                    raise refused from None
             if asked is None:
                 return await asyncio.to_thread(foreign.thaw, kernel_view(container))
             return asked
 
         await self._act("thaw", target, lambda: self.engine.thaw(target.id), others)
+
+    async def _ask_to_thaw(self, container: Container) -> str | None:
+        if container.engine == containerd_actions.ENGINE:
+            return await containerd_actions.thaw(self._addresses(container), container)
+        return await docker_actions.thaw(self._sockets(container), container.id)
 
     async def kill(self, target: Target, signal: int) -> None:
         """Send a signal to its first process."""

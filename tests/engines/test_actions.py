@@ -137,6 +137,20 @@ def test_without_its_socket_a_container_of_dockers_is_frozen_by_the_kernel(
     assert [file.read_text() for file in limits if file.exists()] == ["33\n"]
 
 
+def test_what_was_frozen_behind_dockers_back_is_thawed(
+    docker: Engine, of_docker: str, cinspect: Cinspect
+) -> None:
+    full = docker("inspect", "--format", "{{.Id}}", of_docker)
+    assert cinspect("freeze", full).returncode == 0
+    assert status(docker, of_docker) == "running"
+    done = cinspect("thaw", of_docker, engine=docker)
+    assert done.returncode == 0, done.stderr
+    assert docker("exec", of_docker, "echo", "alive") == "alive"
+    again = cinspect("thaw", of_docker, engine=docker)
+    assert again.returncode == 1
+    assert "not paused" in again.stderr
+
+
 def test_podman_containers_freeze_thaw_execute_and_end(
     podman: Engine, of_podman: str, cinspect: Cinspect
 ) -> None:
