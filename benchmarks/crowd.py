@@ -1,7 +1,6 @@
 """Makes many containers cheaply, as the kernel sees them: processes in namespaces and cgroups of their own."""
 
 import contextlib
-import os
 import secrets
 import shutil
 import subprocess
@@ -99,15 +98,15 @@ def _running(containers: int, processes: int, program: str, tops: Sequence[Path]
 
 
 def _remove(tops: Sequence[Path]) -> None:
-    """Remove the cgroups; a process that is still ending holds its own for a moment."""
+    """Remove the cgroups, those below first."""
     for top in tops:
-        if not top.is_dir():
-            continue
-        for directory in (*sorted(top.iterdir(), reverse=True), top):
-            if not directory.is_dir():
-                continue
-            for _ in range(200):
-                with contextlib.suppress(OSError):
-                    os.rmdir(directory)
-                    break
-                time.sleep(0.02)
+        for directory in (*sorted(path for path in top.glob("*/")), top):
+            _remove_one(directory)
+
+
+def _remove_one(directory: Path) -> None:
+    """Remove a cgroup; a process that is still ending holds its own for a moment."""
+    deadline = time.monotonic() + 5
+    while directory.is_dir() and time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            directory.rmdir()

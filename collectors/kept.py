@@ -9,6 +9,19 @@ _SIZE = 4096
 """Of one read: what is longer is read on. A larger buffer costs more than it saves."""
 
 
+_FLAGS = os.O_RDONLY | os.O_CLOEXEC
+
+
+class File:
+    """A file by its name within the root, and its descriptor while it is open; -1 is none."""
+
+    __slots__ = ("fd", "name")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.fd = -1
+
+
 class Kept:
     """Opens files to be read again and again, as long as descriptors are left.
 
@@ -35,32 +48,31 @@ class Kept:
         """How many descriptors are open."""
         return len(self._open)
 
-    def read(self, fd: int, name: str) -> tuple[bytes, int]:
-        """Return a file's bytes, and its descriptor for the next time; -1 is "not open".
-
-        Raises as `Root.read` does; then the descriptor is closed already.
-        """
+    def read(self, file: File) -> bytes:
+        """Return a file's bytes; raise as `Root.read` does, then it is closed."""
         self._root.reads.files += 1
+        fd = file.fd
         if fd < 0:
             try:
-                fd = os.open(self._root.resolve(name), os.O_RDONLY | os.O_CLOEXEC)
+                fd = os.open(self._root.resolve(file.name), _FLAGS)
             except OSError as error:
-                raise translate(error, name, operation(error)) from error
+                raise translate(error, file.name, operation(error)) from error
+            file.fd = fd
             self._open.add(fd)
         try:
             data = os.pread(fd, _SIZE, 0)
             if len(data) == _SIZE:
                 data = _rest(fd, data)
         except OSError as error:
-            self.close(fd)
-            raise translate(error, name, "read") from error
+            self.close(file)
+            raise translate(error, file.name, "read") from error
         if len(self._open) > self._room:
-            self.close(fd)
-            fd = -1
-        return data, fd
+            self.close(file)
+        return data
 
-    def close(self, fd: int) -> None:
-        """Close one; -1 is none."""
+    def close(self, file: File) -> None:
+        """Close it, if it is open."""
+        fd, file.fd = file.fd, -1
         if fd >= 0:
             self._open.discard(fd)
             os.close(fd)

@@ -7,6 +7,7 @@ from typing import Literal, TypeVar
 
 from collectors.errors import CollectError, Gone, Missing, Problem, Problems
 from collectors.errors import Kind as ErrorKind
+from collectors.formats import pid_stat
 from collectors.nsfs import TYPES
 from collectors.root import Root
 from collectors.spaces import NAME, Seen
@@ -16,8 +17,6 @@ from runtime.formats import mountinfo
 from runtime.formats.mountinfo import MountInfo
 
 T = TypeVar("T")
-_LATELY = 60.0
-"""Seconds for which a table of mounts is remembered when nobody asks for it."""
 _REFUSALS = 8
 """After so many processes that are there and do not tell, no other one is asked."""
 
@@ -34,25 +33,29 @@ Found = tuple[Mapping[int, Sequence[int]], tuple[Problem, ...]]
 
 
 class MountTables:
-    """Reads /proc/PID/mountinfo once a moment for all who ask, and parses it when it changed.
+    """Reads /proc/PID/mountinfo once a walk for all who ask, and parses it when it changed.
 
     None is kept open: an open one keeps its namespace, and what is mounted there, alive.
     """
 
-    def __init__(self, seconds: float = 0.0) -> None:
-        """Take how long a table may be told again; by default every question is a reading."""
-        self._seconds = seconds
-        self._read: dict[int, tuple[float, bytes]] = {}
+    def __init__(self, table: Table | None = None) -> None:
+        """Read once for each walk of a table; without one, every time."""
+        self._table = table
+        self._walk = 0
+        self._read: dict[int, bytes] = {}
         self._parsed: dict[int, tuple[bytes, tuple[MountInfo, ...]]] = {}
 
     def read(self, root: Root, pid: int) -> bytes:
         """Return a process's file; raise as `Root.read` does."""
-        now = time.monotonic()
-        at, data = self._read.get(pid, (float("-inf"), b""))
-        if now - at > self._seconds:
-            data = root.read(f"proc/{pid}/mountinfo")
-            if self._seconds:
-                self._read[pid] = (now, data)
+        if self._table is None:
+            return root.read(f"proc/{pid}/mountinfo")
+        if self._walk != self._table.walk:
+            self._walk = self._table.walk
+            self._parsed = {pid: one for pid, one in self._parsed.items() if pid in self._read}
+            self._read.clear()
+        data = self._read.get(pid)
+        if data is None:
+            data = self._read[pid] = root.read(f"proc/{pid}/mountinfo")
         return data
 
     def parsed(self, root: Root, pid: int) -> tuple[MountInfo, ...]:
@@ -61,17 +64,9 @@ class MountTables:
         before, mounts = self._parsed.get(pid, (b"", ()))
         if data != before:
             mounts = mountinfo.parse(data)
-            if self._seconds:
+            if self._table is not None:
                 self._parsed[pid] = (data, mounts)
         return mounts
-
-    def forget(self) -> None:
-        """Drop what was not asked for lately: processes end."""
-        now = time.monotonic()
-        if len(self._read) > 64:
-            kept = {pid: one for pid, one in self._read.items() if now - one[0] < _LATELY}
-            self._read = kept
-            self._parsed = {pid: one for pid, one in self._parsed.items() if pid in kept}
 
 
 class Members:
@@ -103,9 +98,15 @@ class Members:
                 self._answers[root.path, kind] = (time.monotonic(), found)
         return found
 
+    def started(self, root: Root, pid: int) -> int:
+        """Return a process's start, in ticks after boot; raise as `Root.read` and its parser do."""
+        ticks = self._table.started(pid) if self._table is not None else None
+        if ticks is None:
+            ticks = pid_stat.start_ticks(root.read(f"proc/{pid}/stat"))
+        return ticks
+
     def _known(self, table: Table, root: Root, kind: Kind) -> Found:
         """Return what the collector of namespaces found, and ask only the processes it did not."""
-        self.tables.forget()
         found: dict[int, list[int]] = {}
         problems = Problems()
         number = TYPES.index(kind)

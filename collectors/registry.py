@@ -28,14 +28,12 @@ from collectors.members import Members, MountTables
 from collectors.root import Root
 from collectors.table import Table
 
-_ONE_SAMPLE_SECONDS = 0.3
-"""The collectors of one sample follow each other faster: who is in a namespace is found out once."""
-
 
 def collectors(root: Root) -> Sequence[Collector[object]]:
     """Return one of each collector."""
-    table, tables = Table(), MountTables(_ONE_SAMPLE_SECONDS)
-    who = Members(_ONE_SAMPLE_SECONDS, table, tables)
+    table = Table()
+    tables = MountTables(table)
+    who = Members(table=table, tables=tables)
     return (
         FileCollector(host.KEY, host.read, root),
         FileCollector(processes.KEY, processes.Reader(table).read, root),
@@ -46,7 +44,7 @@ def collectors(root: Root) -> Sequence[Collector[object]]:
         FileCollector(network.KEY, partial(network.read, who=who), root),
         FileCollector(network.LINKS, network.LinkReader(who).read, root),
         FileCollector(sockets.KEY, sockets.SocketReader(who).read, root),
-        FileCollector(security.KEY, security.read, root),
+        FileCollector(security.KEY, partial(security.read, who=who), root),
     )
 
 

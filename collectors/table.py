@@ -9,7 +9,7 @@ from collectors import procfs
 from collectors.errors import CollectError, Gone, Missing
 from collectors.formats import pid_stat
 from collectors.formats.pid_stat import PidStat
-from collectors.kept import Kept
+from collectors.kept import File, Kept
 from collectors.root import Root
 from runtime.errors import FormatError
 
@@ -19,7 +19,7 @@ ACTIVE = 5
 """Frames after which an older one that ran is read in full again."""
 IDLE = 20
 """Frames after which what others can do to one that did not run is looked at again."""
-_FRESH_SECONDS = 0.3
+_FRESH_SECONDS = 2.0
 """A walk that is older is not shared with another collector."""
 
 
@@ -35,7 +35,7 @@ class Entry:
         "born",
         "counted",
         "ended",
-        "fd",
+        "file",
         "kept",
         "moved",
         "pid",
@@ -45,17 +45,18 @@ class Entry:
         "version",
     )
 
-    def __init__(self, pid: int, walk: int) -> None:
+    def __init__(self, pid: int, walk: int, *, born: int | None = None) -> None:
         self.pid = pid
         self.ticks: int | None = None
         """When it started; None until somebody has read it."""
         self.stat: PidStat | None = None
-        self.born = self.version = self.counted = self.moved = walk
+        self.version = self.counted = self.moved = walk
+        self.born = walk if born is None else born
         self.active = False
         """Whether it ran since it was last read in full."""
         self.token: bytes | None = None
         """What changes when it runs."""
-        self.fd = -1
+        self.file: File | None = None
         self.ended = False
         self.kept: dict[str, Any] = {}
         """By reader: what it read, and in which walk."""
@@ -76,7 +77,7 @@ class Table:
     kept open. So what a process did is seen:
     - a new program (execve(2)) and a new name, in the next frame: `stat` shows other addresses;
     - anything else in the next frame while it, or its program, is younger than `YOUNG` frames,
-      otherwise in the next `ACTIVE`th one;
+      otherwise in the next `ACTIVE`th one; those that are there at the first walk count as old;
     - what others did to it while it did not run (another cgroup, another parent, pages taken away):
       a parent's end in the next frame, the rest in the next `IDLE`th one.
     Where the kernel keeps no schedstat, `stat` as a whole is what tells that one ran.
@@ -112,6 +113,11 @@ class Table:
                 self._walk(root)
             return tuple(self._entries.values())
 
+    def started(self, pid: int) -> int | None:
+        """Return when a process started, as far as that was read."""
+        entry = self._entries.get(pid)
+        return entry.ticks if entry is not None else None
+
     def forget(self, entry: Entry) -> None:
         """Drop one that is not there any more, or is another one by now: it is new if it is met again."""
         if self._entries.get(entry.pid) is entry:
@@ -130,7 +136,12 @@ class Table:
             self._file = _what_tells(root)
         for pid in self.numbers:
             entry = before.pop(pid, None)
-            now[pid] = Entry(pid, self.walk) if entry is None else self._looked(entry)
+            if entry is not None:
+                now[pid] = self._looked(entry)
+            elif self.walk == 1:
+                now[pid] = Entry(pid, self.walk, born=self.walk - YOUNG)
+            else:
+                now[pid] = Entry(pid, self.walk)
         self._entries = now
         if before:
             self._ended(before)
@@ -162,9 +173,8 @@ class Table:
                 entry.moved = self.walk
                 return self._due(self._count(entry))
             return self._due(entry)
-        first = entry.token is None
         entry.token, entry.active = token, True
-        if first or self.walk - entry.born < YOUNG:
+        if self.walk - entry.born < YOUNG:
             entry.version = self.walk
             return entry
         return self._due(self._count(entry))
@@ -180,7 +190,9 @@ class Table:
         """Read what changes when it runs: of a process of several threads, their sums too."""
         if self._kept is None or self._root is None:
             raise AssertionError("nothing was walked yet")
-        token, entry.fd = self._kept.read(entry.fd, f"proc/{entry.pid}/{self._file}")
+        if entry.file is None:
+            entry.file = File(f"proc/{entry.pid}/{self._file}")
+        token = self._kept.read(entry.file)
         if self._file != "stat" and entry.stat is not None and entry.stat.threads > 1:
             token += self._root.read(f"proc/{entry.pid}/stat")
         return token
@@ -204,9 +216,8 @@ class Table:
         return entry
 
     def _close(self, entry: Entry) -> None:
-        if self._kept is not None:
-            self._kept.close(entry.fd)
-        entry.fd = -1
+        if self._kept is not None and entry.file is not None:
+            self._kept.close(entry.file)
         entry.ended = True
 
 

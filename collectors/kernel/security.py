@@ -1,11 +1,13 @@
 """Reads each foreign mount namespace's LSM label: /proc/PID/attr/current."""
 
+from collections.abc import Sequence
+
 from msgspec import Struct
 
-from collectors import procfs
 from collectors.collector import Key
 from collectors.errors import CollectError, Gone, Missing, Problem, Problems, Unsupported
-from collectors.formats import ns_link, pid_stat
+from collectors.formats import ns_link
+from collectors.members import Members
 from collectors.root import Root
 from runtime.errors import FormatError
 from runtime.formats import text
@@ -30,29 +32,38 @@ class SecurityReading(Struct, frozen=True):
 KEY = Key("security", SecurityReading)
 
 
-def read(root: Root) -> SecurityReading:
+def read(root: Root, who: Members | None = None) -> SecurityReading:
     """Read one label for each mount namespace that is not the reader's own, or else pid 1's."""
+    who = who or Members()
+    by_namespace, denied = who.of(root, "mnt")
     problems = Problems()
+    for problem in denied:
+        problems.add(problem)
     own = _own(root)
-    oldest: dict[int, tuple[int, int]] = {}
-    for pid, directory in procfs.opened(root, problems):
+    labels: list[Label] = []
+    for namespace, pids in sorted(by_namespace.items()):
+        oldest = _oldest(root, pids, who, problems) if namespace != own else None
+        label = _label(root, namespace, oldest, problems) if oldest is not None else None
+        if label is not None:
+            labels.append(label)
+    return SecurityReading(tuple(labels), problems.all())
+
+
+def _oldest(root: Root, pids: Sequence[int], who: Members, problems: Problems) -> int | None:
+    """Return which of them started first; None when all of them went away."""
+    oldest: tuple[int, int] | None = None
+    for pid in pids:
         try:
-            namespace = ns_link.parse(directory.link("ns/mnt"))[1]
-            if namespace == own:
-                continue
-            born = (pid_stat.start_ticks(directory.read("stat")), pid)
+            born = (who.started(root, pid), pid)
         except (Missing, Gone):
             continue
         except CollectError as error:
             problems.failed(error)
         except FormatError as error:
-            problems.malformed(directory.path("stat"), error)
+            problems.malformed(f"/proc/{pid}/stat", error)
         else:
-            oldest[namespace] = min(oldest.get(namespace, born), born)
-    labels = (
-        _label(root, namespace, pid, problems) for namespace, (_, pid) in sorted(oldest.items())
-    )
-    return SecurityReading(tuple(label for label in labels if label is not None), problems.all())
+            oldest = born if oldest is None else min(oldest, born)
+    return oldest[1] if oldest else None
 
 
 def _own(root: Root) -> int | None:
