@@ -177,10 +177,16 @@ def change_lines(change: Change) -> list[Line]:
     where = f"lower {change.layer}" if change.layer is not None else "no layer below"
     return [
         ((f" {MARKS[change.kind]} ", "accent"), (change.path, "bold")),
-        ((f"   {_MEANINGS[change.kind]}", "plain"),),
+        ((f"   {_meaning(change)}", "plain"),),
         _pair("before", where),
         _pair("size", f"{units.count(change.size_bytes)} bytes"),
     ]
+
+
+def _meaning(change: Change) -> str:
+    if change.is_directory and change.kind in {"modified", "copied_up"}:
+        return "a directory that upper has as well: its entries are merged with those of the layers below"
+    return _MEANINGS[change.kind]
 
 
 def _pair(name: str, value: str) -> Line:

@@ -59,7 +59,7 @@ class FilterBar(Horizontal):
     def open(self) -> None:
         """Begin typing."""
         self.add_class("-open")
-        self.query_one(Input).focus()
+        self.screen.set_focus(self.query_one(Input))
 
     def clear(self) -> None:
         """Throw the text away, and go."""
