@@ -23,6 +23,7 @@ def derive(current: Sample, owners: Mapping[int, str]) -> tuple[Mount, ...]:
             super_options=mount.super_options,
             propagation=mount.propagation,
             container=owners.get(space.namespace),
+            device=mount.device,
         )
         for space in (reading.namespaces if reading else ())
         for mount in space.mounts

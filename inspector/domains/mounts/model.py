@@ -17,3 +17,5 @@ class Mount(Struct, frozen=True, kw_only=True):
     super_options: tuple[str, ...]
     propagation: tuple[str, ...]
     container: str | None
+    device: str = ""
+    """`8:1`: of the file system, as stat(2) has it for most."""

@@ -1,0 +1,148 @@
+"""Looks one thing up that no reading has: a path, a descriptor, who has a file open."""
+
+import os
+import stat
+from collections.abc import Iterable, Mapping
+from itertools import islice
+
+from msgspec import Struct
+
+from collectors.errors import CollectError, Gone, Missing
+from collectors.root import Directory, Root
+from runtime.formats import text
+
+_KINDS = {
+    stat.S_IFDIR: "directory",
+    stat.S_IFREG: "file",
+    stat.S_IFLNK: "symbolic link",
+    stat.S_IFSOCK: "socket",
+    stat.S_IFIFO: "pipe",
+    stat.S_IFBLK: "block device",
+    stat.S_IFCHR: "character device",
+}
+
+
+class PathFacts(Struct, frozen=True, kw_only=True):
+    """What a path of the host's is."""
+
+    path: str
+    """As it was asked for, absolute."""
+    real: str
+    """With symbolic links followed as far as they lead."""
+    kind: str | None = None
+    """`file`, `directory`…; None: there is none, or it may not be looked at."""
+    device: int = 0
+    inode: int = 0
+    problem: str | None = None
+    """Why it could not be looked at."""
+
+
+class DescriptorFacts(Struct, frozen=True, kw_only=True):
+    """What an open descriptor of a process is."""
+
+    link: str | None
+    """As the kernel names it: a path, `socket:[12]`, `pipe:[7]`."""
+    inode: int | None = None
+    mount_id: int | None = None
+    problem: str | None = None
+
+
+class Open(Struct, frozen=True):
+    """A descriptor by which a process has something open."""
+
+    pid: int
+    number: int
+    link: str
+
+
+class OpenFiles(Struct, frozen=True):
+    """Who has files open, by the files' inodes."""
+
+    holders: Mapping[int, tuple[Open, ...]]
+    complete: bool
+    """Whether every process could be looked at, within the budget."""
+
+
+def path(root: Root, name: str) -> PathFacts:
+    """Return what is at a path; nothing of it raises."""
+    absolute = os.path.abspath(name)
+    try:
+        real = os.path.realpath(root.resolve(absolute))
+        if not root.live:
+            real = "/" + os.path.relpath(real, os.path.realpath(root.path))
+        status = os.stat(root.resolve(absolute), follow_symlinks=False)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        return PathFacts(path=absolute, real=absolute, problem=text.clean(reason or str(error)))
+    kind = _KINDS.get(stat.S_IFMT(status.st_mode), "file")
+    return PathFacts(path=absolute, real=real, kind=kind, device=status.st_dev, inode=status.st_ino)
+
+
+def descriptor(root: Root, pid: int, number: int) -> DescriptorFacts:
+    """Return what a process has open under a number; nothing of it raises."""
+    try:
+        with root.directory(f"proc/{pid}") as process:
+            link = process.link(f"fd/{number}")
+            fields = _fdinfo(process.read(f"fdinfo/{number}"))
+    except CollectError as error:
+        return DescriptorFacts(link=None, problem=error.message)
+    return DescriptorFacts(link=link, inode=fields.get("ino"), mount_id=fields.get("mnt_id"))
+
+
+def open_files(
+    root: Root, inodes: Iterable[int], pids: Iterable[int], *, descriptors: int = 30_000
+) -> OpenFiles:
+    """Return which of these processes have files with these inodes open, by /proc/PID/fdinfo.
+
+    A descriptor costs about 15 microseconds: `descriptors` is how many are looked at.
+    """
+    wanted = frozenset(inodes)
+    found: dict[int, list[Open]] = {}
+    left, complete = descriptors, True
+    for pid in pids:
+        if left <= 0:
+            complete = False
+            break
+        try:
+            left -= _of_process(root, pid, wanted, found, most=left)
+        except (Missing, Gone):
+            continue
+        except (CollectError, OSError):
+            complete = False
+    return OpenFiles({inode: tuple(held) for inode, held in found.items()}, complete)
+
+
+def _of_process(
+    root: Root, pid: int, wanted: frozenset[int], found: dict[int, list[Open]], *, most: int
+) -> int:
+    """Add what one process has open; return how many descriptors were looked at."""
+    with root.directory(f"proc/{pid}") as process:
+        with process.directory("fdinfo") as directory, os.scandir(directory.fd) as scan:
+            names = [entry.name for entry in islice(scan, most)]
+        for name in names:
+            one = _opened(process, pid, name, wanted)
+            if one is not None:
+                found.setdefault(one[0], []).append(one[1])
+    return len(names)
+
+
+def _opened(
+    process: Directory, pid: int, name: str, wanted: frozenset[int]
+) -> tuple[int, Open] | None:
+    try:
+        inode = _fdinfo(process.read(f"fdinfo/{name}")).get("ino")
+        if inode is None or inode not in wanted:
+            return None
+        return inode, Open(pid, int(name), process.link(f"fd/{name}"))
+    except (Missing, Gone):
+        return None
+
+
+def _fdinfo(data: bytes) -> dict[str, int]:
+    """Return the numbers of a file in /proc/PID/fdinfo (proc_pid_fdinfo(5)): `ino`, `mnt_id`."""
+    found: dict[str, int] = {}
+    for line in data.split(b"\n"):
+        name, _, value = line.partition(b":")
+        if name in {b"ino", b"mnt_id"} and value.strip().isdigit():
+            found[name.decode("ascii")] = int(value)
+    return found

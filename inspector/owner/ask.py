@@ -1,0 +1,86 @@
+"""Asks the live host, or a recorded tree: takes the sample that the questions need, then resolves."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from collectors import lookups
+from collectors.root import Root
+from inspector.chain import Chain
+from inspector.frame import Frame
+from inspector.owner import question
+from inspector.owner.facts import Facts
+from inspector.owner.model import Kind, Question, Report
+from inspector.owner.resolve import resolve
+from inspector.sampler import Sampler
+
+_SECTIONS: Final[Mapping[Kind, tuple[str, ...]]] = {
+    "pid": (),
+    "container": (),
+    "interface": ("network",),
+    "address": ("network",),
+    "port": ("network",),
+    "connection": ("network",),
+    "path": ("mounts",),
+    "fd": ("network",),
+    "inode": ("namespaces", "cgroups", "network"),
+    "cgroup": ("cgroups",),
+    "namespace": ("namespaces",),
+    "mount": ("mounts",),
+}
+"""What each kind needs besides containers and processes."""
+
+
+async def ask(sampler: Sampler, root: Root, whats: Sequence[str]) -> tuple[Report, ...]:
+    """Return a report for each WHAT, all of one moment; raise `WrongUsage` for what cannot be one."""
+    parsed = [(what, question.parse(what)) for what in whats]
+    sections = {"containers", "processes"}
+    for _, questions in parsed:
+        sections.update(name for asked in questions for name in _SECTIONS[asked.kind])
+    sample = await sampler.sample(sections)
+    frame = await asyncio.to_thread(Chain().advance, sample)
+    return await asyncio.to_thread(_reports, root, frame, parsed)
+
+
+def _reports(
+    root: Root, frame: Frame, parsed: Sequence[tuple[str, Sequence[Question]]]
+) -> tuple[Report, ...]:
+    return tuple(_report(root, frame, what, questions) for what, questions in parsed)
+
+
+def _report(root: Root, frame: Frame, what: str, questions: Sequence[Question]) -> Report:
+    facts = _looked_up(root, frame, questions)
+    report = resolve(what, questions, facts)
+    inodes = _inodes(facts, questions)
+    if (
+        report.owners
+        or not inodes
+        or (report.answers and not questions[0].explicit and not facts.paths)
+    ):
+        return report
+    # Only when nothing else tells whose it is: every process's descriptors are looked at.
+    processes = sorted(facts.processes.values(), key=lambda one: one.container is None)
+    opened = lookups.open_files(root, inodes, [one.pid for one in processes])
+    facts = Facts(frame, paths=facts.paths, descriptors=facts.descriptors, open_files=opened)
+    return resolve(what, questions, facts)
+
+
+def _looked_up(root: Root, frame: Frame, questions: Sequence[Question]) -> Facts:
+    paths = {
+        asked.value: lookups.path(root, asked.value) for asked in questions if asked.kind == "path"
+    }
+    numbers = [question.descriptor(asked.value) for asked in questions if asked.kind == "fd"]
+    return Facts(
+        frame,
+        paths=paths,
+        descriptors={(pid, fd): lookups.descriptor(root, pid, fd) for pid, fd in numbers},
+    )
+
+
+def _inodes(facts: Facts, questions: Sequence[Question]) -> set[int]:
+    """Return the inodes whose openers are worth looking for."""
+    wanted = {int(asked.value) for asked in questions if asked.kind == "inode"}
+    for found in facts.paths.values():
+        if found.kind not in {None, "directory", "symbolic link"}:
+            wanted.add(found.inode)
+    return wanted
