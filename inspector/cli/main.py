@@ -39,6 +39,7 @@ VERBS: Final = (
     Verb("dump", "print one frame as JSON", "inspector.cli.dump"),
     Verb("watch", "print a frame a line, at an interval", "inspector.cli.watch"),
     Verb("events", "print the event stream", "inspector.cli.events"),
+    Verb("owner", "say which container a pid, port, path… belongs to", "inspector.cli.owner"),
     Verb("schema", "print the JSON Schema of what dump prints", "inspector.cli.schema"),
     Verb("doctor", "say what this host supports and what you may do", "inspector.cli.doctor"),
     Verb("run", "make a container and start a command in it", "inspector.cli.engine.run"),
@@ -142,7 +143,7 @@ def _verb_index(arguments: Sequence[str]) -> int:
     return min(at, len(arguments))
 
 
-_PLAIN: Final = frozenset({"dump", "watch", "events", "doctor"})
+_PLAIN: Final = frozenset({"dump", "watch", "events", "doctor", "owner"})
 """Verbs that only look: they speak with local sockets."""
 _BEFORE: Final = {
     "--root": 2,
