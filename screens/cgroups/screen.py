@@ -25,7 +25,7 @@ from screens.widgets.trees import Branch
 
 
 class CgroupsScreen(SubjectScreen):
-    """A tree for each hierarchy."""
+    """One tree; of the several hierarchies of v1 and hybrid hosts, together or each by itself."""
 
     NAME = "cgroups"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -64,6 +64,8 @@ class CgroupsScreen(SubjectScreen):
         """Show the tree; what a filter accepts stays with all that is above it."""
         if self._folded is None:
             self._folded = folded_at_first(moment.cgroups)
+            # Nine trees of v1 bury what a person looks for: what one container uses.
+            self._together = len({one.hierarchy for one in moment.cgroups}) > 1
         groups = together(moment.cgroups) if self._together else moment.cgroups
         rows = branches(groups, () if self._filter else self._folded)
         if self._filter is not None:

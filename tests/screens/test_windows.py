@@ -211,7 +211,7 @@ async def test_hierarchies_of_v1_stand_beside_each_other_the_lesser_ones_folded(
             "cgroups": groups,
         }
     )
-    async with running(split, size=(160, 60), keys=("4",)) as driven:
+    async with running(split, size=(160, 60), keys=("4", "m")) as driven:
         assert "▾ / memory" in driven.text
         assert "▾ / cpu,cpuacct" in driven.text
         assert "▸ / devices" in driven.text
@@ -223,7 +223,7 @@ async def test_hierarchies_of_v1_stand_beside_each_other_the_lesser_ones_folded(
         assert driven.app.screen.subject() == WEB
 
 
-async def test_hierarchies_of_v1_are_put_together_into_one_tree_on_demand() -> None:
+async def test_hierarchies_of_v1_are_one_tree_and_on_demand_a_tree_each() -> None:
     whole = frames.frame(1)
     known = {"memory": ("memory",), "cpu": ("cpu",), "pids": ("pids",), "": ("pressure", "io")}
     groups = []
@@ -240,8 +240,7 @@ async def test_hierarchies_of_v1_are_put_together_into_one_tree_on_demand() -> N
         }
     )
     async with running(split, size=(160, 60), keys=("4",)) as driven:
-        assert "m as one tree" in driven.lines[-1]
-        await driven.press("m")
+        assert "m by hierarchy" in driven.lines[-1]
         assert [b.item.path for b in driven.app.screen.table.items].count("/docker") == 1
         line = driven.line("● web")
         for part in ("⊥64.0M", "5 ⊥50", "1 %"):
@@ -252,6 +251,9 @@ async def test_hierarchies_of_v1_are_put_together_into_one_tree_on_demand() -> N
             assert title in driven.text
         await driven.press("m")
         assert driven.app.screen.table.selected.item.path == "/docker"
+        assert [b.item.path for b in driven.app.screen.table.items].count(
+            "/docker"
+        ) == 3  # pids' is folded
 
 
 @pytest.mark.parametrize(
