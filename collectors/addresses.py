@@ -20,16 +20,16 @@ class Address(Struct, frozen=True):
 def addresses(
     engine: str,
     *,
-    variable: str,
     usual: str,
-    rootless: str,
     environment: Mapping[str, str],
+    variable: str = "",
+    rootless: str = "",
     users: str = "/run/user",
 ) -> tuple[Address, ...]:
     """Return an engine's addresses, each path once, the system's own first.
 
     `variable` is the environment's word for it, `usual` the system's socket, `rootless` the socket
-    below a user's runtime directory ("" for none). Users' sockets are looked for where they belong
+    below a user's runtime directory ("" for none of either). Users' sockets are looked for where they belong
     to that user: somebody else's would only be a lie about containers.
     """
     found = [Address(engine, usual)]

@@ -42,6 +42,10 @@ class EngineContainer(Struct, frozen=True, kw_only=True):
     lowerdirs: tuple[str, ...] = ()
     """Uppermost first, as overlay's own option has them."""
     upperdir: str | None = None
+    layer_digests: tuple[str, ...] = ()
+    """Of the image's layers, lowest first: each layer's diff id, the digest of its plain tar."""
+    sandbox: bool = False
+    """It runs nothing of a person's: it holds the namespaces that a pod's containers share."""
     error: str | None = None
 
 

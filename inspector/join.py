@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from collectors.engine import EngineContainer
 from collectors.kernel import host, processes
 from collectors.kernel.processes import Process
-from inspector.discovery import ancestry, cgroup_names, groups, naming, world
+from inspector.discovery import ancestry, cgroup_names, groups, naming, roles, world
 from inspector.discovery.ancestry import Supervisor
 from inspector.discovery.groups import Found, Group
+from inspector.discovery.roles import Role
 from inspector.discovery.world import Inodes, World
 from inspector.sample import Sample
 
@@ -28,6 +29,9 @@ class Entity:
     supervisor: Supervisor | None
     parent: str | None
     """Id of the container that it is in."""
+    pod: str | None = None
+    """`namespace/name` where an engine or a monitor tells it, else the pod's uid."""
+    role: Role = "container"
 
     @property
     def init(self) -> Process | None:
@@ -126,6 +130,8 @@ def _entities(
             named=match,
             supervisor=supervisor,
             parent=by_group.get(id(group.parent)) if group and group.parent else None,
+            pod=_pod(group, match, supervisor),
+            role=roles.role(seen, group, match, supervisor),
         )
         for (group, match, supervisor), identity, name in zip(drafts, identities, ids, strict=True)
     )
@@ -209,15 +215,29 @@ def _identity(
     if group is None:
         raise AssertionError("a container is known by the kernel or by an engine")
     if group.label is not None:
+        name = name or group.label.name
         return group.label.id, name or _short(group.label.id), engine, namespace
     if supervisor is not None and supervisor.id:
         return supervisor.id, name or _short(supervisor.id), engine, namespace
     if group.kind == "self":
         return "self", own or "self", engine, namespace
+    pid = group.init.pid
+    if roles.is_cage(seen, group, supervisor):
+        return f"sandbox-{pid}", f"sandbox of {group.init.comm}", engine, namespace
     tool = {"bubblewrap": "bwrap", "systemd-nspawn": "nspawn"}.get(
         engine or "", engine or "unshare"
     )
-    return f"{tool}-{group.init.pid}", f"{tool}·{group.init.pid}", engine, namespace
+    return f"{tool}-{pid}", f"{tool}·{pid}", engine, namespace
+
+
+def _pod(
+    group: Group | None, named: EngineContainer | None, supervisor: Supervisor | None
+) -> str | None:
+    if named is not None and named.pod:
+        return named.pod
+    if supervisor is not None and supervisor.pod:
+        return supervisor.pod
+    return group.label.pod if group is not None and group.label is not None else None
 
 
 def _engine(

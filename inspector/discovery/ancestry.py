@@ -24,6 +24,7 @@ class Supervisor(NamedTuple):
     runtime: str | None = None
     address: str | None = None
     """Where it is spoken with, if its command line tells."""
+    pod: str | None = None
 
 
 _TOOLS: Final[Mapping[str, tuple[str | None, bool]]] = {
@@ -171,6 +172,7 @@ def _conmon(process: Process) -> Supervisor:
     words = " ".join(process.command)
     engine = "cri-o" if "/crio" in words and "podman" not in words else "podman"
     runtime = _option(process.command, "-r", "--runtime")
+    name, pod = kubernetes_name(_option(process.command, "-n", "--name"))
     return Supervisor(
         process.pid,
         "conmon",
@@ -178,9 +180,22 @@ def _conmon(process: Process) -> Supervisor:
         shim=True,
         version="conmon",
         id=_option(process.command, "-c", "--cid"),
-        name=_option(process.command, "-n", "--name"),
+        name=name,
         runtime=runtime.rpartition("/")[2] if runtime else None,
+        pod=pod,
     )
+
+
+def kubernetes_name(name: str | None) -> tuple[str | None, str | None]:
+    """Return a container's own name, and its pod's with the namespace before it.
+
+    What is made for kubelet is called `k8s_NAME_POD_NAMESPACE_UID_ATTEMPT` by CRI-O and by Docker;
+    any other name is one already.
+    """
+    parts = name.split("_") if name else []
+    if len(parts) < 6 or parts[0] != "k8s":
+        return name, None
+    return parts[1], f"{parts[3]}/{parts[2]}"
 
 
 def _option(command: Sequence[str], *names: str) -> str | None:

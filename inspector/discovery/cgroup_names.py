@@ -45,8 +45,9 @@ _PATTERNS: Final = (
     _pattern("lxc", r"/lxc/(?P<id>[^/]+)"),
     _pattern("systemd-nspawn", r"/machine-(?P<id>[^/]+)\.scope"),
     _pattern("systemd-nspawn", r"/systemd-nspawn@(?P<id>[^/]+)\.service"),
-    _pattern("flatpak", r"/app-flatpak-(?P<id>[^/]+)-[0-9]+\.scope"),
-    _pattern("snap", r"/snap\.(?P<id>[^/]+?)(?:-[0-9a-f-]{36})?\.scope"),
+    # Of an application there may be several at once: the number, or the uuid, tells them apart.
+    _pattern("flatpak", r"/app-flatpak-(?P<id>(?P<name>[^/]+)-[0-9]+)\.scope"),
+    _pattern("snap", r"/snap\.(?P<id>(?P<name>[^/]+?)(?:-[0-9a-f-]{36})?)\.(?:scope|service)"),
     # With a parent of the user's choice (--cgroup-parent) or below kubepods, the id stands alone.
     _pattern(None, rf"/(?P<id>{_HEX64})"),
 )
@@ -77,20 +78,24 @@ def parse(path: str) -> Label | None:
     """Return what one path says; None for a path that no container engine makes."""
     if len(path) < 4 or _SUPERVISORS.search(path):
         return None
-    best: tuple[int, str | None, str] | None = None
+    best: tuple[str | None, re.Match[str]] | None = None
     for engine, regex in _PATTERNS:
         for match in regex.finditer(path):
-            if best is None or match.end() > best[0]:
-                best = match.end(), engine, match["id"]
+            if best is None or match.end() > best[1].end():
+                best = engine, match
     if best is None:
         return None
-    end, engine, found = best
-    pod = _POD.search(path[:end])
+    engine, match = best
+    prefix = path[: match.end()]
+    pod = _POD.search(prefix)
+    named = match.groupdict().get("name")
+    escaped = engine in {"systemd-nspawn", "flatpak", "snap"}
     return Label(
-        id=unescape(found) if engine in {"systemd-nspawn", "flatpak"} else found,
+        id=unescape(match["id"]) if escaped else match["id"],
         engine=engine,
-        prefix=path[:end],
+        prefix=prefix,
         pod=pod["uid"].replace("_", "-") if pod else None,
+        name=unescape(named) if named else None,
     )
 
 

@@ -100,7 +100,7 @@ def containerd(scratch: Path) -> Iterator[Engine]:
         address,
         scratch,
     )
-    with _daemon(command, scratch, lambda: ctr("version")):
+    with daemon(command, scratch, lambda: ctr("version")):
         try:
             yield ctr
         finally:
@@ -122,7 +122,7 @@ def docker(scratch: Path, containerd_address: str, rootfs_tar: Path) -> Iterator
         *("--iptables=false", "--ip6tables=false", "--bridge=none"),
     )
     cli = Engine(("docker", "--host", socket), {"DOCKER_HOST": socket}, socket, scratch)
-    with _daemon(command, scratch, lambda: cli("version")):
+    with daemon(command, scratch, lambda: cli("version")):
         cli("import", str(rootfs_tar), IMAGE)
         try:
             yield cli
@@ -143,7 +143,7 @@ def podman(scratch: Path, rootfs_tar: Path) -> Iterator[Engine]:
     cli = Engine(command, {"CONTAINER_HOST": socket}, socket, scratch)
     cli("import", "--quiet", str(rootfs_tar), IMAGE)
     service = (*command, "system", "service", "--time", "0", socket)
-    with _daemon(service, scratch, (scratch / "podman.sock").exists):
+    with daemon(service, scratch, (scratch / "podman.sock").exists):
         try:
             yield cli
         finally:
@@ -152,7 +152,7 @@ def podman(scratch: Path, rootfs_tar: Path) -> Iterator[Engine]:
 
 
 @contextlib.contextmanager
-def _daemon(command: Sequence[str], scratch: Path, answers: Callable[[], object]) -> Iterator[None]:
+def daemon(command: Sequence[str], scratch: Path, answers: Callable[[], object]) -> Iterator[None]:
     """Run a daemon until the end of the block; its log is kept in case it does not answer."""
     log = scratch / f"{command[0]}.log"
     with (

@@ -69,6 +69,133 @@ def test_a_pod_is_told_from_the_slice_above():
     assert only(host).pod == uid
 
 
+UID = "0a1b2c3d-0000-1111-2222-333344445555"
+ESCAPED = UID.replace("-", "_")
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "engine"),
+    [
+        (f"/kubepods/pod{UID}/{A}", None),
+        (f"/kubepods/burstable/pod{UID}/{A}", None),
+        (f"/kubepods/besteffort/pod{UID}/crio-{A}", "cri-o"),
+        (f"/kubepods.slice/kubepods-pod{ESCAPED}.slice/cri-containerd-{A}.scope", "containerd"),
+        (
+            (
+                f"/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{ESCAPED}.slice"
+                f"/crio-{A}.scope/container"
+            ),
+            "cri-o",
+        ),
+        (
+            (
+                f"/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod{ESCAPED}.slice"
+                f"/docker-{A}.scope"
+            ),
+            "docker",
+        ),
+        (
+            (
+                f"/system.slice/docker-{B}.scope/kubelet.slice/kubelet-kubepods.slice"
+                f"/kubelet-kubepods-pod{ESCAPED}.slice/cri-containerd-{A}.scope"
+            ),
+            "containerd",
+        ),
+        (
+            f"/system.slice/containerd.service/kubepods-pod{ESCAPED}.slice:cri-containerd:{A}",
+            "containerd",
+        ),
+    ],
+)
+def test_a_pods_cgroup_tells_pod_and_container(cgroup, engine):
+    host = Host()
+    host.process(100, 1, "nginx", ns=own(1), inside=[1], cgroup=cgroup)
+    one = only(host)
+    assert (one.id, one.engine, one.pod, one.role) == (A, engine, UID, "container")
+
+
+def test_a_pods_sandbox_is_told_from_what_runs_in_the_pod():
+    host = Host()
+    pod = f"/kubepods/pod{UID}"
+    host.process(
+        99, 1, "containerd-shim", "containerd-shim-runc-v2", "-namespace", "k8s.io", "-id", A
+    )
+    host.process(100, 99, "wait", ns=own(1), inside=[1], cgroup=f"{pod}/{A}")
+    host.process(101, 99, "nginx", ns=own(2), inside=[1], cgroup=f"{pod}/{B}")
+    found = containers(host)
+    assert {name: one.role for name, one in found.items()} == {A: "pod_sandbox", B: "container"}
+    assert {one.engine for one in found.values()} == {"containerd"}
+
+
+def test_pause_is_a_sandbox_of_a_pod_and_a_container_without_one():
+    host = Host()
+    host.process(100, 1, "pause", "/pause", ns=own(1), inside=[1], cgroup=f"/kubepods/pod{UID}/{A}")
+    host.process(101, 1, "pause", "/pause", ns=own(2), inside=[1], cgroup=f"/docker/{B}")
+    found = containers(host)
+    assert (found[A].role, found[B].role) == ("pod_sandbox", "container")
+
+
+def test_what_is_made_for_kubelet_tells_its_pod_by_its_monitors_words():
+    host = Host()
+    name = f"k8s_nginx_web-7d4_shop_{UID}_0"
+    host.process(99, 1, "conmon", "/usr/bin/conmon", "-c", A, "-n", name, "-r", "/usr/bin/crun",
+        "-b", f"/run/containers/storage/overlay-containers/{A}/userdata", "--exit-dir",
+        "/var/run/crio/exits")  # fmt: skip
+    host.process(100, 99, "nginx", ns=own(1), inside=[1], cgroup=f"/kubepods/pod{UID}/crio-{A}")
+    one = only(host)
+    assert (one.name, one.pod, one.engine) == ("nginx", "shop/web-7d4", "cri-o")
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "engine", "name"),
+    [
+        (
+            (
+                "/user.slice/user-1000.slice/user@1000.service/app.slice"
+                "/app-flatpak-org.gimp.GIMP-1234.scope"
+            ),
+            "flatpak",
+            "org.gimp.GIMP",
+        ),
+        (
+            (
+                "/user.slice/user-1000.slice/user@1000.service/app.slice"
+                f"/snap.firefox.firefox-{UID}.scope"
+            ),
+            "snap",
+            "firefox.firefox",
+        ),
+        ("/system.slice/snap.lxd.daemon.service", "snap", "lxd.daemon"),
+        ("/system.slice/snap.hello-world.hello-world.service", "snap", "hello-world.hello-world"),
+    ],
+)
+def test_an_application_in_a_sandbox_has_its_own_name(cgroup, engine, name):
+    host = Host()
+    host.process(100, 1, "app", ns=own(1, "mnt", "user"), cgroup=cgroup)
+    one = only(host)
+    assert (one.engine, one.name) == (engine, name)
+
+
+def test_one_application_that_runs_twice_is_two():
+    host = Host()
+    base = "/user.slice/user-1000.slice/user@1000.service/app.slice/app-flatpak-org.gimp.GIMP"
+    host.process(100, 1, "gimp", ns=own(1, "mnt", "pid"), inside=[1], cgroup=f"{base}-100.scope")
+    host.process(200, 1, "gimp", ns=own(2, "mnt", "pid"), inside=[1], cgroup=f"{base}-200.scope")
+    assert set(containers(host)) == {"org.gimp.GIMP-100", "org.gimp.GIMP-200"}
+
+
+def test_what_a_browser_shuts_in_is_a_sandbox_of_it():
+    host = Host()
+    host.process(99, 50, "chrome", "/opt/chrome")
+    kinds = ("user", "pid", "net")
+    host.process(100, 99, "chrome", "chrome", "--type=zygote", ns=own(1, *kinds), inside=[1])
+    host.process(101, 100, "chrome", "chrome", "--type=renderer", ns=own(1, *kinds), inside=[2])
+    one = only(host)
+    assert (one.id, one.name, one.role) == ("sandbox-100", "sandbox of chrome", "sandbox")
+    assert one.pids == (100, 101)
+    assert one.engine is None
+
+
 def test_an_executed_process_belongs_to_the_container():
     host = Host()
     host.process(100, 1, "sleep", ns=own(1), inside=[1], cgroup=f"/docker/{A}")

@@ -1,18 +1,13 @@
-"""Calls containerd's services: grpclib for the transport, one call a method."""
+"""Calls containerd's services, one call a method."""
 
-import os
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import cast
 
-import h2.exceptions
 from google.protobuf.message import Message
-from grpclib.client import Channel, UnaryUnaryMethod
-from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
 
-from collectors.errors import Unavailable
+from collectors.wire import grpc
 from collectors.wire.containerd.messages import Container, Image, Mount, Named, Task, message
-from collectors.wire.failures import Refused, connect_error
 
 _SERVICES = "cinspect.containerd"
 """The package of our own definitions: only field numbers go over the wire."""
@@ -21,10 +16,9 @@ _SERVICES = "cinspect.containerd"
 class Client:
     """One connection to containerd; every method raises `Unavailable`, or `Refused` with a status."""
 
-    def __init__(self, path: str, channel: Channel) -> None:
-        """Take an open channel to the socket at a path."""
-        self._path = path
-        self._channel = channel
+    def __init__(self, connection: grpc.Connection) -> None:
+        """Take an open connection."""
+        self._connection = connection
 
     async def version(self) -> str:
         """Return the daemon's version."""
@@ -110,20 +104,10 @@ class Client:
         namespace: str = "",
         fields: dict[str, str] | None = None,
     ) -> Message:
-        call = UnaryUnaryMethod[Message, Message](
-            self._channel, method, _class(request), _class(answer)
-        )
         metadata = {"containerd-namespace": namespace} if namespace else {}
-        try:
-            return await call(_class(request)(**(fields or {})), metadata=metadata)
-        except GRPCError as error:
-            message = f"{error.status.name}: {error.message}"
-            raise Refused(self._path, method, message, status=error.status.value) from error
-        except (StreamTerminatedError, ProtocolError, h2.exceptions.ProtocolError) as error:
-            raise Unavailable(self._path, method, f"broke off: {error}") from error
-        except OSError as error:
-            reason = os.strerror(error.errno) if error.errno else str(error)
-            raise Unavailable(self._path, method, reason) from error
+        return await self._connection.call(
+            method, _class(request)(**(fields or {})), _class(answer), metadata=metadata
+        )
 
 
 @asynccontextmanager
@@ -132,15 +116,8 @@ async def connect(path: str) -> AsyncGenerator[Client]:
 
     Raises `Missing` where there is no socket, `Denied`, and `Unavailable` where nobody listens.
     """
-    channel = Channel(path=path)
-    try:
-        try:
-            await channel.__connect__()
-        except OSError as error:
-            raise connect_error(path, error) from error
-        yield Client(path, channel)
-    finally:
-        channel.close()
+    async with grpc.connect(path) as connection:
+        yield Client(connection)
 
 
 def _class(name: str) -> type[Message]:

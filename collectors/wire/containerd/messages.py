@@ -6,11 +6,14 @@ The descriptors are compiled while developing, in this directory, by
 
 import os
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import Protocol
 
-from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
+from google.protobuf import json_format
 from google.protobuf.message import DecodeError, Message
+
+from collectors.wire import protobuf
+
+_DESCRIPTORS = os.path.join(os.path.dirname(__file__), "descriptors.binpb")
 
 STATUS_CREATED, STATUS_RUNNING, STATUS_STOPPED, STATUS_PAUSED, STATUS_PAUSING = range(1, 6)
 """`Process.status` of a task; 0 is unknown."""
@@ -92,19 +95,6 @@ def unpack(packed: Any) -> dict[str, object]:
     return json_format.MessageToDict(whole, preserving_proto_field_name=True)
 
 
-@cache
 def message(name: str) -> type[Message]:
     """Return the class of a message by its full name."""
-    return message_factory.GetMessageClass(_pool().FindMessageTypeByName(name))
-
-
-@cache
-def _pool() -> descriptor_pool.DescriptorPool:
-    # An own pool: whatever else is loaded may know the same names by fuller definitions.
-    pool = descriptor_pool.DescriptorPool()
-    files = descriptor_pb2.FileDescriptorSet()
-    with open(os.path.join(os.path.dirname(__file__), "descriptors.binpb"), "rb") as shipped:
-        files.ParseFromString(shipped.read())
-    for file in files.file:
-        pool.Add(file)
-    return pool
+    return protobuf.message(_DESCRIPTORS, name)

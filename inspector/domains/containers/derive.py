@@ -54,7 +54,7 @@ def _running(
         name=entity.name,
         engine=entity.engine,
         engine_namespace=entity.engine_namespace,
-        pod=named.pod if named and named.pod else (group.label.pod if group.label else None),
+        pod=entity.pod,
         image=named.image if named else None,
         image_digest=named.image_digest if named else None,
         labels=named.labels if named else {},
@@ -77,6 +77,7 @@ def _running(
         security=security.derive(joined, group.init, inodes),
         evidence=evidence(joined.world, entity, inodes),
         parent=entity.parent,
+        role=entity.role,
     )
 
 
@@ -89,7 +90,7 @@ def _listed(entity: Entity) -> Container:
         name=entity.name,
         engine=entity.engine,
         engine_namespace=entity.engine_namespace,
-        pod=named.pod,
+        pod=entity.pod,
         image=named.image,
         image_digest=named.image_digest,
         labels=named.labels,
@@ -111,6 +112,7 @@ def _listed(entity: Entity) -> Container:
         resources=None,
         security=None,
         evidence=listed(entity),
+        role=entity.role,
     )
 
 

@@ -94,3 +94,5 @@ class Container(Struct, frozen=True, kw_only=True):
     evidence: tuple[str, ...]
     parent: str | None = None
     """Id of the container that it runs in."""
+    role: Literal["container", "pod_sandbox", "sandbox"] = "container"
+    """`pod_sandbox` holds the namespaces of a pod; `sandbox`: a program shut a part of itself in."""

@@ -1,0 +1,1 @@
+"""Speaks the Kubernetes Container Runtime Interface, runtime.v1, as containerd and CRI-O serve it."""

@@ -1,0 +1,49 @@
+"""Calls the Container Runtime Interface's RuntimeService, one call a method; it changes nothing."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from typing import cast
+
+from google.protobuf.message import Message
+
+from collectors.wire import grpc
+from collectors.wire.cri.messages import Container, Sandbox, StatusResponse, Version, message
+
+
+class Client:
+    """One connection; every method raises `Unavailable`, or `Refused` with a status."""
+
+    def __init__(self, connection: grpc.Connection) -> None:
+        """Take an open connection."""
+        self._connection = connection
+
+    async def version(self) -> Version:
+        """Return who answers."""
+        return cast("Version", await self._call("Version", message("VersionRequest")()))
+
+    async def sandboxes(self) -> Sequence[Sandbox]:
+        """Return every pod's sandbox, those that ended too."""
+        answer = await self._call("ListPodSandbox", message("ListPodSandboxRequest")())
+        return cast("Sequence[Sandbox]", getattr(answer, "items"))  # noqa: B009 - the class is made at run time
+
+    async def containers(self) -> Sequence[Container]:
+        """Return every container, those that ended too."""
+        answer = await self._call("ListContainers", message("ListContainersRequest")())
+        return cast("Sequence[Container]", getattr(answer, "containers"))  # noqa: B009 - the class is made at run time
+
+    async def status(self, container: str) -> StatusResponse:
+        """Return one container's status with all that the server adds."""
+        request = message("ContainerStatusRequest")(container_id=container, verbose=True)
+        return cast("StatusResponse", await self._call("ContainerStatus", request))
+
+    async def _call(self, method: str, request: Message) -> Message:
+        return await self._connection.call(
+            f"/runtime.v1.RuntimeService/{method}", request, message(f"{method}Response")
+        )
+
+
+@asynccontextmanager
+async def connect(path: str) -> AsyncGenerator[Client]:
+    """Connect to the socket at a path for as long as the block runs; raise as `grpc.connect` does."""
+    async with grpc.connect(path) as connection:
+        yield Client(connection)
