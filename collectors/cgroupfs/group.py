@@ -1,18 +1,70 @@
 """One cgroup's directory, open: reads such of its files as are there, a failed one costing itself only."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self, TypeVar, cast
 
 from collectors.cgroupfs.records import Hierarchy
 from collectors.errors import CollectError, Gone, Missing, Problems
 from collectors.formats import cpuset, scalar
+from collectors.kept import File, Kept
 from collectors.root import Directory, Root
 from runtime.errors import FormatError
 from runtime.formats import flat, text
 
 T = TypeVar("T")
+
+
+_STATIC = (
+    ".max",
+    ".min",
+    ".low",
+    ".high",
+    ".weight",
+    ".shares",
+    "_us",
+    "limit_in_bytes",
+    ".idle",
+    ".burst",
+    ".type",
+    ".controllers",
+    ".subtree_control",
+    ".group",
+    ".cpus",
+    ".mems",
+    ".effective",
+    "effective_cpus",
+    "effective_mems",
+)
+"""How the names of files end that change only when somebody writes them, there or above."""
+
+
+@cache
+def is_static(file: str) -> bool:
+    """Return whether a file says a rule, not a number that goes up and down by itself."""
+    return file.endswith(_STATIC)
+
+
+class Memory:
+    """What is known of a cgroup from the readings before."""
+
+    __slots__ = ("bytes", "children", "directory", "files", "handles", "inode", "values")
+
+    def __init__(
+        self, directory: str, inode: int, files: frozenset[str], children: Sequence[str]
+    ) -> None:
+        self.directory = directory
+        """Its name within the root."""
+        self.inode = inode
+        self.files = files
+        self.children = children
+        self.values: dict[str, object] = {}
+        """What the files that seldom change said."""
+        self.bytes: dict[str, bytes] = {}
+        """What has been read in this frame already."""
+        self.handles: dict[str, File] = {}
 
 
 class Group:
@@ -22,29 +74,43 @@ class Group:
     removed meanwhile they raise `Gone`, for half a cgroup is none.
     """
 
-    __slots__ = ("_directory", "_files", "_problems", "_root", "children", "hierarchy", "path")
+    __slots__ = ("_all", "_directory", "_kept", "_problems", "_root", "hierarchy", "memory", "path")
 
     def __init__(
-        self, root: Root, hierarchy: Hierarchy, path: str, problems: Problems, directory: Directory
+        self, root: Root, hierarchy: Hierarchy, path: str, problems: Problems, memory: Memory
     ) -> None:
         self.hierarchy = hierarchy
         self.path = text.clean(path)
+        self.memory = memory
         self._root = root
         self._problems = problems
-        self._directory = directory
-        files, self.children = directory.entries()
-        self._files = frozenset(files)
+        self._directory: Directory | None = None
+        self._kept: Kept | None = None
+        self._all = True
 
     @classmethod
     def open(cls, root: Root, hierarchy: Hierarchy, path: str, problems: Problems) -> Self:
-        """Open one by its path below the mounted root; raise as `Root.directory` does."""
+        """List one by its path below the mounted root, and keep its directory open until `close`.
+
+        Raises as `Root.directory` does.
+        """
         name = f"{hierarchy.mountpoint}{path.rstrip('/')}"
         directory = root.directory(name, listed=True)
         try:
-            return cls(root, hierarchy, path, problems, directory)
+            files, children = directory.entries()
+            memory = Memory(name, directory.inode(), frozenset(files), sorted(children))
         except BaseException:
             os.close(directory.fd)
             raise
+        self = cls(root, hierarchy, path, problems, memory)
+        self._directory = directory
+        return self
+
+    def again(self, problems: Problems, kept: Kept, *, everything: bool) -> None:
+        """Begin another reading of it; what is static is read only if `everything` is."""
+        self._problems = problems
+        self._kept = kept
+        self._all = everything
 
     def __enter__(self) -> Self:
         return self
@@ -55,29 +121,58 @@ class Group:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        os.close(self._directory.fd)
+        self.close()
+
+    def close(self) -> None:
+        """Close its directory; what is read later is opened by its path."""
+        directory, self._directory = self._directory, None
+        if directory is not None:
+            os.close(directory.fd)
 
     def __contains__(self, file: str) -> bool:
-        return file in self._files
+        return file in self.memory.files
 
     @property
     def inode(self) -> int:
         """The directory's: it tells a cgroup from a later one of the same path."""
-        return self._directory.inode()
+        return self.memory.inode
 
     def read(self, file: str, parse: Callable[[bytes], T]) -> T | None:
         """Return what a file says."""
-        if file not in self._files:
+        memory = self.memory
+        if file not in memory.files:
             return None
+        static = is_static(file)
+        if static and not self._all and file in memory.values:
+            return cast("T | None", memory.values[file])
         try:
-            return parse(self._directory.read(file))
+            value = parse(self.bytes(file))
         except FormatError as error:
-            self._problems.malformed(self._directory.path(file), error)
+            self._problems.malformed(self._path(file), error)
         except CollectError as error:
-            self._check_alive()
+            self.check_alive()
             if not isinstance(error, Missing):  # a controller that was just taken away
                 self._problems.failed(error)
+        else:
+            if static:
+                memory.values[file] = value
+            return value
         return None
+
+    def bytes(self, file: str) -> bytes:
+        """Return a file's bytes, read once in a frame; raise as `Root.read` does."""
+        memory = self.memory
+        data = memory.bytes.pop(file, None)
+        if data is not None:
+            return data
+        if self._kept is None or is_static(file):
+            if self._directory is not None:
+                return self._directory.read(file)
+            return self._root.read(f"{memory.directory}/{file}")
+        handle = memory.handles.get(file)
+        if handle is None:
+            handle = memory.handles[file] = File(f"{memory.directory}/{file}")
+        return self._kept.read(handle)
 
     def number(self, file: str) -> int | None:
         """Return a file's number."""
@@ -102,13 +197,16 @@ class Group:
                 return listed
         return None
 
-    def _check_alive(self) -> None:
+    def _path(self, file: str) -> str:
+        """Return a file's absolute path within the root, for a problem to name it."""
+        return os.path.normpath(text.clean(f"/{self.memory.directory.lstrip('/')}/{file}"))
+
+    def check_alive(self) -> None:
         """Raise `Gone` when the path does not lead here any more."""
-        name = self._directory.name
         try:
-            with self._root.directory(name) as now:
-                same = now.inode() == self._directory.inode()
+            with self._root.directory(self.memory.directory) as now:
+                same = now.inode() == self.memory.inode
         except Missing as error:
             raise Gone(error.path, error.operation, error.message) from error
         if not same:
-            raise Gone(self._directory.path(""), "open", "another cgroup has its path now")
+            raise Gone(self._path(""), "open", "another cgroup has its path now")

@@ -5,11 +5,11 @@ from typing import Literal
 
 from msgspec import Struct
 
-from collectors.cgroupfs import hierarchies, v1, v2
-from collectors.cgroupfs.group import Group
+from collectors.cgroupfs import hierarchies
 from collectors.cgroupfs.records import Cgroup, Cpu, Hierarchy, Memory, Pids
+from collectors.cgroupfs.walk import Walker
 from collectors.collector import Key
-from collectors.errors import CollectError, Gone, Missing, Problem, Problems
+from collectors.errors import CollectError, Problem, Problems
 from collectors.formats import diskstats
 from collectors.formats.io_device import IoDevice
 from collectors.formats.pressure import Pressure, PressureLine
@@ -29,6 +29,7 @@ __all__ = [
     "Pids",
     "Pressure",
     "PressureLine",
+    "Reader",
     "read",
     "read_hierarchies",
 ]
@@ -57,19 +58,39 @@ def read(root: Root) -> CgroupsReading:
 
     Raises `Missing` where no hierarchy is mounted.
     """
-    problems = Problems()
-    found = hierarchies.find(root, problems)
-    cgroups: list[Cgroup] = []
-    for hierarchy in found:
-        cgroups.extend(_walk(root, hierarchy, problems))
-    devices = {device.device for cgroup in cgroups for device in cgroup.io or ()}
-    return CgroupsReading(
-        mode=_mode(found),
-        hierarchies=found,
-        cgroups=tuple(cgroups),
-        device_names=_device_names(root, devices, problems) if devices else {},
-        problems=problems.all(),
-    )
+    return Reader().read(root)
+
+
+class Reader:
+    """Reads again and again: every cgroup's pulse, and more where something happened."""
+
+    def __init__(self) -> None:
+        """Remember nothing yet."""
+        self._root: Root | None = None
+        self._walker: Walker | None = None
+        self._names: tuple[frozenset[str], Mapping[str, str]] = (frozenset(), {})
+
+    def read(self, root: Root) -> CgroupsReading:
+        """Return every cgroup, as `read` does; how old its numbers may be is said by `Walker`."""
+        if self._walker is None or self._root is not root:
+            self._root, self._walker = root, Walker(root)
+        problems = Problems()
+        found = hierarchies.find(root, problems)
+        cgroups: list[Cgroup] = []
+        self._walker.begin()
+        for hierarchy in found:
+            cgroups.extend(self._walker.walk(hierarchy, problems))
+        self._walker.end()
+        devices = frozenset(device.device for cgroup in cgroups for device in cgroup.io or ())
+        if devices != self._names[0]:
+            self._names = (devices, _device_names(root, devices, problems))
+        return CgroupsReading(
+            mode=_mode(found),
+            hierarchies=found,
+            cgroups=tuple(cgroups),
+            device_names=self._names[1],
+            problems=problems.all(),
+        )
 
 
 def read_hierarchies(root: Root) -> CgroupsReading:
@@ -90,23 +111,6 @@ def _mode(found: Iterable[Hierarchy]) -> Mode:
     if len(versions) == 2:
         return "hybrid"
     return "unified" if 2 in versions else "v1"
-
-
-def _walk(root: Root, hierarchy: Hierarchy, problems: Problems) -> Iterable[Cgroup]:
-    """Yield a hierarchy's cgroups, each before those below it."""
-    read_group = v2.read if hierarchy.version == 2 else v1.read
-    pending = ["/"]
-    while pending:
-        path = pending.pop()
-        try:
-            with Group.open(root, hierarchy, path, problems) as group:
-                yield read_group(group)
-                below = path.rstrip("/")
-                pending.extend(f"{below}/{child}" for child in sorted(group.children, reverse=True))
-        except (Missing, Gone):
-            continue
-        except CollectError as error:
-            problems.failed(error)
 
 
 def _device_names(root: Root, devices: Iterable[str], problems: Problems) -> Mapping[str, str]:

@@ -1,0 +1,244 @@
+"""Walks a hierarchy's cgroups, again and again: reads those in which something happened."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+from collectors import inotify
+from collectors.cgroupfs import v1, v2
+from collectors.cgroupfs.group import Group, is_static
+from collectors.cgroupfs.records import Cgroup, Hierarchy
+from collectors.errors import CollectError, Gone, Missing, Problems
+from collectors.inotify import Watches
+from collectors.kept import Kept
+from collectors.root import Root
+
+TURN = 5
+"""Frames after which a cgroup is read again in which nothing seems to have happened."""
+RULES = 20
+"""Frames after which its limits are read again where no write to them was seen."""
+_PULSES = (
+    "cpu.stat",
+    "cpuacct.usage",
+    "memory.current",
+    "memory.usage_in_bytes",
+    "pids.current",
+    "freezer.state",
+    "io.stat",
+    "blkio.throttle.io_service_bytes_recursive",
+    "blkio.throttle.io_service_bytes",
+)
+"""What is read of every cgroup in every frame: while these say the same, nothing ran and nothing grew."""
+
+
+class _Known:
+    """One cgroup as it was last read."""
+
+    __slots__ = ("group", "pulse", "record", "relist", "seen", "touched", "watch")
+
+    def __init__(self, group: Group) -> None:
+        self.group = group
+        self.record: Cgroup | None = None
+        self.pulse: tuple[bytes, ...] = ()
+        self.touched = False
+        """Whether a rule of it was written since."""
+        self.relist = False
+        """Whether cgroups were made or removed below it since."""
+        self.watch = -1
+        """inotify's; -1 where it could not be watched, and is listed each time."""
+        self.seen = 0
+
+
+class Walker:
+    """Walks cgroups, in one frame after the other.
+
+    A cgroup's directory is watched by inotify(7), which tells of every write from user space: new
+    limits, processes that are moved, cgroups made and removed. So a steady frame lists no directory.
+    Of each cgroup only its pulse is read (`_PULSES`). The counters are read where that changed or
+    where pressure has not decayed, else every `TURN`th frame; limits where one was written, else
+    every `RULES`th frame. A cgroup that could not be watched is listed in each frame.
+    """
+
+    def __init__(self, root: Root, kept: Kept | None = None) -> None:
+        self._root = root
+        self._kept = kept or Kept(root)
+        self._known: dict[tuple[str, str], _Known] = {}
+        """By mountpoint and path."""
+        self._by_watch: dict[int, tuple[str, str]] = {}
+        self._watches: Watches | None = None
+        self._frame = 0
+
+    def begin(self) -> None:
+        """Begin a frame: hear what was written since the one before."""
+        self._frame += 1
+        self._kept.renew()
+        if self._frame == 2 and self._root.live:
+            with contextlib.suppress(OSError):
+                self._watches = Watches()
+        if self._watches is not None:
+            self._hear(self._watches)
+
+    def end(self) -> None:
+        """End a frame: forget the cgroups that it did not meet."""
+        for key in [key for key, known in self._known.items() if known.seen != self._frame]:
+            self._forget(key)
+
+    def walk(self, hierarchy: Hierarchy, problems: Problems) -> Iterator[Cgroup]:
+        """Yield a hierarchy's cgroups, each before those below it."""
+        pending = ["/"]
+        while pending:
+            path = pending.pop()
+            known: _Known | None = None
+            try:
+                known = self._listed(hierarchy, path, problems)
+                record = self._record(known, hierarchy, problems)
+            except (Missing, Gone):
+                self._forget((hierarchy.mountpoint, path))
+                continue
+            except CollectError as error:
+                problems.failed(error)
+                continue
+            finally:
+                if known is not None:
+                    known.group.close()
+            yield record
+            below = path.rstrip("/")
+            children = known.group.memory.children
+            pending.extend(f"{below}/{child}" for child in reversed(children))
+
+    def _listed(self, hierarchy: Hierarchy, path: str, problems: Problems) -> _Known:
+        """Return what is known of a cgroup, with those below it as they are now."""
+        key = (hierarchy.mountpoint, path)
+        known = self._known.get(key)
+        if known is None or known.watch < 0 or known.relist:
+            watch = self._watch(known, hierarchy, key)  # before listing: what comes later is told
+            group = Group.open(self._root, hierarchy, path, problems)
+            if known is not None and known.group.inode == group.inode:
+                known.group.memory.files = group.memory.files
+                known.group.memory.children = group.memory.children
+                group.close()
+            else:
+                self._drop(known)
+                known = self._known[key] = _Known(group)
+            known.watch, known.relist = watch, False
+        known.seen = self._frame
+        return known
+
+    def _record(self, known: _Known, hierarchy: Hierarchy, problems: Problems) -> Cgroup:
+        """Return a cgroup's record: the one of before where nothing happened in it."""
+        if self._frame == 1:
+            known.record = _reader(hierarchy)(known.group)
+            return known.record
+        rules = known.record is None or known.touched or self._turn(known, RULES)
+        group = known.group
+        group.again(problems, self._kept, everything=rules)
+        pulse = _pulse(group)
+        if (
+            known.record is None
+            or rules
+            or pulse != known.pulse
+            or not pulse
+            or _pressed(known.record)
+            or self._turn(known, TURN)
+        ):
+            known.record = _reader(hierarchy)(group)
+            known.pulse, known.touched = pulse, False
+        group.memory.bytes.clear()
+        return known.record
+
+    def _turn(self, known: _Known, frames: int) -> bool:
+        return (self._frame + known.group.inode) % frames == 0
+
+    def _watch(self, known: _Known | None, hierarchy: Hierarchy, key: tuple[str, str]) -> int:
+        if known is not None and known.watch >= 0:
+            return known.watch
+        if self._watches is None:
+            return -1
+        try:
+            watch = self._watches.add(self._root.resolve(hierarchy.mountpoint + key[1]))
+        except OSError:
+            return -1
+        self._by_watch[watch] = key
+        return watch
+
+    def _hear(self, watches: Watches) -> None:
+        for happened in watches.happened():
+            if happened.mask & inotify.OVERFLOW:
+                for one in self._known.values():
+                    one.relist = one.touched = True
+                continue
+            key = self._by_watch.get(happened.watch)
+            known = self._known.get(key) if key is not None else None
+            if key is None or known is None:
+                continue
+            if happened.mask & (inotify.CREATE | inotify.DELETE):
+                known.relist = True
+                if happened.mask & inotify.DELETE:
+                    self._removed(key, happened.name)
+            elif is_static(happened.name) or happened.name not in known.group.memory.files:
+                self._touch(key)
+            else:
+                known.pulse = ()
+
+    def _touch(self, key: tuple[str, str]) -> None:
+        """Have the rules of a cgroup read again, and those below it: some are inherited."""
+        mountpoint, path = key
+        below = f"{path.rstrip('/')}/"
+        for (other, name), known in self._known.items():
+            if other == mountpoint and (name == path or name.startswith(below)):
+                known.touched = True
+
+    def _removed(self, above: tuple[str, str], name: str) -> None:
+        """Forget a cgroup that was removed: its path may be another one's already."""
+        mountpoint, path = above
+        gone = f"{path.rstrip('/')}/{name}"
+        for key in [
+            key
+            for key in self._known
+            if key[0] == mountpoint and (key[1] == gone or key[1].startswith(f"{gone}/"))
+        ]:
+            self._forget(key)
+
+    def _forget(self, key: tuple[str, str]) -> None:
+        self._drop(self._known.pop(key, None))
+
+    def _drop(self, known: _Known | None) -> None:
+        if known is None:
+            return
+        for handle in known.group.memory.handles.values():
+            self._kept.close(handle)
+        if known.watch >= 0 and self._watches is not None:
+            self._by_watch.pop(known.watch, None)
+            self._watches.remove(known.watch)
+        known.watch = -1
+
+
+def _reader(hierarchy: Hierarchy) -> Callable[[Group], Cgroup]:
+    return v2.read if hierarchy.version == 2 else v1.read
+
+
+def _pulse(group: Group) -> tuple[bytes, ...]:
+    """Return what tells that something happened; what is read here is not read again in this frame."""
+    files = [file for file in _PULSES if file in group] or ["cgroup.procs"]
+    found: list[bytes] = []
+    for file in files:
+        try:
+            data = group.bytes(file)
+        except Missing:
+            group.check_alive()
+        except Gone:
+            raise
+        except CollectError:
+            continue  # the whole reading tells
+        else:
+            found.append(data)
+            group.memory.bytes[file] = data
+    return tuple(found)
+
+
+def _pressed(record: Cgroup) -> bool:
+    """Return whether pressure was felt lately: its averages fall by themselves."""
+    return any(
+        line is not None and (line.avg10 or line.avg60 or line.avg300)
+        for pressure in (record.pressure or {}).values()
+        for line in (pressure.some, pressure.full)
+    )
