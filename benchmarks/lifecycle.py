@@ -7,18 +7,23 @@ memory and processes where it takes them. Daemons are private ones, started for 
 """
 
 import argparse
+import asyncio
 import contextlib
 import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT))
 
 from benchmarks import rounds  # noqa: E402 - after the path
+from runtime.api import Runtime  # noqa: E402 - after the path
+from runtime.types import ContainerOptions, ExecOptions, Resources  # noqa: E402 - after the path
 from tests.engines import daemons  # noqa: E402 - after the path
 
 CINSPECT = str(Path(sys.executable).with_name("cinspect"))
@@ -58,6 +63,42 @@ def cinspect(peers: Peers, scratch: Path, rootfs: Path) -> Iterator[None]:
         yield
     finally:
         subprocess.run((*command, "rm", "--force", "held"), check=True, stdout=subprocess.DEVNULL)
+
+
+@contextlib.contextmanager
+def warm(peers: Peers, scratch: Path, rootfs: Path) -> Iterator[None]:
+    """Add the embedded engine as the dashboard has it: in a process that stays, kept warm."""
+    engine = Runtime(root=f"{scratch}/warm", state=f"{scratch}/warm-state")
+    limits = Resources(memory_bytes=128 << 20, pids_limit=64)
+    once = ContainerOptions(rootfs=str(rootfs), command=("true",), resources=limits)
+
+    async def start() -> None:
+        container = await engine.create(once)
+        await engine.start(container.id)
+        await engine.wait(container.id)
+        await engine.remove(container.id)
+
+    async def inside() -> None:
+        number = await engine.exec("held", ExecOptions(command=("true",)))
+        await engine.wait("held", exec_id=number)
+        await engine.delete_exec("held", number)
+
+    def timed(job: Callable[[], Coroutine[None, None, None]]) -> float:
+        started = time.perf_counter()
+        runner.run(job())
+        return time.perf_counter() - started
+
+    held = replace(once, name="held", command=("sleep", "1000"))
+    with asyncio.Runner() as runner:
+        runner.run(engine.warm())
+        runner.run(engine.start(runner.run(engine.create(held)).id))
+        peers.start["cinspect, warm"] = lambda: timed(start)
+        peers.exec["cinspect, warm"] = lambda: timed(inside)
+        try:
+            yield
+        finally:
+            runner.run(engine.remove("held", force=True))
+            runner.run(engine.close())
 
 
 @contextlib.contextmanager
@@ -138,6 +179,7 @@ def main() -> None:
         rootfs = daemons.make_rootfs(scratch)
         tar = daemons.archive(rootfs)
         stack.enter_context(cinspect(peers, scratch, rootfs))
+        stack.enter_context(warm(peers, scratch, rootfs))
         stack.enter_context(runc(peers, scratch, rootfs))
         daemons_of(stack, peers, scratch, tar)
         rounds.report("start to exit", rounds.medians(peers.start, options.rounds), "cinspect")

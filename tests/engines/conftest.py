@@ -19,10 +19,12 @@ def scratch() -> Iterator[Path]:
     """Return a directory with a short path (a socket's is at most 107 bytes)."""
     before = traces.all_cgroups()
     path = Path(tempfile.mkdtemp(prefix="cinspect-engines-", dir="/var/tmp"))
-    with traces.none_left(path.name):
-        yield path
-        remove_parents(traces.all_cgroups() - before, {"docker", "libpod_parent", path.name})
-    shutil.rmtree(path)
+    try:
+        with traces.none_left(path.name):
+            yield path
+            remove_parents(traces.all_cgroups() - before, {"docker", "libpod_parent", path.name})
+    finally:
+        shutil.rmtree(path)
 
 
 def remove_parents(cgroups: set[str], names: set[str]) -> None:
