@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 import struct
 from collections.abc import Iterator
 from functools import cache
@@ -17,7 +18,8 @@ _SYS_OPENAT2 = 437
 _PATH_MAX = 4096
 """With the final zero."""
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_NO_XDEV, _NO_MAGICLINKS, _NO_SYMLINKS, _BENEATH = 0x01, 0x02, 0x04, 0x08
+_NO_XDEV, _NO_MAGICLINKS, _NO_SYMLINKS, _BENEATH, _IN_ROOT = 0x01, 0x02, 0x04, 0x08, 0x10
+_TRIES = 64
 _HOW = struct.pack("=QQQ", _DIRECTORY, 0, _NO_XDEV | _NO_MAGICLINKS | _NO_SYMLINKS | _BENEATH)
 """`struct open_how` of linux/openat2.h: flags, mode, resolve."""
 
@@ -40,6 +42,46 @@ def open_beneath(dir_fd: int, path: str) -> int:
     if current is None:
         raise ValueError("a path has at least one piece")
     return current
+
+
+def open_regular(dir_fd: int, name: str) -> int:
+    """Open an entry of a directory to read it; raise OSError, EINVAL if it is no regular file.
+
+    It is looked at before it is opened: that of a device could do something, of a FIFO wait.
+    """
+    seen = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dir_fd)
+    try:
+        return reopen_regular(seen, name)
+    finally:
+        os.close(seen)
+
+
+def reopen_regular(seen: int, name: str) -> int:
+    """Open to read what an O_PATH descriptor names; raise as `open_regular` does."""
+    if not stat.S_ISREG(os.fstat(seen).st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", name)
+    return os.open(
+        f"/proc/self/fd/{seen}", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    )
+
+
+def open_in_root(dir_fd: int, path: str, flags: int, *, mode: int = 0) -> int:
+    """Open a path as if a directory were the root of all; return its descriptor.
+
+    Links and `..` are followed and never lead out of it; the magic links of /proc are refused
+    (openat2(2), RESOLVE_IN_ROOT). Raises OSError: ENOSYS or EPERM where the kernel (before 5.6) or a
+    sandbox has no such call: there is no safe way without it.
+    """
+    how = struct.pack("=QQQ", flags | os.O_CLOEXEC, mode, _NO_MAGICLINKS | _IN_ROOT)
+    name = os.fsencode(path) or b"."
+    for _ in range(_TRIES):
+        fd: int = _libc().syscall(_SYS_OPENAT2, dir_fd, name, how, len(how))
+        if fd >= 0:
+            return fd
+        # A rename meanwhile makes the kernel unsure whether `..` led out: it asks to try again.
+        if _errno() != errno.EAGAIN:
+            _fail(_errno(), "openat2", path)
+    raise OSError(errno.EAGAIN, "openat2: renames below the root never end", path)
 
 
 def setns(fd: int, kind: int) -> None:

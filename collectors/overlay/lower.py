@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from msgspec import Struct
 
 from collectors.overlay.marks import DirectoryMarks, Marks
-from collectors.syscalls import open_beneath
+from collectors.syscalls import open_beneath, open_regular
 
 
 class Place(Struct, frozen=True):
@@ -30,11 +30,14 @@ class Hit(Struct, frozen=True):
     """Another filesystem is mounted on it, which the overlay does not see: the status is not its."""
 
 
-class _Open(Struct, frozen=True):
+class Opened(Struct, frozen=True):
+    """One of the directories that are merged at a path, open while its `LowerDirectory` is."""
+
     place: Place
     fd: int
     device: int
     by_attribute: bool
+    """Some of its files may be whiteouts by attribute."""
 
 
 class Lowers:
@@ -44,6 +47,8 @@ class Lowers:
         """Take the descriptors of the layers' roots; None is a layer that could not be opened."""
         self._roots = roots
         self._marks = marks
+        self.unread = 0
+        """Directories that this user may not open."""
 
     def top(self) -> tuple[Place, ...]:
         """Return the roots of the layers: what the overlay's root merges."""
@@ -64,14 +69,28 @@ class Lowers:
     def at(self, places: Sequence[Place]) -> Generator["LowerDirectory"]:
         """Open the directories that are merged at one path; those that went away are left out."""
         with ExitStack() as stack:
-            opened: list[_Open] = []
+            opened: list[Opened] = []
             for place in places:
                 fd = self._open(place)
                 if fd is not None:
                     stack.callback(os.close, fd)
                     marks = self._marks.of_directory(fd, ".")
-                    opened.append(_Open(place, fd, os.fstat(fd).st_dev, marks.holds_whiteouts))
+                    opened.append(Opened(place, fd, os.fstat(fd).st_dev, marks.holds_whiteouts))
             yield LowerDirectory(self, opened, self._marks)
+
+    def open_file(self, place: Place) -> int:
+        """Open a regular file of a layer to read it; raise OSError, of another kind of file EINVAL.
+
+        No link on the way is followed, and nothing that is not a regular file is opened.
+        """
+        above, _, name = place.path.rpartition("/")
+        fd = self._open(Place(place.layer, above))
+        if fd is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), place.path)
+        try:
+            return open_regular(fd, name)
+        finally:
+            os.close(fd)
 
     def resolve(self, path: str, *, above: int = -1) -> tuple[Place, ...]:
         """Return what is merged at an absolute path in the layers below one of them."""
@@ -95,7 +114,10 @@ class Lowers:
             return None
         try:
             return open_beneath(root, place.path)
-        except (FileNotFoundError, NotADirectoryError, PermissionError):
+        except PermissionError:
+            self.unread += 1
+            return None
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             if error.errno in {errno.ELOOP, errno.EXDEV}:
@@ -106,11 +128,16 @@ class Lowers:
 class LowerDirectory:
     """The lower directories that are merged at one path, uppermost first, open."""
 
-    def __init__(self, lowers: Lowers, opened: Sequence[_Open], marks: Marks) -> None:
+    def __init__(self, lowers: Lowers, opened: Sequence[Opened], marks: Marks) -> None:
         """Take the open directories."""
         self._lowers = lowers
         self._opened = opened
         self._marks = marks
+
+    @property
+    def opened(self) -> Sequence[Opened]:
+        """The merged directories, uppermost first; valid while this one is open."""
+        return self._opened
 
     def find(self, name: str) -> Hit | None:
         """Return what the merged lower layers have under a name; None: nothing, or a whiteout."""

@@ -73,6 +73,11 @@ class Marks(Struct, frozen=True):
             and self._get(_path(dir_fd, name), "metacopy") is not None
         )
 
+    def redirect_of(self, dir_fd: int, name: str) -> str | None:
+        """Return where a metacopy file's contents are: as for a directory; None: under its own name."""
+        redirect = self._get(_path(dir_fd, name), "redirect")
+        return os.fsdecode(redirect) if redirect else None
+
     def _get(self, path: str, mark: str) -> bytes | None:
         try:
             return os.getxattr(path, self.prefix + mark, follow_symlinks=False)

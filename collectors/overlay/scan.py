@@ -59,9 +59,9 @@ def scan(
         raise ValueError("an overlay without an upper directory has nothing to walk")
     marks = Marks("user.overlay." if "userxattr" in overlay.options else "trusted.overlay.")
     walked_at = time.monotonic()
-    upper_fd = _open_root(root, overlay.upperdir)
+    upper_fd = open_root(root, overlay.upperdir)
     try:
-        with closing(Lowers([_try_root(root, one) for one in overlay.lowerdirs], marks)) as lowers:
+        with closing(Lowers([try_root(root, one) for one in overlay.lowerdirs], marks)) as lowers:
             walk = _Walk(upper_fd, Budget(limit, seconds), marks, lowers)
             walk.run(lowers.top())
             walk.complete = walk.complete and not lowers.missing
@@ -93,7 +93,7 @@ def layer_sizes(
     budget = Budget(limit, seconds)
     sizes: list[LayerSize] = []
     for directory in directories:
-        fd = _open_root(root, directory)
+        fd = open_root(root, directory)
         try:
             walk = _Walk(fd, budget, Marks("trusted.overlay."), None)
             walk.run(())
@@ -265,7 +265,8 @@ def _file_kind(status: os.stat_result, hit: Hit | None) -> ChangeKind:
     return "copied_up" if same else "modified"
 
 
-def _open_root(root: Root, directory: str) -> int:
+def open_root(root: Root, directory: str) -> int:
+    """Open a layer's directory, which the caller closes; raise `CollectError` naming it."""
     root.reads.files += 1
     try:
         return os.open(root.resolve(directory), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -273,8 +274,9 @@ def _open_root(root: Root, directory: str) -> int:
         raise translate(error, directory, "open") from error
 
 
-def _try_root(root: Root, directory: str) -> int | None:
+def try_root(root: Root, directory: str) -> int | None:
+    """Open a layer's directory; None where that fails."""
     try:
-        return _open_root(root, directory)
+        return open_root(root, directory)
     except CollectError:
         return None
