@@ -15,6 +15,7 @@ from collectors.kernel import (
     mounts,
     namespaces,
     network,
+    ports,
     processes,
     security,
     sockets,
@@ -28,17 +29,20 @@ def collectors(root: Root) -> Sequence[Collector[object]]:
     """Return one of each collector."""
     table = Table()
     tables = MountTables(table)
+    groups = cgroups.Reader()
     who = Members(table=table, tables=tables)
     return (
         FileCollector(host.KEY, host.read, root),
         FileCollector(processes.KEY, processes.Reader(table).read, root),
         FileCollector(namespaces.KEY, namespaces.Reader(table, tables).read, root),
-        FileCollector(cgroups.KEY, cgroups.Reader().read, root),
+        FileCollector(cgroups.KEY, groups.read, root),
+        FileCollector(cgroups.DEPTH, groups.read_depth, root),
         FileCollector(mounts.KEY, partial(mounts.read, who=who), root),
         FileCollector(layers.KEY, layers.Reader(who).read, root),
         FileCollector(network.KEY, partial(network.read, who=who), root),
         FileCollector(network.LINKS, network.LinkReader(who).read, root),
         FileCollector(sockets.KEY, sockets.SocketReader(who).read, root),
+        FileCollector(ports.KEY, ports.ForwardsReader().read, root),
         FileCollector(security.KEY, partial(security.read, who=who), root),
     )
 

@@ -34,7 +34,7 @@ NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     "cgroups": ("processes", "namespaces", "cgroups"),
     "mounts": ("namespaces", "members", "mounts"),
     "processes": ("processes", "namespaces"),
-    "network": ("namespaces", "members", "links", "sockets"),
+    "network": ("namespaces", "members", "links", "sockets", "ports"),
     "images": (),
     "events": ("processes", "namespaces", "cgroups"),
 }
@@ -163,7 +163,7 @@ class Sampler:
             )
         except Missing:
             return
-        got.problems.extend(problems)
+        got.problems.extend((*problems, *(reading.problems if reading is not None else ())))
         error = problems[0].message if problems else None
         got.engines[name] = EngineAnswer(name=name, address=address, reading=reading, error=error)
 

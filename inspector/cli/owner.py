@@ -78,8 +78,8 @@ def _lines(report: Report) -> list[str]:
 def _answer(what: str, answer: Answer) -> list[str]:
     whose = ", ".join(_owner(one) for one in answer.owners)
     lines = [f"{what}: {whose or answer.instead or 'no container'}"]
-    if answer.subject != what:
-        lines[0] += f"   [as {answer.subject}]"
+    if not what.startswith(answer.kind):
+        lines[0] += f"   [as {answer.kind}]"
     lines += [f"  {number}. {step}" for number, step in enumerate(answer.chain, 1)]
     return lines
 

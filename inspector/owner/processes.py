@@ -103,7 +103,11 @@ def _host_pid(process: Process, within: list[tuple[str, Process]], facts: Facts)
 def _member(process: Process, facts: Facts) -> list[str]:
     """Return why a process belongs to its container."""
     owner = facts.by_id.get(process.container or "")
-    chain: list[str] = []
+    if owner is not None and process.pid == owner.pid:
+        # Why it is taken for a container is why this process is.
+        chain = [f"it is the first process of {facts.name(owner.id)}", *owner.evidence]
+        return chain + _around(owner, facts)
+    chain = []
     if len(process.namespace_pids) > 1:
         chain.append(
             f"it is pid {process.namespace_pids[-1]} in pid namespace {process.namespaces.get('pid')}"
@@ -122,15 +126,13 @@ def _member(process: Process, facts: Facts) -> list[str]:
         chain.append(f"it is in the container's cgroup {place}")
     elif place and place != "/":
         chain.append(f"its cgroup is {place}")
-    if process.pid == owner.pid:
-        chain.append(f"it is the first process of {facts.name(owner.id)}")
-        chain.extend(owner.evidence)
-    else:
-        chain.append(f"its container's first process is {facts.process(owner.pid or 0)}")
-        chain.append(f"so it belongs to {facts.name(owner.id)}")
-    if owner.parent is not None:
-        chain.append(f"which runs within {facts.name(owner.parent)}")
-    return chain
+    chain.append(f"its container's first process is {facts.process(owner.pid or 0)}")
+    chain.append(f"so it belongs to {facts.name(owner.id)}")
+    return chain + _around(owner, facts)
+
+
+def _around(owner: Container, facts: Facts) -> list[str]:
+    return [] if owner.parent is None else [f"which runs within {facts.name(owner.parent)}"]
 
 
 def _inside(number: int, reference: str, facts: Facts) -> Answer | Miss:

@@ -113,7 +113,10 @@ def _guesses(what: str) -> tuple[Question, ...]:
         match = _DESCRIPTOR.fullmatch(what)
         if match:
             return (Question("fd", f"{match[1]}/{match[2]}"),)
-        return (Question("path", what), Question("cgroup", what))
+        paths: tuple[Kind, ...] = ("path", "cgroup")
+        if what.startswith("/sys/fs/cgroup/"):
+            paths = ("cgroup", "path")
+        return tuple(Question(kind, what) for kind in paths)
     if _NUMBER.fullmatch(what):
         kinds: list[Kind] = ["pid", "namespace", "container", "cgroup", "inode", "mount"]
         if int(what) <= _MOST_PORT:

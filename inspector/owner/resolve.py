@@ -1,5 +1,6 @@
 """Answers a question from facts: pure, one resolver a kind."""
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -27,6 +28,10 @@ _OF_INODES: Final[tuple[Kind, ...]] = ("namespace", "cgroup", "inode")
 """What has an inode, the surest first."""
 _LAST_RESORT: Final = frozenset({"cgroup", "inode", "mount"})
 """Small numbers fit these by chance: a guess takes them only when nothing else fits."""
+_SAME: Final[Mapping[Kind, frozenset[Kind]]] = defaultdict(
+    frozenset, {"port": frozenset({"connection"}), "path": frozenset({"cgroup"})}
+)
+"""What would answer the same again."""
 
 
 def resolve(what: str, questions: Sequence[Question], facts: Facts) -> Report:
@@ -34,7 +39,12 @@ def resolve(what: str, questions: Sequence[Question], facts: Facts) -> Report:
     answers: list[Answer] = []
     missed: list[Miss] = []
     for asked in _expanded(questions):
-        if answers and not asked.explicit and asked.kind in _LAST_RESORT:
+        known = {one.kind for one in answers}
+        if (
+            not asked.explicit
+            and known
+            and (asked.kind in _LAST_RESORT or _SAME[asked.kind] & known)
+        ):
             continue
         said = _RESOLVERS[asked.kind](asked, facts)
         if isinstance(said, Answer):

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from collectors.kernel import processes, sockets
 from collectors.kernel.sockets import NamespaceSockets, Socket, SocketsReading
 from inspector.discovery.world import NET
+from inspector.domains.network import published
 from inspector.domains.network.model import Connection, Listener, NetworkNamespace, Route
 from inspector.join import Joined
 
@@ -18,6 +19,7 @@ def derive(joined: Joined, owners: Mapping[int, str]) -> tuple[NetworkNamespace,
     names = {one.pid: one.comm for one in read.processes} if read else {}
     host = joined.world.host[NET]
     inside = _inside(joined)
+    passed_on = published.derive(joined, inside)
     return tuple(
         NetworkNamespace(
             inode=space.namespace,
@@ -32,6 +34,7 @@ def derive(joined: Joined, owners: Mapping[int, str]) -> tuple[NetworkNamespace,
             tcp_states=space.states,
             listeners=_listeners(joined, reading, space, names),
             connections=tuple(_connection(joined, reading, one) for one in space.connections),
+            published=passed_on if space.namespace == host else (),
         )
         for space in sorted(
             reading.namespaces, key=lambda one: (one.namespace != host, one.namespace)
