@@ -33,7 +33,7 @@ from runtime.errors import (
     RuntimeFailure,
 )
 from runtime.init import identity, joining, namespaces
-from runtime.init.launch import Launch
+from runtime.init.launch import Launch, Place
 from runtime.init.ready import Ready
 from runtime.init.step import Child, Step
 from runtime.linux import constants
@@ -231,12 +231,11 @@ def run(request: Request) -> int:
             for kind, name in constants.NAMESPACE_FILES.items()
             if name in request.namespaces
         )
-    launch = Launch(_steps(request, target, flags), stdio=None, maps=None)
-    launched = launch.run(
-        membership.join(request.pid),
-        flags=0,
-        pid_namespace=target if flags & constants.CLONE_NEWPID else None,
-    )
+    launch = Launch(_steps(request, target, flags), stdio=None)
+    place = Place(pid_namespace=target if flags & constants.CLONE_NEWPID else None)
+    # Until it is known whom to pass them on to, they wait.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _FORWARDED)
+    launched = launch.run(membership.join(request.pid), place)
     return _wait(launched.pidfd)
 
 
@@ -318,6 +317,7 @@ def _wait(pidfd: int) -> int:
         signal.signal(number, signal.SIG_IGN)
     for number in _FORWARDED:
         signal.signal(number, lambda which, _frame: signal.pidfd_send_signal(pidfd, which))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _FORWARDED)
     result = os.waitid(constants.P_PIDFD, pidfd, os.WEXITED)
     if result is None:
         return _USAGE

@@ -9,7 +9,7 @@ import struct
 import termios
 from typing import Final
 
-from runtime.errors import CommandNotExecutable, InvalidArgument
+from runtime.errors import Cancelled, CommandNotExecutable, InvalidArgument
 from runtime.init import command, paths, users
 from runtime.init.ready import Ready
 from runtime.init.step import Child, Step
@@ -190,27 +190,21 @@ class GiveStreams(Step):
 class BoundingSet(Step):
     """Drop the capabilities that nothing in the container may ever have."""
 
-    __slots__ = ("_drop", "_keep")
+    __slots__ = ("_keep",)
 
     def __init__(self, keep: int) -> None:
         self._keep = keep
-        self._drop: tuple[int, ...] = ()
 
     def describe(self) -> str:
         """Give the set as a mask."""
         return f"limit the bounding set to {self._keep:#x}"
 
-    def prepare(self) -> None:
-        """Find out what there is to drop."""
-        surplus = caps.bounding() & ~self._keep
-        self._drop = tuple(
-            number for number in range(surplus.bit_length()) if surplus >> number & 1
-        )
-
     def execute(self, _child: Child, /) -> None:
-        """Drop one by one."""
-        for number in self._drop:
-            syscalls.prctl(constants.PR_CAPBSET_DROP, number)
+        """Drop one by one what is there now: entering a user namespace has filled the set."""
+        surplus = caps.bounding() & ~self._keep
+        for number in range(surplus.bit_length()):
+            if surplus >> number & 1:
+                syscalls.prctl(constants.PR_CAPBSET_DROP, number)
 
 
 class SwitchUser(Step):
@@ -279,19 +273,29 @@ class NoNewPrivileges(Step):
 class Seccomp(Step):
     """Load the filter of system calls."""
 
-    __slots__ = ("_flags", "_program")
+    __slots__ = ("_flags", "_listens", "_program")
 
-    def __init__(self, program: bytes, flags: int) -> None:
+    def __init__(self, program: bytes, flags: int, listens: bool) -> None:  # noqa: FBT001 - of a tuple
         self._program = program
         self._flags = flags
+        self._listens = listens
 
     def describe(self) -> str:
         """Give its length."""
-        return f"load a seccomp filter of {len(self._program) // 8} instructions"
+        listener = " with a listener" if self._listens else ""
+        return f"load a seccomp filter of {len(self._program) // 8} instructions{listener}"
 
-    def execute(self, _child: Child, /) -> None:
-        """Load it."""
-        syscalls.seccomp_filter(self._program, self._flags)
+    def execute(self, child: Child, /) -> None:
+        """Load it; the parent takes the listener's descriptor, as sending it might be filtered."""
+        if not self._listens:
+            syscalls.seccomp_filter(self._program, self._flags)
+            return
+        flags = self._flags | constants.SECCOMP_FILTER_FLAG_NEW_LISTENER
+        listener = syscalls.seccomp_filter(self._program, flags)
+        os.write(child.sync.fileno(), b"N%d" % listener)
+        if os.read(child.sync.fileno(), 16) != b"M":
+            raise Cancelled("the parent is gone")
+        os.close(listener)
 
 
 class FindCommand(Step):

@@ -83,6 +83,51 @@ class JoinNamespace(Step):
         syscalls.setns(self._descriptor, constants.NAMESPACES[self._kind])
 
 
+class JoinUser(Step):
+    """Enter a user namespace, and go on as a new process that owns its other new namespaces.
+
+    The process before it, which enters everything else while it still may, ends.
+    """
+
+    __slots__ = ("_descriptors", "_flags", "_paths")
+
+    def __init__(self, path: str, *, flags: int, pid_path: str | None) -> None:
+        self._paths = (path, pid_path)
+        self._flags = flags
+        self._descriptors: list[int] = []
+
+    def describe(self) -> str:
+        """Name the path."""
+        return f"join the user namespace {self._paths[0]}"
+
+    def prepare(self) -> None:
+        """Open it, and a pid namespace to join if there is one."""
+        for path in self._paths:
+            if path is not None:
+                self._descriptors.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+
+    def release(self) -> None:
+        """Close them."""
+        while self._descriptors:
+            os.close(self._descriptors.pop())
+
+    def execute(self, child: Child, /) -> None:
+        """Fork as a child of the parent's, and go on when the parent knows whom to wait for."""
+        user, *pids = self._descriptors
+        if os.getgroups():
+            os.setgroups(())  # inside it may be forbidden
+        syscalls.setns(user, constants.CLONE_NEWUSER)
+        become(0, 0)
+        for descriptor in pids:
+            syscalls.setns(descriptor, constants.CLONE_NEWPID)
+        cloned = syscalls.clone3(self._flags | constants.CLONE_PARENT, exit_signal=0)
+        if cloned.pid:
+            socket.send_fds(child.sync, [b"F%d" % cloned.pid], [cloned.pidfd])
+            os._exit(0)
+        if child.sync.recv(16) != b"M":
+            raise Cancelled("the parent is gone")
+
+
 class JoinProcess(Step):
     """Enter namespaces of a process, all at once."""
 

@@ -1,12 +1,13 @@
 """One clone: what it needs before, and what its two sides say to each other after."""
 
+import contextlib
 import fcntl
 import json
 import os
 import signal
 import socket
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Generator, Sequence
+from typing import Final, NamedTuple
 
 from runtime import errors
 from runtime.cgroups.join import Join
@@ -71,38 +72,60 @@ class Launched:
         self.pidfd, self.console = -1, None
 
 
+def _ignore(_pid: int) -> None:
+    """Do nothing."""
+
+
+class Answers(NamedTuple):
+    """What the parent does at the points where its child waits for it; each is given the pid."""
+
+    on_namespaces: Callable[[int], None] = _ignore
+    """The namespaces are there, nothing is pivoted yet."""
+    on_ready: Callable[[int], None] = _ignore
+    """All is set up; for a child that parks."""
+    on_listener: Callable[[int, int], None] | None = None
+    """A filter of system calls has a listener, whose descriptor comes second."""
+
+
+class Place(NamedTuple):
+    """Where a child is cloned into."""
+
+    flags: int = 0
+    """The namespaces that are made for it."""
+    pid_namespace: int | None = None
+    """One to be joined, or a pidfd of who is in it."""
+    clocks: bytes | None = None
+    """The offsets of a time namespace to be made."""
+
+
 class Launch:
     """A child that is to be: its steps, its streams, its id maps."""
 
-    __slots__ = ("_maps", "_on_namespaces", "_on_ready", "_rlimits", "_stdio", "_steps")
+    __slots__ = ("_answers", "_maps", "_rlimits", "_stdio", "_steps")
 
     def __init__(
         self,
         steps: Sequence[Step],
         *,
         stdio: Streams | None,
-        maps: tuple[tuple[Extent, ...], tuple[Extent, ...]] | None,
-        on_namespaces: Callable[[int], None] | None = None,
-        on_ready: Callable[[int], None] | None = None,
+        maps: tuple[tuple[Extent, ...], tuple[Extent, ...]] | None = None,
+        rlimits: Sequence[joining.Rlimit] = (),
+        answers: Answers = Answers(),  # noqa: B008 - immutable
     ) -> None:
+        """`rlimits` are set by the parent: inside a new user namespace nothing may raise one."""
         self._steps = steps
         self._stdio = stdio
         self._maps = maps
-        self._on_namespaces = on_namespaces
-        self._on_ready = on_ready
-        self._rlimits: Sequence[joining.Rlimit] = ()
-
-    def limit_from_outside(self, rlimits: Sequence[joining.Rlimit]) -> None:
-        """Set limits by the parent: inside a new user namespace nothing may raise one."""
         self._rlimits = rlimits
+        self._answers = answers
 
-    def run(self, join: Join, *, flags: int, pid_namespace: int | None = None) -> Launched:
+    def run(self, join: Join, place: Place) -> Launched:
         """Clone, and wait until the child is ready."""
         ours, theirs = _sockets()
         try:
             self._prepare()
             with theirs:
-                cloned = self._clone(join, ours, theirs, flags=flags, pid_namespace=pid_namespace)
+                cloned = self._clone(join, ours, theirs, place=place)
         except BaseException:
             ours.close()
             raise
@@ -110,13 +133,13 @@ class Launch:
             join.close()
             for step in self._steps:
                 step.release()
+        family = [cloned]
         try:
-            return self._await(cloned, ours)
+            return self._await(family, ours)
         except BaseException:
             ours.close()
-            signal.pidfd_send_signal(cloned.pidfd, signal.SIGKILL)
-            os.waitid(constants.P_PIDFD, cloned.pidfd, os.WEXITED)
-            os.close(cloned.pidfd)
+            signal.pidfd_send_signal(family[-1].pidfd, signal.SIGKILL)
+            _reap(family[-1])
             raise
 
     def _prepare(self) -> None:
@@ -127,48 +150,43 @@ class Launch:
                 raise Internal(explain(step.describe(), error)) from error
 
     def _clone(
-        self,
-        join: Join,
-        ours: socket.socket,
-        theirs: socket.socket,
-        *,
-        flags: int,
-        pid_namespace: int | None,
+        self, join: Join, ours: socket.socket, theirs: socket.socket, *, place: Place
     ) -> syscalls.Cloned:
         state = Child(sync=theirs, tasks=join.tasks)
         state.stdio = self._stdio
         state.ignored = identity.ignored_signals()
-        own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         readable = syscalls.prctl(_PR_GET_DUMPABLE)
         # What is cloned from a process that cannot be looked into cannot be either (CVE-2016-9962).
         syscalls.prctl(constants.PR_SET_DUMPABLE, 0)
         try:
-            if pid_namespace is not None:
-                syscalls.setns(pid_namespace, constants.CLONE_NEWPID)
-            cloned = syscalls.clone3(
-                flags | constants.CLONE_CLEAR_SIGHAND, exit_signal=signal.SIGCHLD, cgroup=join.into
-            )
-            if cloned.pid == 0:
-                child.main(self._steps, state, close=ours)
+            with _children_in(place):
+                cloned = syscalls.clone3(
+                    place.flags | constants.CLONE_CLEAR_SIGHAND,
+                    exit_signal=signal.SIGCHLD,
+                    cgroup=join.into,
+                )
+                if cloned.pid == 0:
+                    child.main(self._steps, state, close=ours)
         finally:
-            if pid_namespace is not None:
-                syscalls.setns(own, constants.CLONE_NEWPID)
             syscalls.prctl(constants.PR_SET_DUMPABLE, 1 if readable == 1 else 0)
-            os.close(own)
         return cloned
 
-    def _await(self, cloned: syscalls.Cloned, ours: socket.socket) -> Launched:
-        """Answer the child until it is ready."""
+    def _await(self, family: list[syscalls.Cloned], ours: socket.socket) -> Launched:
+        """Answer the child until it is ready; the last of the family is the one that goes on."""
         console: int | None = None
         try:
             while True:
                 message, descriptors = _receive_with_descriptor(ours)
-                if descriptors:
-                    console = descriptors[0]
                 if message == b"R":
-                    return self._ready(cloned, ours, console)
-                if message != b"C":
-                    self._answer(message, cloned, ours)
+                    return self._ready(family[-1], ours, console)
+                if message == b"C":
+                    console = descriptors[0]
+                elif message.startswith(b"F"):
+                    family.append(syscalls.Cloned(int(message[1:]), descriptors[0]))
+                    _reap(family[0])
+                    ours.send(b"M")
+                else:
+                    self._answer(message, family[-1], ours)
         except BaseException:
             if console is not None:
                 os.close(console)
@@ -180,8 +198,7 @@ class Launch:
         if step.waits:
             return Launched(cloned.pid, cloned.pidfd, console=console, sync=ours)
         if step.parks:
-            if self._on_ready is not None:
-                self._on_ready(cloned.pid)
+            self._answers.on_ready(cloned.pid)
             ours.send(b"P")
         elif message := _receive(ours):
             raise failure(message)
@@ -199,13 +216,56 @@ class Launch:
                 raise Internal(explain("write limits and id maps", error)) from error
             ours.send(b"M")
         elif message == b"H":
-            if self._on_namespaces is not None:
-                self._on_namespaces(cloned.pid)
+            self._answers.on_namespaces(cloned.pid)
             ours.send(b"M%d" % cloned.pid)
+        elif message.startswith(b"N") and self._answers.on_listener is not None:
+            listener = syscalls.pidfd_getfd(cloned.pidfd, int(message[1:]))
+            try:
+                self._answers.on_listener(cloned.pid, listener)
+            finally:
+                os.close(listener)
+            ours.send(b"M")
         elif message:
             raise failure(message)
         else:
             raise Internal(f"the container's init {_ending(cloned.pidfd)} before it was ready")
+
+
+@contextlib.contextmanager
+def _children_in(place: Place) -> Generator[None]:
+    """Have the next child born into a pid namespace that is there, or into a new time namespace."""
+    kinds = [("pid", constants.CLONE_NEWPID)] if place.pid_namespace is not None else []
+    if place.clocks is not None:
+        kinds.append(("time", constants.CLONE_NEWTIME))
+    flags = os.O_RDONLY | os.O_CLOEXEC
+    own = [(os.open(f"/proc/self/ns/{name}", flags), kind) for name, kind in kinds]
+    try:
+        if place.pid_namespace is not None:
+            syscalls.setns(place.pid_namespace, constants.CLONE_NEWPID)
+        if place.clocks is not None:
+            _make_clocks(place.clocks)
+        yield
+    finally:
+        for descriptor, kind in own:
+            syscalls.setns(descriptor, kind)
+            os.close(descriptor)
+
+
+def _make_clocks(offsets: bytes) -> None:
+    syscalls.unshare(constants.CLONE_NEWTIME)
+    if offsets:
+        descriptor = os.open("/proc/self/timens_offsets", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(descriptor, offsets)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, "linux.timeOffsets") from None
+        finally:
+            os.close(descriptor)
+
+
+def _reap(cloned: syscalls.Cloned) -> None:
+    os.waitid(constants.P_PIDFD, cloned.pidfd, os.WEXITED)
+    os.close(cloned.pidfd)
 
 
 def start_parked(directory: str) -> None:

@@ -7,17 +7,17 @@ plan, waits for the start, and executes the command.
 import contextlib
 import errno
 import os
-from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable
+from typing import Final, NamedTuple
 
 from runtime import errors
 from runtime.cgroups.join import Join
 from runtime.cgroups.manager import Manager
 from runtime.errors import FailedPrecondition, Internal, RuntimeFailure
 from runtime.formats.idmap import Extent
-from runtime.formats.spec import Spec, entries, section
-from runtime.init import hooks, joining, namespaces, plan
-from runtime.init.launch import Launch, Launched, Streams
+from runtime.formats.spec import Spec, section
+from runtime.init import agent, hooks, joining, layout, namespaces, plan
+from runtime.init.launch import Answers, Launch, Launched, Place, Streams
 from runtime.init.step import explain
 from runtime.linux import constants, seccomp
 
@@ -29,9 +29,12 @@ _INHERITED: Final = (
     "capabilities",
     "cwd",
     "env",
+    "execCPUAffinity",
+    "ioPriority",
     "noNewPrivileges",
     "oomScoreAdj",
     "rlimits",
+    "scheduler",
     "selinuxLabel",
 )
 """What one more process takes over from the container's own where it does not say otherwise."""
@@ -69,23 +72,23 @@ def create(
         who=who,
         manner=manner,
     )
-    maps = id_maps(spec)
     _check_streams(process, stdio)
+    maps = id_maps(spec)
     launch = Launch(
         steps,
         stdio=stdio,
         maps=maps,
-        on_namespaces=lambda pid: _before(spec, who, pid),
-        on_ready=None if parked is None else parked.on_ready,
+        rlimits=plan.rlimits(process) if maps is not None else (),
+        answers=_answers(spec, who, parked),
     )
-    if maps is not None:
-        launch.limit_from_outside(plan.rlimits(process))
     descriptor = None
-    if "pid" in wanted.joined:
+    if "pid" in wanted.joined and "user" not in wanted.joined:
         descriptor = os.open(wanted.joined["pid"], os.O_RDONLY | os.O_CLOEXEC)
+    # Who joins a user namespace makes the others in there.
+    flags = 0 if "user" in wanted.joined else wanted.clone_flags
     try:
         launched = launch.run(
-            cgroup.join_paths(), flags=wanted.clone_flags, pid_namespace=descriptor
+            cgroup.join_paths(), Place(flags, descriptor, namespaces.clocks(spec))
         )
     except OSError as error:
         raise Internal(explain("clone the container's init", error)) from error
@@ -104,6 +107,14 @@ class Parked(NamedTuple):
     manner: plan.Manner
     on_ready: Callable[[int], None]
     """Called with the init's pid when all is set up; if it raises, the init ends."""
+
+
+def _answers(spec: Spec, who: plan.Identity, parked: Parked | None) -> Answers:
+    def before(pid: int) -> None:
+        _before(spec, who, pid)
+
+    answers = Answers(on_namespaces=before, on_listener=_listener(spec, who))
+    return answers if parked is None else answers._replace(on_ready=parked.on_ready)
 
 
 def _before(spec: Spec, who: plan.Identity, pid: int) -> None:
@@ -149,22 +160,24 @@ def exec_process(  # noqa: PLR0913 - two processes, each with what belongs to it
     }
     steps = plan.enter(
         whole,
+        spec,
         joined=joining.JoinProcess(init_pid, init_pidfd, flags & ~constants.CLONE_NEWPID),
         seccomp=_filter(spec, cache=seccomp_cache),
         name=plan.keyring(manner.name or cgroup.path.rsplit("/", 1)[-1]),
         manner=manner,
     )
     _check_streams(whole, stdio)
-    launch = Launch(steps, stdio=stdio, maps=None)
-    pid_namespace = init_pidfd if flags & constants.CLONE_NEWPID else None
+    who = plan.Identity(manner.name or cgroup.path.rsplit("/", 1)[-1], "")
+    launch = Launch(steps, stdio=stdio, answers=Answers(on_listener=_listener(spec, who)))
+    place = Place(pid_namespace=init_pidfd if flags & constants.CLONE_NEWPID else None)
     try:
         try:
-            return launch.run(cgroup.join_paths(), flags=0, pid_namespace=pid_namespace)
+            return launch.run(cgroup.join_paths(), place)
         except OSError as error:
             if error.filename != "clone3" or error.errno != errno.EBUSY:
                 raise
         # The container has cgroups of its own below: it is in one of them.
-        return launch.run(_beside(cgroup, init_pid), flags=0, pid_namespace=pid_namespace)
+        return launch.run(_beside(cgroup, init_pid), place)
     except OSError as error:
         raise Internal(explain("clone a process", error)) from error
 
@@ -174,14 +187,34 @@ def id_maps(spec: Spec) -> tuple[tuple[Extent, ...], tuple[Extent, ...]] | None:
     if "user" not in namespaces.of(spec).new:
         return None
     linux = section(spec, "linux")
-    return _extents(linux, "uidMappings"), _extents(linux, "gidMappings")
+    maps = layout.extents(linux, "uidMappings"), layout.extents(linux, "gidMappings")
+    for found, key in zip(maps, ("uidMappings", "gidMappings"), strict=True):
+        if not found:
+            raise errors.InvalidArgument(f"linux.{key}: a user namespace needs a map")
+    return maps
 
 
 def _filter(spec: Spec, *, cache: str | None) -> plan.Filter | None:
     profile = section(spec, "linux").get("seccomp")
     if not profile:
         return None
-    return plan.Filter(seccomp.program(profile, cache=cache), seccomp.flags(profile))
+    program = seccomp.program(profile, cache=cache)
+    return plan.Filter(program, seccomp.flags(profile), seccomp.listens(profile))
+
+
+def _listener(spec: Spec, who: plan.Identity) -> Callable[[int, int], None] | None:
+    """Return what hands a filter's listener to the agent that the spec names, if it names one."""
+    profile = section(section(spec, "linux"), "seccomp")
+    if not seccomp.listens(profile):
+        return None
+
+    def hand_over(pid: int, listener: int) -> None:
+        told = hooks.state(
+            spec, container_id=who.container_id, bundle=who.bundle, pid=pid, status="creating"
+        )
+        agent.tell(profile, told, listener)
+
+    return hand_over
 
 
 def _check_streams(process: Spec, stdio: Streams | None) -> None:
@@ -189,15 +222,6 @@ def _check_streams(process: Spec, stdio: Streams | None) -> None:
         raise errors.InvalidArgument(
             "process.terminal: a terminal takes no streams, and no terminal does"
         )
-
-
-def _extents(linux: Mapping[str, Any], key: str) -> tuple[Extent, ...]:
-    extents = tuple(
-        Extent(each["containerID"], each["hostID"], each["size"]) for each in entries(linux, key)
-    )
-    if not extents:
-        raise errors.InvalidArgument(f"linux.{key}: a user namespace needs a map")
-    return extents
 
 
 def _beside(cgroup: Manager, pid: int) -> Join:

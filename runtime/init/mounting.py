@@ -1,14 +1,16 @@
 """The steps that build the container's tree of mounts, before it becomes the root."""
 
+import contextlib
 import os
 import stat
 from collections.abc import Sequence
 
 from runtime.errors import InvalidArgument
-from runtime.init import paths
+from runtime.formats.idmap import Extent
+from runtime.init import copyup, paths
 from runtime.init.options import Options
 from runtime.init.step import Child, Step
-from runtime.linux import constants, mounts, syscalls
+from runtime.linux import constants, idmap, mounts, syscalls
 
 _KERNEL_PLACES = ("proc", "sys", "dev")
 
@@ -95,6 +97,9 @@ class FilesystemMount(Step):
         """Mount on the place's descriptor."""
         strict = is_kernel_place(self._destination)
         place = paths.make(child.rootfs, self._destination, directory=True, strict=strict)
+        if self._options.copy_up and self._fstype == "tmpfs":
+            self._mount_copy(place)
+            return
         flags = self._options.flags
         data = self._options.data
         if self._fstype in {"proc", "sysfs", "mqueue"}:
@@ -109,6 +114,31 @@ class FilesystemMount(Step):
             mounts.set_attributes(placed, propagation=self._options.propagation & ~constants.MS_REC)
             os.close(placed)
 
+    def _mount_copy(self, place: int) -> None:
+        """Fill the new filesystem before it covers what is copied."""
+        words: dict[str, str] = {}
+        for each in filter(None, self._options.data.split(",")):
+            key, _, value = each.partition("=")
+            words[key] = value
+        if "mode" not in words:
+            words["mode"] = f"{stat.S_IMODE(os.fstat(place).st_mode):o}"
+        tree = mounts.filesystem("tmpfs", {"source": self._source} | words)
+        readable = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+        inner, filled = (os.open(".", readable, dir_fd=each) for each in (place, tree))
+        try:
+            copyup.copy(inner, filled)
+            change = self._options.attributes
+            if change.set or change.clear:
+                mounts.set_attributes(tree, attributes=change.set, clear=change.clear)
+            mounts.move_mount(tree, place)
+        finally:
+            for descriptor in (inner, filled, tree, place):
+                os.close(descriptor)
+
+
+Maps = tuple[Sequence[Extent], Sequence[Extent]]
+"""User and group ids as another user namespace has them."""
+
 
 class BindMount(Step):
     """Show a file or directory of the host in the container.
@@ -116,18 +146,24 @@ class BindMount(Step):
     The parent opens it: a child in a user namespace might not get there.
     """
 
-    __slots__ = ("_destination", "_options", "_source", "_tree")
+    __slots__ = ("_destination", "_maps", "_options", "_source", "_tree")
 
-    def __init__(self, source: str, destination: str, options: Options) -> None:
+    def __init__(
+        self, source: str, destination: str, options: Options, *, maps: Maps | None = None
+    ) -> None:
         self._source = source
         self._destination = destination
         self._options = options
+        self._maps = maps
         self._tree = -1
 
     def describe(self) -> str:
         """Name source and destination, and whether it is read-only."""
         read_only = self._options.attributes.set & constants.MOUNT_ATTR_RDONLY
-        return f"bind {self._source} on {self._destination}{' read-only' if read_only else ''}"
+        mapped = " with mapped ids" if self._maps else ""
+        return (
+            f"bind {self._source} on {self._destination}{' read-only' if read_only else ''}{mapped}"
+        )
 
     def prepare(self) -> None:
         """Copy the mount, detached, with the attributes it will have."""
@@ -136,6 +172,8 @@ class BindMount(Step):
             self._tree = mounts.open_tree(constants.AT_FDCWD, self._source, recursive=options.rbind)
         except OSError as error:
             raise OSError(error.errno, error.strerror, self._source) from None
+        if self._maps is not None:
+            self._map_ids(*self._maps)
         # Nothing shall come in from the host later, unless that is asked for.
         mounts.set_attributes(
             self._tree,
@@ -147,6 +185,21 @@ class BindMount(Step):
                 mounts.set_attributes(
                     self._tree, attributes=change.set, clear=change.clear, recursive=recursive
                 )
+
+    def _map_ids(self, uids: Sequence[Extent], gids: Sequence[Extent]) -> None:
+        userns = idmap.user_namespace(uids, gids)
+        try:
+            mounts.set_attributes(
+                self._tree,
+                attributes=constants.MOUNT_ATTR_IDMAP,
+                userns=userns,
+                recursive=self._options.idmap_recursive,
+            )
+        except OSError as error:
+            # EINVAL also for a filesystem that cannot, or a mount that is mapped already.
+            raise OSError(error.errno, error.strerror, self._source) from None
+        finally:
+            os.close(userns)
 
     def release(self) -> None:
         """Close the copy."""
@@ -282,3 +335,37 @@ class PivotRoot(Step):
         os.chdir("/")
         os.close(child.rootfs)
         child.rootfs = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+class MoveRoot(PivotRoot):
+    """Make the container's root the root where pivot_root cannot: on the kernel's first ramdisk.
+
+    The host's mounts stay below, where nothing leads; its procfs and sysfs are taken away first.
+    """
+
+    __slots__ = ()
+
+    def describe(self) -> str:
+        """Say it."""
+        return "change into the root, without pivot_root"
+
+    def execute(self, child: Child, /) -> None:
+        """Leave what lies below the root mount; it was attached over `/` before."""
+        for fields in _mount_lines():
+            if fields[-1] in {b"proc", b"sysfs"}:
+                with contextlib.suppress(OSError):  # covered by another mount: out of reach too
+                    mounts.unmount(os.fsdecode(fields[0]), constants.MNT_DETACH)
+        os.fchdir(child.rootfs)
+        os.chroot(".")
+        os.chdir("/")
+
+
+def _mount_lines() -> list[tuple[bytes, bytes]]:
+    """Return mountpoint and type of all mounts that are seen from here, the last first."""
+    descriptor = os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        lines = file.read().splitlines()
+    return [
+        (left.split()[4], right.split()[0])
+        for left, _, right in (line.partition(b" - ") for line in reversed(lines))
+    ]

@@ -18,8 +18,11 @@ class Namespaces(NamedTuple):
 
     @property
     def clone_flags(self) -> int:
-        """The flags to clone with: the cgroup namespace is made later, inside the cgroups."""
-        return sum(constants.NAMESPACES[kind] for kind in self.new - {"cgroup"})
+        """The flags to clone with: the cgroup namespace is made later, inside the cgroups.
+
+        The time namespace is made before, as its clocks cannot be set once somebody is in it.
+        """
+        return sum(constants.NAMESPACES[kind] for kind in self.new - {"cgroup", "time"})
 
 
 def of(spec: Mapping[str, Any]) -> Namespaces:
@@ -38,11 +41,22 @@ def of(spec: Mapping[str, Any]) -> Namespaces:
             new.add(kind)
     if "mount" not in new:
         raise Unimplemented("linux.namespaces: a container needs a mount namespace of its own")
-    if "time" in new or "user" in joined:
-        kind = "time" if "time" in new else "user"
-        how = "a new" if kind == "time" else "joining a"
-        raise Unimplemented(f"linux.namespaces: {how} {kind} namespace is not supported")
+    if section(section(spec, "linux"), "timeOffsets") and "time" not in new:
+        raise InvalidArgument("linux.timeOffsets: needs a time namespace of the container's own")
     return Namespaces(frozenset(new), joined)
+
+
+def clocks(spec: Mapping[str, Any]) -> bytes | None:
+    """Return what to write into timens_offsets (time_namespaces(7)); None without a namespace."""
+    if "time" not in of(spec).new:
+        return None
+    lines: list[bytes] = []
+    for clock, offset in section(section(spec, "linux"), "timeOffsets").items():
+        if clock not in {"monotonic", "boottime"}:
+            raise InvalidArgument(f"linux.timeOffsets: {clock!r} is not monotonic or boottime")
+        numbers = (offset.get("secs") or 0, offset.get("nanosecs") or 0)
+        lines.append(b"%s %d %d\n" % (clock.encode(), *numbers))
+    return b"".join(lines)
 
 
 def differing(pid: int) -> int:

@@ -86,6 +86,7 @@ class Options(NamedTuple):
     bind: bool
     rbind: bool
     idmap: bool
+    idmap_recursive: bool
     copy_up: bool
     data: str
 
@@ -122,6 +123,7 @@ def parse(options: Sequence[str]) -> Options:
         bind=bool(words & {"bind", "rbind"}),
         rbind="rbind" in words,
         idmap=bool(words & {"idmap", "ridmap"}),
+        idmap_recursive="ridmap" in words,
         copy_up="tmpcopyup" in words,
         data=",".join(data),
     )

@@ -1,46 +1,26 @@
 """From an OCI spec to the list of steps that make it true; nothing is done or looked at here."""
 
-import os
-import stat
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from runtime.errors import InvalidArgument, Unimplemented
 from runtime.formats.spec import Spec, entries, section
-from runtime.init import hardening, hooks, identity, joining, mounting, namespaces, options
+from runtime.init import (
+    attributes,
+    hardening,
+    hooks,
+    identity,
+    joining,
+    layout,
+    mounting,
+    namespaces,
+)
 from runtime.init.ready import Park, Ready
 from runtime.init.step import Step
-from runtime.linux import caps, constants
+from runtime.linux import caps
 from runtime.linux.syscalls import CapabilitySets
 
 _UNLIMITED: Final = (1 << 64) - 1
-_DEVICES: Final = (
-    ("/dev/null", 1, 3),
-    ("/dev/zero", 1, 5),
-    ("/dev/full", 1, 7),
-    ("/dev/random", 1, 8),
-    ("/dev/urandom", 1, 9),
-    ("/dev/tty", 5, 0),
-)
-_LINKS: Final = (
-    ("/proc/self/fd", "/dev/fd"),
-    ("/proc/self/fd/0", "/dev/stdin"),
-    ("/proc/self/fd/1", "/dev/stdout"),
-    ("/proc/self/fd/2", "/dev/stderr"),
-    ("/proc/kcore", "/dev/core"),
-    ("pts/ptmx", "/dev/ptmx"),
-)
-_KINDS: Final = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}
-_PROPAGATIONS: Final = {
-    "private": constants.MS_PRIVATE,
-    "rprivate": constants.MS_PRIVATE | constants.MS_REC,
-    "slave": constants.MS_SLAVE,
-    "rslave": constants.MS_SLAVE | constants.MS_REC,
-    "shared": constants.MS_SHARED,
-    "rshared": constants.MS_SHARED | constants.MS_REC,
-    "unbindable": constants.MS_UNBINDABLE,
-    "runbindable": constants.MS_UNBINDABLE | constants.MS_REC,
-}
 
 
 class Filter(NamedTuple):
@@ -48,10 +28,8 @@ class Filter(NamedTuple):
 
     program: bytes
     flags: int
-
-
-Hierarchies = Sequence[tuple[str, str, tuple[str, ...]]]
-"""What /sys/fs/cgroup is made of: (name, directory of the host, aliases) each."""
+    listens: bool = False
+    """Whether an agent is asked about some calls: then it is loaded while the parent is there."""
 
 
 class Identity(NamedTuple):
@@ -83,7 +61,7 @@ def create(
     spec: Spec,
     *,
     rootfs: str,
-    hierarchies: Hierarchies,
+    hierarchies: layout.Hierarchies,
     seccomp: Filter | None,
     who: Identity,
     manner: Manner = _USUAL,
@@ -96,8 +74,18 @@ def create(
     if "user" in wanted.new:
         steps.append(joining.AwaitIdMap())
     steps.extend(
-        joining.JoinNamespace(kind, path) for kind, path in wanted.joined.items() if kind != "pid"
+        joining.JoinNamespace(kind, path)
+        for kind, path in wanted.joined.items()
+        if kind not in {"pid", "user"}
     )
+    if "user" not in wanted.new:
+        steps.extend(rlimits(process))
+    steps.extend(_limits(process))
+    steps.extend(attributes.of(spec, process))
+    if "user" in wanted.joined:
+        pid_path = wanted.joined.get("pid")
+        flags = wanted.clone_flags
+        steps.append(joining.JoinUser(wanted.joined["user"], flags=flags, pid_path=pid_path))
     if "cgroup" in wanted.new:
         steps.append(joining.PrivateCgroups())
     if manner.keyring:
@@ -105,16 +93,14 @@ def create(
     if "network" in wanted.new:
         steps.append(joining.Loopback())
     steps.extend(_names(spec, wanted))
-    if "user" not in wanted.new:
-        steps.extend(rlimits(process))
-    steps.extend(_limits(process))
     told = hooks.state(
         spec, container_id=who.container_id, bundle=who.bundle, pid=0, status="created"
     )
-    steps.extend(_filesystem(spec, rootfs=rootfs, hierarchies=hierarchies))
+    pivot = mounting.PivotRoot() if manner.pivot else mounting.MoveRoot()
+    steps.extend(layout.plan(spec, rootfs=rootfs, hierarchies=hierarchies, pivot=pivot))
     if spec.get("hooks"):
-        pivot = next(i for i, step in enumerate(steps) if isinstance(step, mounting.PivotRoot))
-        steps[pivot:pivot] = _hooks(spec, told)
+        place = steps.index(pivot)
+        steps[place:place] = _hooks(spec, told)
     terminal = bool(process.get("terminal"))
     steps.append(_terminal(process, console=True) if terminal else identity.Streams())
     steps.extend(
@@ -140,8 +126,7 @@ def create(
 
 
 _UNSUPPORTED: Final = {
-    "process": ("ioPriority", "scheduler", "execCPUAffinity"),
-    "linux": ("intelRdt", "memoryPolicy", "mountLabel", "netDevices", "personality", "timeOffsets"),
+    "linux": ("intelRdt", "memoryPolicy", "mountLabel", "netDevices"),
 }
 
 
@@ -169,6 +154,7 @@ def _hooks(spec: Spec, told: hooks.State) -> list[Step]:
 
 def enter(
     process: Spec,
+    spec: Spec,
     *,
     joined: Step,
     seccomp: Filter | None,
@@ -176,7 +162,16 @@ def enter(
     manner: Manner = _USUAL,
 ) -> list[Step]:
     """Return the steps of one more process; `joined` is the step that enters the namespaces."""
-    steps: list[Step] = [joining.EnterCgroups(), *rlimits(process), *_limits(process), joined]
+    affinity = section(process, "execCPUAffinity")
+    steps: list[Step] = [
+        *_affinity(affinity, "initial"),
+        joining.EnterCgroups(),
+        *_affinity(affinity, "final"),
+        *rlimits(process),
+        *_limits(process),
+        *attributes.of(spec, process),
+        joined,
+    ]
     if manner.keyring:
         steps.append(joining.Keyring(name))
     if process.get("terminal"):
@@ -187,6 +182,11 @@ def enter(
         become(process, seccomp=seccomp, ready=Ready(wait=False), preserve=manner.preserve)
     )
     return steps
+
+
+def _affinity(wanted: Spec, when: str) -> list[Step]:
+    key = f"process.execCPUAffinity.{when}"
+    return [attributes.CpuAffinity(wanted[when], key)] if wanted.get(when) else []
 
 
 def _names(spec: Spec, wanted: namespaces.Namespaces) -> list[Step]:
@@ -213,69 +213,6 @@ def _limits(process: Spec) -> list[Step]:
             steps.append(joining.Label(labels, process[key]))
     if process.get("oomScoreAdj") is not None:
         steps.append(joining.OomScore(process["oomScoreAdj"]))
-    return steps
-
-
-def _filesystem(spec: Spec, *, rootfs: str, hierarchies: Hierarchies) -> list[Step]:
-    linux = section(spec, "linux")
-    propagation = linux.get("rootfsPropagation") or ""
-    if propagation and propagation not in _PROPAGATIONS:
-        raise InvalidArgument(f"linux.rootfsPropagation: {propagation!r} is unknown")
-    outer = (
-        constants.MS_SLAVE if propagation.endswith(("slave", "shared")) else constants.MS_PRIVATE
-    )
-    steps: list[Step] = [mounting.Propagation(outer), mounting.RootMount(rootfs)]
-    steps.extend(_mount(each, hierarchies=hierarchies) for each in entries(spec, "mounts"))
-    bound = "user" in namespaces.of(spec).new
-    steps.extend(_devices(spec, bound=bound))
-    steps.append(mounting.PivotRoot())
-    if propagation and _PROPAGATIONS[propagation] & ~constants.MS_REC != constants.MS_PRIVATE:
-        steps.append(hardening.RootPropagation(propagation, _PROPAGATIONS[propagation]))
-    return steps
-
-
-def _mount(entry: Mapping[str, Any], *, hierarchies: Hierarchies) -> Step:
-    chosen = options.parse(entries(entry, "options"))
-    destination, fstype = entry["destination"], entry.get("type") or "none"
-    if chosen.bind or fstype in {"bind", "rbind"}:
-        if fstype == "rbind":
-            chosen = chosen._replace(rbind=True)
-        if not entry.get("source"):
-            raise InvalidArgument(f"mounts: {destination}: a bind mount needs a source")
-        return mounting.BindMount(entry["source"], destination, chosen)
-    if fstype in {"cgroup", "cgroup2"}:
-        read_only = bool(chosen.flags & constants.MS_RDONLY)
-        return mounting.CgroupMount(destination, hierarchies, read_only=read_only)
-    if chosen.idmap or chosen.copy_up:
-        raise Unimplemented(f"mounts: {destination}: options idmap and tmpcopyup are not supported")
-    source = entry.get("source") or fstype
-    return mounting.FilesystemMount(fstype, source, destination, chosen)
-
-
-def _devices(spec: Spec, *, bound: bool) -> list[Step]:
-    """Return the nodes that every container has, those asked for, and the links.
-
-    Where nodes cannot be made, in a user namespace, the host's are bound.
-    """
-    wanted: dict[str, Step] = {}
-    for path, major, minor in _DEVICES:
-        device = os.makedev(major, minor)
-        wanted[path] = hardening.Device(path, stat.S_IFCHR | 0o666, device)
-    for each in entries(section(spec, "linux"), "devices"):
-        kind = each.get("type")
-        if kind not in _KINDS:
-            raise InvalidArgument(f"linux.devices: {each.get('path')}: unknown type {kind!r}")
-        mode = _KINDS[kind] | (each["fileMode"] if each.get("fileMode") is not None else 0o666)
-        device = 0 if kind == "p" else os.makedev(each["major"], each["minor"])
-        wanted[each["path"]] = hardening.Device(
-            each["path"], mode, device, uid=each.get("uid") or 0, gid=each.get("gid") or 0
-        )
-    if bound:
-        plain = options.parse(())
-        steps: list[Step] = [mounting.BindMount(path, path, plain) for path in wanted]
-    else:
-        steps = list(wanted.values())
-    steps.extend(hardening.Link(target, path) for target, path in _LINKS)
     return steps
 
 
@@ -328,6 +265,9 @@ def become(
     steps.append(identity.FindCommand(arguments))
     if not privileged:
         steps.append(identity.NoNewPrivileges())
+        if seccomp and seccomp.listens:
+            steps.extend(filters)
+            filters = []
     steps.append(identity.CloseDescriptors(ready, preserve=preserve))
     steps.append(ready)
     if not privileged:

@@ -5,6 +5,7 @@ from typing import Final
 # linux/sched.h
 CLONE_NEWTIME: Final = 0x00000080
 CLONE_PIDFD: Final = 0x00001000
+CLONE_PARENT: Final = 0x00008000
 CLONE_NEWNS: Final = 0x00020000
 CLONE_NEWCGROUP: Final = 0x02000000
 CLONE_NEWUTS: Final = 0x04000000
@@ -91,6 +92,7 @@ PR_CAP_AMBIENT_CLEAR_ALL: Final = 4
 
 # linux/seccomp.h
 SECCOMP_SET_MODE_FILTER: Final = 1
+SECCOMP_FILTER_FLAG_NEW_LISTENER: Final = 8
 
 # linux/keyctl.h
 KEYCTL_JOIN_SESSION_KEYRING: Final = 1

@@ -20,9 +20,13 @@ _FILTER_ATTRIBUTES: Final = {
     "SECCOMP_FILTER_FLAG_TSYNC": 1,
     "SECCOMP_FILTER_FLAG_LOG": 2,
     "SECCOMP_FILTER_FLAG_SPEC_ALLOW": 4,
+    "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV": 32,
 }
 _CTL_OPTIMIZE: Final = 8
 _CTL_NNP: Final = 3
+_NOTIFY: Final = 0x7FC00000
+_OWN_CALLS: Final = frozenset({"read", "write", "close"})
+"""What hands the listener over: it cannot wait for the listener itself."""
 _ACTIONS: Final = {
     "SCMP_ACT_KILL": 0x00000000,
     "SCMP_ACT_KILL_THREAD": 0x00000000,
@@ -30,6 +34,7 @@ _ACTIONS: Final = {
     "SCMP_ACT_TRAP": 0x00030000,
     "SCMP_ACT_ERRNO": 0x00050000,
     "SCMP_ACT_TRACE": 0x7FF00000,
+    "SCMP_ACT_NOTIFY": _NOTIFY,
     "SCMP_ACT_LOG": 0x7FFC0000,
     "SCMP_ACT_ALLOW": 0x7FFF0000,
 }
@@ -95,8 +100,22 @@ def known() -> dict[str, list[str]]:
     }
 
 
+def listens(profile: Mapping[str, Any]) -> bool:
+    """Tell whether an agent is asked about system calls; raises for those that cannot be."""
+    asked = [
+        rule for rule in entries(profile, "syscalls") if rule.get("action") == "SCMP_ACT_NOTIFY"
+    ]
+    if profile.get("defaultAction") == "SCMP_ACT_NOTIFY":
+        raise InvalidArgument("linux.seccomp.defaultAction: cannot be SCMP_ACT_NOTIFY")
+    for rule in asked:
+        if own := _OWN_CALLS & set(rule["names"]):
+            raise InvalidArgument(f"linux.seccomp: {min(own)} cannot be SCMP_ACT_NOTIFY")
+    return bool(asked)
+
+
 def compile_profile(profile: Mapping[str, Any]) -> bytes:
     """Return the program that libseccomp makes of a profile, `struct sock_filter`s in a row."""
+    listens(profile)
     library = _library()
     default = _action(profile.get("defaultAction"), profile.get("defaultErrnoRet"))
     context = library.seccomp_init(default)

@@ -15,8 +15,22 @@ _libc = ctypes.PyDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 _libc.prctl.argtypes = [ctypes.c_int, *[ctypes.c_ulong] * 4]
 
-_GENERIC: Final = {"pivot_root": 41, "keyctl": 219, "seccomp": 277, "bpf": 280}
-_X86_64: Final = {"pivot_root": 155, "keyctl": 250, "seccomp": 317, "bpf": 321}
+_GENERIC: Final = {
+    "ioprio_set": 30,
+    "pivot_root": 41,
+    "keyctl": 219,
+    "sched_setattr": 274,
+    "seccomp": 277,
+    "bpf": 280,
+}
+_X86_64: Final = {
+    "pivot_root": 155,
+    "keyctl": 250,
+    "ioprio_set": 251,
+    "sched_setattr": 314,
+    "seccomp": 317,
+    "bpf": 321,
+}
 _COMMON: Final = {
     "open_tree": 428,
     "move_mount": 429,
@@ -26,6 +40,7 @@ _COMMON: Final = {
     "clone3": 435,
     "close_range": 436,
     "openat2": 437,
+    "pidfd_getfd": 438,
     "mount_setattr": 442,
 }
 _NUMBERS: Final = _COMMON | (_X86_64 if os.uname().machine == "x86_64" else _GENERIC)
@@ -133,11 +148,25 @@ def capset(sets: CapabilitySets) -> None:
         raise failure("capset")
 
 
-def seccomp_filter(program: bytes, flags: int = 0) -> None:
-    """Load a BPF program of `struct sock_filter`s as the thread's filter (seccomp(2))."""
+def seccomp_filter(program: bytes, flags: int = 0) -> int:
+    """Load a BPF program of `struct sock_filter`s as the thread's filter (seccomp(2)).
+
+    Returns the listener's descriptor if the flags ask for one, otherwise 0.
+    """
     buffer = ctypes.create_string_buffer(program, len(program))
     header = struct.pack("@HP", len(program) // 8, ctypes.addressof(buffer))
-    call("seccomp", constants.SECCOMP_SET_MODE_FILTER, flags, header)
+    return call("seccomp", constants.SECCOMP_SET_MODE_FILTER, flags, header)
+
+
+def pidfd_getfd(pidfd: int, descriptor: int) -> int:
+    """Return a copy of another process's descriptor (pidfd_getfd(2))."""
+    return call("pidfd_getfd", pidfd, descriptor, 0)
+
+
+def personality(domain: int) -> None:
+    """Set the execution domain (personality(2))."""
+    if _libc.personality(ctypes.c_ulong(domain)) < 0:
+        raise failure("personality")
 
 
 def sethostname(name: str) -> None:

@@ -149,7 +149,6 @@ def test_a_namespace_with_a_path_is_joined():
         ([{"type": "mount"}, {"type": "mount"}], InvalidArgument, "mount is there twice"),
         ([{"type": "mount"}, {"type": "soul"}], InvalidArgument, "soul"),
         ([{"type": "pid"}], Unimplemented, "mount namespace"),
-        ([{"type": "mount"}, {"type": "time"}], Unimplemented, "time"),
     ],
 )
 def test_namespaces_that_cannot_be_are_named(entries, kind, named):
@@ -179,6 +178,7 @@ def test_an_exec_enters_cgroups_before_namespaces():
         step.describe()
         for step in plan.enter(
             SPEC["process"],
+            SPEC,
             joined=plan.joining.JoinProcess(7, -1, 0x20000),
             seccomp=FILTER,
             name="_ses.x",
@@ -198,12 +198,17 @@ def test_the_bounding_set_is_the_spec_s():
 @pytest.mark.parametrize(
     ("part", "key", "value"),
     [
-        ("process", "scheduler", {"policy": "SCHED_FIFO"}),
-        ("process", "ioPriority", {"class": "IOPRIO_CLASS_RT"}),
-        ("linux", "personality", {"domain": "LINUX32"}),
-        ("linux", "timeOffsets", {"monotonic": {"secs": 1}}),
+        ("linux", "mountLabel", "system_u:object_r:container_file_t:s0"),
+        ("linux", "intelRdt", {"closID": "guaranteed"}),
+        ("linux", "memoryPolicy", {"mode": "MPOL_BIND"}),
     ],
 )
 def test_what_would_be_ignored_is_refused_by_name(part, key, value):
     with pytest.raises(Unimplemented, match=f"{part}.{key}"):
         described(changed(**{part: SPEC[part] | {key: value}}))
+
+
+def test_clocks_without_a_time_namespace_are_refused():
+    linux = SPEC["linux"] | {"timeOffsets": {"monotonic": {"secs": 1}}}
+    with pytest.raises(InvalidArgument, match="linux.timeOffsets"):
+        described(changed(linux=linux))
