@@ -210,5 +210,5 @@ def test_what_would_be_ignored_is_refused_by_name(part, key, value):
 
 def test_clocks_without_a_time_namespace_are_refused():
     linux = SPEC["linux"] | {"timeOffsets": {"monotonic": {"secs": 1}}}
-    with pytest.raises(InvalidArgument, match="linux.timeOffsets"):
+    with pytest.raises(InvalidArgument, match=r"linux\.timeOffsets"):
         described(changed(linux=linux))
