@@ -34,6 +34,9 @@ class Cpu(Struct, frozen=True, kw_only=True):
     period_usec: int | None = None
     shares: int | None = None
     weight: int | None = None
+    bursts: int | None = None
+    """Periods in which more than the quota was used, out of what was saved (cpu.max.burst)."""
+    burst_usec: int | None = None
 
 
 class Memory(Struct, frozen=True, kw_only=True):
@@ -52,6 +55,8 @@ class Memory(Struct, frozen=True, kw_only=True):
     swap_limit_bytes: int | None = None
     oom_kills: int | None = None
     events: Mapping[str, int] = {}
+    stat: Mapping[str, int] = {}
+    """memory.stat with version 2's names, what is below counted too: bytes, and counts of pages."""
 
 
 class Pids(Struct, frozen=True):
@@ -82,3 +87,51 @@ class Cgroup(Struct, frozen=True, kw_only=True):
     pids: Pids | None = None
     pressure: Mapping[str, Pressure] | None = None
     """By `cpu`, `memory`, `io`."""
+
+
+class Hugetlb(Struct, frozen=True, kw_only=True):
+    """Huge pages of one size, in bytes (hugetlb.rst)."""
+
+    current_bytes: int | None
+    limit_bytes: int | None
+    peak_bytes: int | None = None
+    failures: int | None = None
+    """How often the limit was hit."""
+
+
+class Counted(Struct, frozen=True):
+    """A resource that is counted in units of its own: those of rdma and misc."""
+
+    current: int | None
+    limit: int | None
+
+
+class Depth(Struct, frozen=True, kw_only=True):
+    """What a cgroup says besides; None where it has no such file."""
+
+    type: str | None = None
+    """`domain`, `threaded`, `domain threaded`, `domain invalid`."""
+    subtree_control: tuple[str, ...] | None = None
+    descendants: int | None = None
+    dying_descendants: int | None = None
+    """Removed ones that the kernel still keeps, for something is charged to them."""
+    cpu_burst_limit_usec: int | None = None
+    cpu_idle: bool | None = None
+    memory_min_bytes: int | None = None
+    memory_low_bytes: int | None = None
+    memory_soft_limit_bytes: int | None = None
+    """v1: what it is pressed back to when memory is short; None: no limit."""
+    memory_oom_group: bool | None = None
+    memory_events_local: Mapping[str, int] | None = None
+    zswap_bytes: int | None = None
+    zswap_limit_bytes: int | None = None
+    swap_peak_bytes: int | None = None
+    pids_peak: int | None = None
+    pids_events: Mapping[str, int] | None = None
+    hugetlb: Mapping[str, Hugetlb] = {}
+    """By the size of the pages, as `2MB`; those that are neither limited nor used are left out."""
+    rdma: Mapping[str, Mapping[str, Counted]] = {}
+    """By device, then by resource."""
+    misc: Mapping[str, Counted] = {}
+    numa: Mapping[str, Mapping[str, int]] = {}
+    """memory.numa_stat, by what is counted and node; only where there are several nodes."""

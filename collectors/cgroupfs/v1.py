@@ -7,10 +7,19 @@ from collectors.cgroupfs.group import Group
 from collectors.cgroupfs.records import Cgroup, Cpu, Memory, Pids
 from collectors.formats import io_device
 from collectors.formats.io_device import IoDevice
+from collectors.formats.scalar import no_limit
 
-_UNLIMITED_BYTES = (1 << 63) - (1 << 16)
-"""At or above it is the largest number of whole pages, whatever a page's size: no limit."""
 _USEC_PER_TICK = 1_000_000 // os.sysconf("SC_CLK_TCK")
+_NAMES = {
+    "rss": "anon",
+    "cache": "file",
+    "mapped_file": "file_mapped",
+    "dirty": "file_dirty",
+    "writeback": "file_writeback",
+    "rss_huge": "anon_thp",
+    "swap": "swap",
+}
+"""How version 2 calls what version 1 calls otherwise."""
 _FROZEN = {b"FROZEN": True, b"FREEZING": False, b"THAWED": False}
 
 
@@ -50,6 +59,8 @@ def _cpu(group: Group) -> Cpu | None:
         quota_usec=None if quota is None or quota < 0 else quota,
         period_usec=group.number("cpu.cfs_period_us"),
         shares=group.number("cpu.shares"),
+        bursts=stat.get("nr_bursts"),
+        burst_usec=_divided(stat.get("burst_time"), 1000),
     )
 
 
@@ -80,7 +91,17 @@ def _memory(group: Group) -> Memory | None:
         swap_limit_bytes=_swap_limit(group, limit),
         oom_kills=events.get("oom_kill"),
         events=events,
+        stat=_stat(stat),
     )
+
+
+def _stat(stat: Mapping[str, int]) -> Mapping[str, int]:
+    """Return the numbers that count what is below too, by version 2's names."""
+    return {
+        _NAMES.get(name[6:], name[6:]): value
+        for name, value in stat.items()
+        if name.startswith("total_")
+    }
 
 
 def _memory_events(group: Group) -> Mapping[str, int]:
@@ -91,8 +112,7 @@ def _memory_events(group: Group) -> Mapping[str, int]:
 
 
 def _limit(group: Group, file: str) -> int | None:
-    value = group.number(file)
-    return None if value is None or value >= _UNLIMITED_BYTES else value
+    return no_limit(group.number(file))
 
 
 def _swap_limit(group: Group, memory: int | None) -> int | None:

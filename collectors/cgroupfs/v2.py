@@ -4,16 +4,16 @@ from collections.abc import Mapping
 
 from collectors.cgroupfs.group import Group
 from collectors.cgroupfs.records import Cgroup, Cpu, Memory, Pids
-from collectors.formats import io_device, pressure, scalar
+from collectors.formats import io_device, keyed, pressure, scalar
 from collectors.formats.pressure import Pressure
 
-_PRESSURES = ("cpu", "memory", "io")
+_PRESSURES = ("cpu", "memory", "io", "irq")
 
 
 def read(group: Group) -> Cgroup:
     """Read one; the root has few files, what it has not is None."""
     events = group.flat("cgroup.events")
-    controllers = group.read("cgroup.controllers", _words) or ()
+    controllers = group.read("cgroup.controllers", keyed.words) or ()
     return Cgroup(
         hierarchy="",
         path=group.path,
@@ -30,10 +30,6 @@ def read(group: Group) -> Cgroup:
         pids=_pids(group),
         pressure=_pressure(group),
     )
-
-
-def _words(data: bytes) -> tuple[str, ...]:
-    return tuple(data.decode("ascii", "backslashreplace").split())
 
 
 def _flag(events: Mapping[str, int], key: str) -> bool | None:
@@ -57,6 +53,8 @@ def _cpu(group: Group) -> Cpu | None:
         quota_usec=quota,
         period_usec=period,
         weight=group.number("cpu.weight"),
+        bursts=stat.get("nr_bursts"),
+        burst_usec=stat.get("burst_usec"),
     )
 
 
@@ -78,6 +76,7 @@ def _memory(group: Group) -> Memory | None:
         swap_limit_bytes=group.limit("memory.swap.max"),
         oom_kills=events.get("oom_kill"),
         events=events,
+        stat=stat,
     )
 
 

@@ -1,12 +1,12 @@
 """Walks a hierarchy's cgroups, again and again: reads those in which something happened."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from collectors import inotify
-from collectors.cgroupfs import v1, v2
+from collectors.cgroupfs import depth, v1, v2
 from collectors.cgroupfs.group import Group, is_static
-from collectors.cgroupfs.records import Cgroup, Hierarchy
+from collectors.cgroupfs.records import Cgroup, Depth, Hierarchy
 from collectors.errors import CollectError, Gone, Missing, Problems
 from collectors.inotify import Watches
 from collectors.kept import Kept
@@ -33,11 +33,13 @@ _PULSES = (
 class _Known:
     """One cgroup as it was last read."""
 
-    __slots__ = ("group", "pulse", "record", "relist", "seen", "touched", "watch")
+    __slots__ = ("depth", "group", "pulse", "record", "relist", "seen", "touched", "watch")
 
     def __init__(self, group: Group) -> None:
         self.group = group
         self.record: Cgroup | None = None
+        self.depth: tuple[Cgroup | None, Depth] | None = None
+        """What was read besides, when the record was this one."""
         self.pulse: tuple[bytes, ...] = ()
         self.touched = False
         """Whether a rule of it was written since."""
@@ -87,23 +89,49 @@ class Walker:
         pending = ["/"]
         while pending:
             path = pending.pop()
-            known: _Known | None = None
             try:
-                known = self._listed(hierarchy, path, problems)
-                record = self._record(known, hierarchy, problems)
+                record, children = self._read(hierarchy, path, problems)
             except (Missing, Gone):
                 self._forget((hierarchy.mountpoint, path))
                 continue
             except CollectError as error:
                 problems.failed(error)
                 continue
-            finally:
-                if known is not None:
-                    known.group.close()
             yield record
             below = path.rstrip("/")
-            children = known.group.memory.children
             pending.extend(f"{below}/{child}" for child in reversed(children))
+
+    def _read(
+        self, hierarchy: Hierarchy, path: str, problems: Problems
+    ) -> tuple[Cgroup, Sequence[str]]:
+        """Return a cgroup's record, and the names of those below it."""
+        known = self._listed(hierarchy, path, problems)
+        try:
+            return self._record(known, hierarchy, problems), known.group.memory.children
+        finally:
+            known.group.close()
+
+    def depths(self, problems: Problems, *, numa: bool) -> dict[tuple[str, str], Depth]:
+        """Return what the cgroups of this frame say besides, by hierarchy and path.
+
+        It is read again where the record was; only to be asked after the walk.
+        """
+        found: dict[tuple[str, str], Depth] = {}
+        for known in self._known.values():
+            record = known.record
+            if record is None:
+                continue
+            if known.depth is None or known.depth[0] is not record:
+                try:
+                    known.group.again(problems, self._kept, everything=known.depth is None)
+                    known.depth = (record, depth.read(known.group, numa=numa))
+                except (Missing, Gone):
+                    continue
+                except CollectError as error:
+                    problems.failed(error)
+                    continue
+            found[record.hierarchy, record.path] = known.depth[1]
+        return found
 
     def _listed(self, hierarchy: Hierarchy, path: str, problems: Problems) -> _Known:
         """Return what is known of a cgroup, with those below it as they are now."""

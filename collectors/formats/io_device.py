@@ -17,6 +17,13 @@ class IoDevice(Struct, frozen=True):
     write_bytes: int
     read_ops: int
     write_ops: int
+    discard_bytes: int = 0
+    discard_ops: int = 0
+    cost: Mapping[str, int] = {}
+    """The cost model's (iocost in cgroup-v2.rst), in microseconds: usage, wait, indebt, indelay."""
+
+
+_KEYS = ("rbytes", "wbytes", "rios", "wios", "dbytes", "dios")
 
 
 def parse_stat(data: bytes) -> tuple[IoDevice, ...]:
@@ -26,12 +33,13 @@ def parse_stat(data: bytes) -> tuple[IoDevice, ...]:
         _check(device)
         if not counters:
             continue
-        devices.append(
-            IoDevice(
-                device,
-                *(_count(counters.get(key, "0")) for key in ("rbytes", "wbytes", "rios", "wios")),
-            )
-        )
+        rbytes, wbytes, rios, wios, dbytes, dios = (_count(counters.get(key, "0")) for key in _KEYS)
+        cost = {
+            key.removeprefix("cost."): _count(value)
+            for key, value in counters.items()
+            if key.startswith("cost.")
+        }
+        devices.append(IoDevice(device, rbytes, wbytes, rios, wios, dbytes, dios, cost))
     return tuple(devices)
 
 

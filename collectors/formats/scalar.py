@@ -14,6 +14,15 @@ def number(data: bytes) -> int:
     return int(data)
 
 
+_UNLIMITED = (1 << 63) - (1 << 16)
+"""At or above it is the largest number of whole pages, whatever a page's size: no limit (v1)."""
+
+
+def no_limit(value: int | None) -> int | None:
+    """Return a limit of version 1 in bytes; None for the largest that there is, no limit."""
+    return None if value is None or value >= _UNLIMITED else value
+
+
 def limit(data: bytes) -> int | None:
     """Return the number; None for `max`, no limit."""
     return None if data.rstrip() == b"max" else number(data)

@@ -6,7 +6,16 @@ from typing import Literal
 from msgspec import Struct
 
 from collectors.cgroupfs import hierarchies
-from collectors.cgroupfs.records import Cgroup, Cpu, Hierarchy, Memory, Pids
+from collectors.cgroupfs.records import (
+    Cgroup,
+    Counted,
+    Cpu,
+    Depth,
+    Hierarchy,
+    Hugetlb,
+    Memory,
+    Pids,
+)
 from collectors.cgroupfs.walk import Walker
 from collectors.collector import Key
 from collectors.errors import CollectError, Problem, Problems
@@ -18,12 +27,17 @@ from runtime.errors import FormatError
 from runtime.formats import text
 
 __all__ = [
+    "DEPTH",
     "HIERARCHIES",
     "KEY",
     "Cgroup",
     "CgroupsReading",
+    "Counted",
     "Cpu",
+    "Depth",
+    "DepthReading",
     "Hierarchy",
+    "Hugetlb",
     "IoDevice",
     "Memory",
     "Pids",
@@ -48,6 +62,14 @@ class CgroupsReading(Struct, frozen=True):
     problems: tuple[Problem, ...] = ()
 
 
+class DepthReading(Struct, frozen=True):
+    """What cgroups say besides, by hierarchy and path; taken after the reading of the cgroups."""
+
+    depths: Mapping[tuple[str, str], Depth]
+    problems: tuple[Problem, ...] = ()
+
+
+DEPTH = Key("depth", DepthReading)
 KEY = Key("cgroups", CgroupsReading)
 HIERARCHIES = Key("hierarchies", CgroupsReading)
 """The same without any cgroup, for who asks only how they are mounted."""
@@ -68,6 +90,8 @@ class Reader:
         """Remember nothing yet."""
         self._root: Root | None = None
         self._walker: Walker | None = None
+        self._numa: bool | None = None
+        """Whether memory is in several nodes, so that where it is can matter."""
         self._names: tuple[frozenset[str], Mapping[str, str]] = (frozenset(), {})
 
     def read(self, root: Root) -> CgroupsReading:
@@ -91,6 +115,25 @@ class Reader:
             device_names=self._names[1],
             problems=problems.all(),
         )
+
+    def read_depth(self, root: Root) -> DepthReading:
+        """Return what the cgroups of the last reading say besides."""
+        if self._walker is None or self._root is not root:
+            self.read(root)
+        if self._walker is None:
+            raise AssertionError("a reading has a walker")
+        problems = Problems()
+        if self._numa is None:
+            self._numa = _several_nodes(root)
+        depths = self._walker.depths(problems, numa=self._numa)
+        return DepthReading(depths, problems.all())
+
+
+def _several_nodes(root: Root) -> bool:
+    try:
+        return root.read("sys/devices/system/node/online").strip() not in {b"", b"0"}
+    except CollectError:
+        return False
 
 
 def read_hierarchies(root: Root) -> CgroupsReading:

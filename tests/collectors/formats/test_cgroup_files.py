@@ -30,7 +30,7 @@ def test_io_stat_gives_a_device_a_line():
     )
     assert io_device.parse_stat(data) == (
         IoDevice("254:0", 41984, 13135872, 11, 537),
-        IoDevice("8:16", 1, 2, 3, 4),
+        IoDevice("8:16", 1, 2, 3, 4, 5, 6, {"usage": 7}),
     )
 
 
