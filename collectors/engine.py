@@ -6,6 +6,8 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
+from collectors.errors import Problem
+
 Status = Literal["created", "running", "paused", "stopped"]
 
 
@@ -69,6 +71,8 @@ class EngineReading(Struct, frozen=True):
     containers: tuple[EngineContainer, ...] = ()
     events: tuple[EngineEvent, ...] = ()
     """New since the reading before; on the first one, those that the engine keeps."""
+    problems: tuple[Problem, ...] = ()
+    """What of it could not be read, where the rest could."""
 
 
 class Engine(Protocol):

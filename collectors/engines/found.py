@@ -6,10 +6,14 @@ from functools import partial
 
 from collectors.addresses import Address, addresses
 from collectors.engine import Engine
+from collectors.engines import lxc, podman_storage
 from collectors.engines.containerd import ContainerdEngine
 from collectors.engines.cri import CriEngine
 from collectors.engines.docker import DockerEngine
+from collectors.engines.lxc import LxcEngine
+from collectors.engines.machines import MachinesEngine
 from collectors.engines.podman import PodmanEngine
+from collectors.engines.podman_storage import StorageEngine
 from collectors.engines.runc_state import StateDirectory, StateEngine
 from collectors.engines.unusable import Unusable
 
@@ -77,7 +81,7 @@ def sockets(environment: Mapping[str, str]) -> Iterator[Engine]:
 
 
 def directories(environment: Mapping[str, str]) -> Iterator[Engine]:
-    """Yield the runtimes without a daemon, by where they and their callers keep state."""
+    """Yield those without a daemon, by where they and their callers keep state."""
     runc = [StateDirectory("/run/runc"), StateDirectory("/run/docker/runtime-runc/moby", "moby")]
     crun = [StateDirectory("/run/crun")]
     own = environment.get("XDG_RUNTIME_DIR")
@@ -86,3 +90,6 @@ def directories(environment: Mapping[str, str]) -> Iterator[Engine]:
         crun.append(StateDirectory(f"{own}/crun"))
     yield StateEngine("runc", runc, parents=("/run/containerd/runc",))
     yield StateEngine("crun", crun)
+    yield StorageEngine(tuple(podman_storage.storages(environment)))
+    yield LxcEngine(tuple(lxc.places(environment)))
+    yield MachinesEngine()

@@ -116,7 +116,10 @@ def _known(process: Process) -> Supervisor | None:
     if program == "conmon" or process.comm == "conmon":
         return _conmon(process)
     if process.comm.startswith("[lxc monitor") or program.startswith("[lxc monitor"):
-        return Supervisor(process.pid, "lxc monitor", "lxc", shim=True)
+        # It renames itself to `[lxc monitor] PATH NAME`, all in one word.
+        words = " ".join(process.command).split()
+        named = words[-1] if len(words) > 3 else None
+        return Supervisor(process.pid, "lxc monitor", "lxc", shim=True, id=named, name=named)
     return _tool(process)
 
 
@@ -126,13 +129,26 @@ def _tool(process: Process) -> Supervisor | None:
         if known is not None:
             engine, shim = known
             version = name if shim else None
-            machine = (
-                _option(process.command, "-M", "--machine") if name == "systemd-nspawn" else None
-            )
+            machine = _machine(process.command) if name == "systemd-nspawn" else None
+            machine = _lxc_name(process.command) if engine == "lxc" else machine
             return Supervisor(
                 process.pid, name, engine, shim, version=version, id=machine, name=machine
             )
     return None
+
+
+def _machine(command: Sequence[str]) -> str | None:
+    """Return systemd-nspawn's `--machine`, or the last part of its directory or image, its default."""
+    said = _option(command, "-M", "--machine")
+    if said is not None:
+        return said
+    where = _option(command, "-D", "--directory") or _option(command, "-i", "--image")
+    name = where.rstrip("/").rpartition("/")[2].removesuffix(".raw") if where else ""
+    return name or None
+
+
+def _lxc_name(command: Sequence[str]) -> str | None:
+    return _option(command, "-n", "--name")
 
 
 def _is_shim(word: str) -> bool:

@@ -62,3 +62,24 @@ def test_a_paused_one_is_paused(podman: Engine, web: str) -> None:
         assert seen.container(web, podman.environment)["status"] == "paused"
     finally:
         podman("unpause", web)
+
+
+def test_without_a_service_its_storage_names_what_is_stopped(podman: Engine) -> None:
+    configuration = podman.scratch / "storage.conf"
+    configuration.write_text(
+        f'[storage]\ndriver = "overlay"\ngraphroot = "{podman.scratch}/podman"\n'
+    )
+    identifier = podman(
+        "create", "--name", "cinspect-idle", "--network", "none", daemons.IMAGE, "true"
+    )
+    try:
+        one = seen.container(identifier, {"CONTAINERS_STORAGE_CONF": str(configuration)})
+        assert (one["name"], one["engine"], one["status"]) == ("cinspect-idle", "podman", "stopped")
+        assert one["image"].endswith(daemons.IMAGE)
+        assert one["created_at"] is not None
+    finally:
+        podman("rm", identifier)
+
+
+def test_without_a_service_a_running_one_has_its_name_from_its_monitor(web: str) -> None:
+    assert seen.container(web)["name"] == "cinspect-pod"

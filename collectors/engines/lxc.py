@@ -1,0 +1,99 @@
+"""LXC, which has no daemon: a directory a container, with its configuration in it (lxc.conf(5))."""
+
+import asyncio
+import errno
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from msgspec import Struct
+
+from collectors.engine import EngineContainer, EngineReading
+from collectors.engines.homes import homes, read_owned
+from collectors.errors import Denied, Missing
+from runtime.formats import text
+
+_SYSTEM = "/var/lib/lxc"
+_SETTING = re.compile(r"^\s*([a-z0-9._]+)\s*=\s*(.*?)\s*$", re.MULTILINE)
+
+_TOLD = ("lxc.arch", "lxc.rootfs.path", "lxc.uts.name")
+
+
+class Place(Struct, frozen=True):
+    """A directory with LXC's containers (`lxc.lxcpath`), and whose it is."""
+
+    path: str
+    uid: int
+
+
+class LxcEngine:
+    """Lists what LXC has been told of; whether one runs, the kernel knows."""
+
+    name = "lxc"
+
+    def __init__(self, places: Sequence[Place]) -> None:
+        """Take the directories to look in."""
+        self.address = places[0].path if places else None
+        self._places = places
+
+    async def collect(self) -> EngineReading:
+        """Read; raise `Missing` where there is none, `Denied` where none may be read."""
+        return await asyncio.to_thread(self._read)
+
+    def _read(self) -> EngineReading:
+        found: list[EngineContainer] = []
+        failures: list[OSError] = []
+        for place in self._places:
+            try:
+                names = sorted(os.listdir(place.path))
+            except OSError as error:
+                failures.append(error)
+                continue
+            containers = (_container(place, name) for name in names)
+            found += [one for one in containers if one is not None]
+        if len(failures) == len(self._places):
+            denied = [one for one in failures if one.errno in {errno.EACCES, errno.EPERM}]
+            if denied:
+                raise Denied(str(denied[0].filename), "readdir", str(denied[0].strerror))
+            raise Missing(self.address or self.name, "readdir", os.strerror(errno.ENOENT))
+        return EngineReading(
+            name=self.name, version=None, address=self.address, containers=tuple(found)
+        )
+
+
+def places(environment: Mapping[str, str]) -> Iterator[Place]:
+    """Yield the system's directory, the one that lxc.system.conf(5) sets, and the users'."""
+    yield from _configured("/etc/lxc/lxc.conf", 0)
+    yield Place(_SYSTEM, 0)
+    for home in homes(environment):
+        yield from _configured(f"{home.path}/.config/lxc/lxc.conf", home.uid)
+        if home.uid:
+            yield Place(f"{home.data}/lxc", home.uid)
+
+
+def _configured(path: str, uid: int) -> Iterator[Place]:
+    try:
+        said = dict(_SETTING.findall(read_owned(path, uid).decode("utf-8", "replace")))
+    except OSError:
+        return
+    directory = said.get("lxc.lxcpath", "")
+    if directory.startswith("/"):
+        yield Place(directory.rstrip("/"), uid)
+
+
+def _container(place: Place, name: str) -> EngineContainer | None:
+    path = f"{place.path}/{name}/config"
+    try:
+        configuration = read_owned(path, place.uid).decode("utf-8", "replace")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        reason = f"{text.clean(path)}: {error.strerror}"
+        return EngineContainer(id=text.clean(name), engine="lxc", error=reason)
+    said = dict(_SETTING.findall(configuration))
+    return EngineContainer(
+        id=text.clean(name),
+        engine="lxc",
+        name=text.clean(name),
+        labels={key: said[key] for key in _TOLD if said.get(key)},
+    )
