@@ -79,6 +79,10 @@ class Manager:
             for each in self._hierarchies
         )
 
+    def unified(self) -> bool:
+        """Tell whether this host has cgroup v2 alone, where statistics have v2's shape."""
+        return all(each.version == 2 for each in self._hierarchies)
+
     def exists(self) -> bool:
         """Tell whether any of the directories is there."""
         return any(os.path.isdir(self._directory(each)) for each in self._hierarchies)

@@ -197,7 +197,7 @@ class Service:
         container = self._container(request.id)
         if container.init.exited_at:
             raise NotFound(f"container {request.id} has stopped and has no cgroup")
-        name, value = metrics.of(container.cgroup.stats())
+        name, value = metrics.of(container.cgroup.stats(), unified=container.cgroup.unified())
         reply(task.StatsResponse(stats=Any(type_url=name, value=value.encode())))
 
     def _connect(self, request: task.ProcessRequest, reply: Reply) -> None:

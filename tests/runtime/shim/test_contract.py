@@ -280,7 +280,8 @@ async def test_a_tasks_life_by_the_protocol(one, daemon):
     listed = await one("Pids", None, task.PidsResponse)
     assert [each.pid for each in listed.processes] == [pid]
     stats = await one("Stats", None, task.StatsResponse)
-    assert stats.stats.type_url == "io.containerd.cgroups.v1.Metrics"
+    version = "v2" if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else "v1"
+    assert stats.stats.type_url == f"io.containerd.cgroups.{version}.Metrics"
     await one("Pause")
     assert task.STATUSES[(await one("State", None, task.StateResponse)).status] == "paused"
     await one("Resume")
