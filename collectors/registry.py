@@ -6,8 +6,6 @@ from functools import partial
 
 from collectors.collector import Collector, FileCollector
 from collectors.engine import Engine
-from collectors.engines import found
-from collectors.engines.embedded import EmbeddedEngine
 from collectors.kernel import (
     cgroups,
     host,
@@ -49,8 +47,12 @@ def collectors(root: Root) -> Sequence[Collector[object]]:
 
 def engines(*, engine_root: str, engine_state: str) -> Sequence[Engine]:
     """Return one of each engine adapter; the two directories are the embedded engine's own."""
+    # Of a recorded host no engine is asked: then none of the adapters is loaded.
+    from collectors import engine_registry  # noqa: PLC0415
+    from collectors.engines.embedded import EmbeddedEngine  # noqa: PLC0415
+
     return (
         EmbeddedEngine(root=engine_root, state=engine_state),
-        *found.sockets(os.environ),
-        *found.directories(os.environ),
+        *engine_registry.sockets(os.environ),
+        *engine_registry.directories(os.environ),
     )

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from msgspec import Struct
 
 from collectors.engine import EngineContainer, EngineReading
-from collectors.engines.homes import homes, read_owned
 from collectors.errors import Denied, Missing
+from collectors.homes import homes, read_owned
 from runtime.formats import text
 
 _SYSTEM = "/var/lib/lxc"

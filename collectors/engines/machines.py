@@ -12,8 +12,8 @@ from datetime import datetime
 
 from collectors.decoding import instant
 from collectors.engine import EngineContainer, EngineReading
-from collectors.engines.homes import read_owned
 from collectors.errors import Denied, Missing
+from collectors.homes import read_owned
 from runtime.formats import text
 
 _DIRECTORY = "/run/systemd/machines"

@@ -15,8 +15,8 @@ from msgspec import Struct
 
 from collectors.decoding import decode, moment
 from collectors.engine import EngineContainer, EngineReading
-from collectors.engines.homes import homes, read_owned
 from collectors.errors import Denied, Missing, Problem, Unavailable
+from collectors.homes import homes, read_owned
 
 _SYSTEM = "/var/lib/containers/storage"
 _FILES = ("containers.json", "volatile-containers.json")

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collectors.engines import homes, lxc, podman_storage
+from collectors import homes
+from collectors.engines import lxc, podman_storage
 from collectors.engines.lxc import LxcEngine, Place
 from collectors.engines.machines import MachinesEngine
 from collectors.engines.podman_storage import Storage, StorageEngine
