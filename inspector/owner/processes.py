@@ -107,7 +107,7 @@ def _member(process: Process, facts: Facts) -> list[str]:
         # Why it is taken for a container is why this process is.
         chain = [f"it is the first process of {facts.name(owner.id)}", *owner.evidence]
         return chain + _around(owner, facts)
-    chain = []
+    chain: list[str] = []
     if len(process.namespace_pids) > 1:
         chain.append(
             f"it is pid {process.namespace_pids[-1]} in pid namespace {process.namespaces.get('pid')}"
