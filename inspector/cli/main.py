@@ -46,6 +46,7 @@ VERBS: Final = (
     Verb("create", "make a container without starting it", "inspector.cli.engine.create"),
     Verb("start", "start containers that were created or stopped", "inspector.cli.engine.start"),
     Verb("exec", "run a command in a running container", "inspector.cli.engine.exec"),
+    Verb("attach", "take over a running container's streams", "inspector.cli.engine.reattach"),
     Verb("logs", "print what a container wrote", "inspector.cli.engine.logs"),
     Verb("kill", "send a signal to containers", "inspector.cli.engine.kill"),
     Verb("stop", "stop containers: SIGTERM, then SIGKILL", "inspector.cli.engine.stop"),

@@ -2,12 +2,11 @@
 
 import argparse
 
-from inspector import exit_codes
 from inspector.cli import options
-from inspector.cli.engine import attach, session
-from inspector.cli.engine.fifos import Fifos
+from inspector.cli.engine import reattach, session
 from inspector.errors import WrongUsage
 from runtime.api import Runtime
+from runtime.types import Stdio
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -50,25 +49,10 @@ def run(args: argparse.Namespace) -> int:
 
 async def _attached(engine: Runtime, reference: str, *, state: str, interactive: bool) -> int:
     container = await engine.container(reference)
-    tty = await _has_terminal(engine, container.id)
-    attach.flush_standard_streams()
-    with (
-        Fifos(state, stdin=interactive, stderr=not tty) as fifos,
-        attach.raw_terminal(tty=tty, interactive=interactive) as raw,
-        attach.Signals(proxy=not raw) as signals,
-    ):
-        await engine.start(container.id, stdio=fifos.stdio)
-        process = attach.Process(engine, container.id, tty=tty)
-        outcome = await attach.attached(process, fifos, signals)
-    if outcome.ending == "abandoned":
-        options.talk(f"the container takes no notice and goes on: cinspect rm -f {container.name}")
-        return exit_codes.INTERRUPTED
-    return outcome.status
 
+    async def begin(stdio: Stdio) -> None:
+        await engine.start(container.id, stdio=stdio)
 
-async def _has_terminal(engine: Runtime, container_id: str) -> bool:
-    match await engine.spec(container_id):
-        case {"process": {"terminal": bool(terminal)}}:
-            return terminal
-        case _:
-            return False
+    return await reattach.stay(
+        engine, container.id, state=state, interactive=interactive, begin=begin
+    )

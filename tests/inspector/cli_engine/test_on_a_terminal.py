@@ -176,3 +176,35 @@ def test_a_large_listing_on_a_terminal_arrives_whole(on_terminal):
     while select.select([program.master], [], [], 0.2)[0]:
         program.seen += os.read(program.master, 65536).decode()
     assert program.seen.replace("\r", "").split() == [str(n) for n in range(1, 20001)]
+
+
+def test_attach_takes_a_shell_up_again_where_it_was_left(on_terminal, cinspect):
+    shell = on_terminal("run", "-it", "--name", "left", "@host", "sh")
+    shell.expect(r"# ")
+    shell.type("kept=yes\n\x10\x11")
+    assert shell.end() == 0
+    again = on_terminal("attach", "left", columns=101, lines=29)
+    again.type("\n")
+    again.expect(r"# ")
+    again.type("echo $kept; stty size\n")
+    again.expect(r"yes\r\n29 101")
+    again.type("exit 6\n")
+    assert again.end() == 6
+
+
+def test_attach_without_a_terminal_prints_what_comes_and_has_the_status(cinspect):
+    command = "until [ -e /tmp/go ]; do sleep 0.05; done; echo out; echo err >&2; exit 3"
+    cinspect.detached("--name", "quiet", "@host", "sh", "-c", f"rm -f /tmp/go; {command}")
+    client = cinspect.start("attach", "quiet", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    time.sleep(1)
+    assert cinspect.run("exec", "quiet", "touch", "/tmp/go").returncode == 0
+    out, err = client.communicate(timeout=20)
+    assert (client.returncode, out, err) == (3, b"out\n", b"err\n")
+
+
+def test_attach_to_what_has_ended_says_so(cinspect):
+    cinspect.ok("run", "--name", "over", "@host", "true")
+    done = cinspect.run("attach", "over")
+    assert done.returncode == 125
+    assert b"over" in done.stderr
+    assert done.stderr.count(b"\n") == 1
