@@ -62,10 +62,10 @@ class Limits(Struct, frozen=True):
     connections: int = 500
     """Listed of one namespace."""
     seconds: float = 0.2
-    """For tables of connections; namespaces whose turn did not come keep what was read before."""
+    """For tables of connections: a namespace whose turn did not come is the first one next time."""
     scan: descriptors.Limits = descriptors.Limits()
-    rest: float = 50.0
-    """Times that a costly part took, until it is read again: so it costs a fiftieth of a core."""
+    rest: float = 100.0
+    """Times that a costly part took, until it is read again: so it costs a hundredth of a core."""
 
 
 class _Table(Struct, frozen=True):
@@ -74,7 +74,6 @@ class _Table(Struct, frozen=True):
     listed: tuple[Socket, ...]
     states: Mapping[str, int]
     read_at: float
-    seconds: float
     listeners: tuple[Socket, ...] | None = None
     """Where both come from the same file."""
 
@@ -94,6 +93,10 @@ class SocketReader:
         self._tables: dict[int, _Table] = {}
         self._holders: dict[int, tuple[int, ...]] = {}
         self._looked_for: frozenset[int] = frozenset()
+        self._turn_at = 0.0
+        """When tables of connections are read again."""
+        self._table_seconds = 0.0
+        """What reading them took this time."""
         self._scanned_at = 0.0
         self._scan_seconds = 0.0
         self._complete = True
@@ -103,7 +106,9 @@ class SocketReader:
         by_namespace, denied = self._who.of(root, "net")
         problems = Problems()
         self._tables = {inode: one for inode, one in self._tables.items() if inode in by_namespace}
-        deadline = time.monotonic() + self._limits.seconds
+        began = time.monotonic()
+        deadline = began + self._limits.seconds
+        self._table_seconds = 0.0
         asked = self._ask(by_namespace, deadline) if root.live else {}
         found: list[NamespaceSockets] = []
         for inode, pids in by_namespace.items():
@@ -116,6 +121,8 @@ class SocketReader:
                 continue
             except CollectError as error:
                 problems.failed(error)
+        if began >= self._turn_at:
+            self._turn_at = began + self._limits.rest * self._table_seconds
         self._hold(root, found, by_namespace)
         return SocketsReading(
             tuple(found), dict(self._holders), self._complete, (*denied, *problems.all())
@@ -126,7 +133,7 @@ class SocketReader:
     ) -> dict[int, tuple[Socket, ...]]:
         """Return what listens in each namespace that could be entered, and renew the tables due."""
         answers: dict[int, tuple[Socket, ...]] = {}
-        order = iter(by_namespace.items())
+        order = iter(sorted(by_namespace.items(), key=self._last_read))
         while batch := list(islice(order, netns.AT_ONCE)):
             opened, _ = netns.enter({inode: pids[0] for inode, pids in batch}, netns.SOCK_DIAG)
             for inode, one in opened.items():
@@ -138,6 +145,10 @@ class SocketReader:
                 finally:
                     one.close()
         return answers
+
+    def _last_read(self, space: tuple[int, Sequence[int]]) -> float:
+        table = self._tables.get(space[0])
+        return table.read_at if table else 0.0
 
     def _from_files(
         self, root: Root, inode: int, pids: Sequence[int], deadline: float
@@ -162,10 +173,7 @@ class SocketReader:
     def _renew(self, inode: int, deadline: float, sockets: Callable[[], Iterable[Socket]]) -> None:
         """Read a namespace's table when its turn has come and there is time."""
         now = time.monotonic()
-        known = self._tables.get(inode)
-        if known and now - known.read_at < self._limits.rest * known.seconds:
-            return
-        if now >= deadline and known is not None:
+        if now >= deadline or (inode in self._tables and now < self._turn_at):
             return
         listed: list[Socket] = []
         listening: list[Socket] = []
@@ -178,9 +186,8 @@ class SocketReader:
                 states[one.state] = states.get(one.state, 0) + 1
             if len(listed) < self._limits.connections:
                 listed.append(one)
-        self._tables[inode] = _Table(
-            tuple(listed), states, now, time.monotonic() - now, tuple(listening)
-        )
+        self._tables[inode] = _Table(tuple(listed), states, now, tuple(listening))
+        self._table_seconds += time.monotonic() - now
 
     def _namespace(
         self,

@@ -181,6 +181,14 @@ def test_a_listener_that_is_new_is_found_with_its_process_though_the_scan_may_re
     assert pid not in {pid for held in reader.read(Root()).holders.values() for pid in held}
 
 
+@pytest.mark.root
+def test_connections_that_there_is_no_time_for_are_not_said_to_be_none():
+    with server() as (pid, _):
+        space = space_of(sockets.SocketReader(limits=sockets.Limits(seconds=0)).read(Root()), pid)
+    assert len(space.listeners) == 3
+    assert (space.connections, space.states) == ((), None)
+
+
 def test_a_scan_that_ran_out_of_its_budget_says_so():
     with socket.socket() as one:
         link = {f"socket:[{one.fileno()}]": 1}
