@@ -107,10 +107,20 @@ def own_path(path: str, found: Label | None) -> str:
     return same.prefix if same is not None and same.id == found.id else path
 
 
-def is_service(path: str) -> bool:
-    """Return whether it is the cgroup of a systemd service (systemd.service(5)), or below it."""
-    return ".service" in path and any(
-        part.endswith(".service") and not part.startswith("user@") for part in path.split("/")
+def service(path: str) -> str | None:
+    """Return the systemd service (systemd.service(5)) whose cgroup this is or is in; None for none.
+
+    A user's manager, `user@1000.service`, is the ground that others stand on.
+    """
+    if ".service" not in path:
+        return None
+    return next(
+        (
+            part
+            for part in reversed(path.split("/"))
+            if part.endswith(".service") and not part.startswith("user@")
+        ),
+        None,
     )
 
 

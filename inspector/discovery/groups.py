@@ -209,7 +209,7 @@ class _Search:
         child, which stays in the same cgroup, is a sandbox.
         """
         paths = [entry.path for entry in top.cgroups]
-        if not any(cgroup_names.is_service(path) for path in paths):
+        if not any(cgroup_names.service(path) for path in paths):
             return False
         parent = self.world.processes.get(top.ppid)
         return parent is None or [entry.path for entry in parent.cgroups] != paths

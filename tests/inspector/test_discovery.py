@@ -313,6 +313,27 @@ def test_a_systemd_service_with_private_namespaces_is_none(kinds):
     assert containers(host) == {}
 
 
+def test_a_namespace_of_a_service_names_it():
+    host = Host()
+    path = "/system.slice/systemd-resolved.service"
+    host.process(100, 1, "systemd-resolve", ns=own(1, "mnt"), cgroup=path)
+    host.process(
+        101,
+        1,
+        "dbus",
+        ns=own(2, "net"),
+        cgroup="/user.slice/user@1000.service/app.slice/dbus.service",
+    )
+    host.process(102, 1, "app", ns=own(3), inside=[1], cgroup=f"/docker/{A}/a.service")
+    namespaces = derive(None, host.sample()).namespaces
+    assert isinstance(namespaces, tuple)
+    services = {one.inode: one.services for one in namespaces if one.services}
+    assert services == {
+        own(1)["mnt"]: ("systemd-resolved.service",),
+        own(2)["net"]: ("dbus.service",),
+    }
+
+
 def test_a_sandbox_that_a_service_makes_for_a_child_is_one():
     host = Host()
     path = "/system.slice/runner.service"
@@ -386,6 +407,38 @@ def test_a_container_within_a_container_knows_its_outer_one():
     assert found[B].pids == (120,)
     assert (found[A].parent, found[B].parent) == (None, A)
     assert f"it runs within container {A}" in found[B].evidence
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner", "engine"),
+    [
+        (f"/docker/{A}", f"/docker/{A}/docker/{B}", "docker"),
+        (f"/system.slice/docker-{A}.scope", f"/system.slice/docker-{A}.scope/docker/{B}", "docker"),
+        (
+            f"/machine.slice/libpod-{A}.scope/container",
+            f"/machine.slice/libpod-{A}.scope/container/libpod_parent/libpod-{B}",
+            "podman",
+        ),
+        (
+            f"/system.slice/docker-{A}.scope/init",
+            (
+                f"/system.slice/docker-{A}.scope/kubelet.slice/kubelet-kubepods.slice"
+                f"/kubelet-kubepods-pod{ESCAPED}.slice/cri-containerd-{B}.scope"
+            ),
+            "containerd",
+        ),
+        ("/lxc.payload.outer", f"/lxc.payload.outer/docker/{B}", "docker"),
+        (f"/docker/{A}", f"/docker/{A}/buildkit/0123456789abcdefghijklmno", "buildkit"),
+    ],
+)
+def test_the_engine_of_a_nested_container_is_told_by_the_inner_path(outer, inner, engine):
+    host = Host()
+    host.parents = {own(2)["pid"]: own(1)["pid"], own(1)["pid"]: HOST["pid"]}
+    host.process(100, 1, "init", ns=own(1), inside=[1], cgroup=outer)
+    host.process(120, 100, "app", ns=own(2), inside=[30, 1], cgroup=inner)
+    first, second = containers(host).values()
+    assert (second.engine, second.parent) == (engine, first.id)
+    assert second.pids == (120,)
 
 
 def test_a_sandbox_within_a_container_is_one_of_its_own():

@@ -2,6 +2,7 @@
 
 from collectors.kernel import namespaces
 from collectors.kernel.namespaces import IdMap
+from inspector.discovery import cgroup_names
 from inspector.domains.containers.model import IdMapping
 from inspector.domains.namespaces.model import Namespace
 from inspector.join import Joined
@@ -33,6 +34,7 @@ def derive(joined: Joined) -> tuple[Namespace, ...]:
             uid_map=_mapping(space.uid_map),
             gid_map=_mapping(space.gid_map),
             host=space.inode in host,
+            services=() if space.inode in host else _services(joined, pids.get(space.inode, ())),
         )
         for space in sorted(reading.namespaces, key=lambda one: (order[one.type], one.inode))
     )
@@ -44,6 +46,19 @@ def containers(joined: Joined, pids: list[int] | tuple[int, ...]) -> tuple[str, 
     if len(found) < 2:
         return tuple(found)
     return tuple(entity.id for entity in joined.entities if entity.id in found)
+
+
+def _services(joined: Joined, pids: list[int] | tuple[int, ...]) -> tuple[str, ...]:
+    """Return the services of processes that are in no container; each once, by name.
+
+    The container that this runs in is the host to all that is seen.
+    """
+    around = {None, *(one.id for one in joined.entities if one.group and one.group.kind == "self")}
+    processes = (
+        joined.world.processes.get(pid) for pid in pids if joined.owners.get(pid) in around
+    )
+    paths = {entry.path for process in processes if process for entry in process.cgroups}
+    return tuple(sorted({unit for path in paths if (unit := cgroup_names.service(path))}))
 
 
 def _mapping(maps: tuple[IdMap, ...] | None) -> tuple[IdMapping, ...] | None:

@@ -22,3 +22,5 @@ class Namespace(Struct, frozen=True, kw_only=True):
     gid_map: tuple[IdMapping, ...] | None
     host: bool
     """Whether pid 1 of the host is in it."""
+    services: tuple[str, ...] = ()
+    """systemd's, that have it as PrivateTmp=, PrivateNetwork= and the like give it: no containers."""
