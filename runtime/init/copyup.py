@@ -8,14 +8,13 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def copy(source: int, target: int) -> None:
-    """Copy a directory's content, with owners, modes and times; neither follows any link.
+    """Copy a directory's content, with owners, modes and times, and without following links.
 
     Both are open directories. Sockets are left out: nobody could listen on the copy.
     """
     with os.scandir(source) as entries:
         for name in [entry.name for entry in entries]:
             _copy_one(source, target, name)
-    _attributes(target, os.fstat(source))
 
 
 def _copy_one(source: int, target: int, name: str) -> None:
@@ -26,6 +25,7 @@ def _copy_one(source: int, target: int, name: str) -> None:
         inner, copied = (os.open(name, _DIRECTORY, dir_fd=each) for each in (source, target))
         try:
             copy(inner, copied)
+            _attributes(copied, os.fstat(inner))
         finally:
             os.close(inner)
             os.close(copied)

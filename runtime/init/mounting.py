@@ -96,17 +96,19 @@ class FilesystemMount(Step):
     def execute(self, child: Child, /) -> None:
         """Mount on the place's descriptor."""
         strict = is_kernel_place(self._destination)
-        place = paths.make(child.rootfs, self._destination, directory=True, strict=strict)
-        if self._options.copy_up and self._fstype == "tmpfs":
-            self._mount_copy(place)
-            return
-        flags = self._options.flags
         data = self._options.data
         if self._fstype in {"proc", "sysfs", "mqueue"}:
             data = ""
+        elif self._fstype == "tmpfs":
+            data = self._tmpfs_data(child.rootfs, strict=strict)
+        place = paths.make(child.rootfs, self._destination, directory=True, strict=strict)
         try:
-            target = paths.descriptor_path(place)
-            mounts.mount(self._source, target, fstype=self._fstype, flags=flags, data=data)
+            if self._options.copy_up:
+                self._mount_copy(place, data)
+            else:
+                target = paths.descriptor_path(place)
+                flags = self._options.flags
+                mounts.mount(self._source, target, fstype=self._fstype, flags=flags, data=data)
         finally:
             os.close(place)
         if self._options.propagation:
@@ -114,15 +116,26 @@ class FilesystemMount(Step):
             mounts.set_attributes(placed, propagation=self._options.propagation & ~constants.MS_REC)
             os.close(placed)
 
-    def _mount_copy(self, place: int) -> None:
+    def _tmpfs_data(self, root: int, *, strict: bool) -> str:
+        """Return the options, where the mode is by default that of the directory to be covered."""
+        data = self._options.data
+        if any(each.startswith("mode=") for each in data.split(",")):
+            return data
+        try:
+            found = paths.find(root, self._destination, strict=strict)
+        except FileNotFoundError:
+            return data
+        mode = f"mode={stat.S_IMODE(os.fstat(found).st_mode):o}"
+        os.close(found)
+        return f"{mode},{data}" if data else mode
+
+    def _mount_copy(self, place: int, data: str) -> None:
         """Fill the new filesystem before it covers what is copied."""
-        words: dict[str, str] = {}
-        for each in filter(None, self._options.data.split(",")):
+        words = {"source": self._source}
+        for each in filter(None, data.split(",")):
             key, _, value = each.partition("=")
             words[key] = value
-        if "mode" not in words:
-            words["mode"] = f"{stat.S_IMODE(os.fstat(place).st_mode):o}"
-        tree = mounts.filesystem("tmpfs", {"source": self._source} | words)
+        tree = mounts.filesystem("tmpfs", words)
         readable = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
         inner, filled = (os.open(".", readable, dir_fd=each) for each in (place, tree))
         try:
@@ -132,7 +145,7 @@ class FilesystemMount(Step):
                 mounts.set_attributes(tree, attributes=change.set, clear=change.clear)
             mounts.move_mount(tree, place)
         finally:
-            for descriptor in (inner, filled, tree, place):
+            for descriptor in (inner, filled, tree):
                 os.close(descriptor)
 
 
