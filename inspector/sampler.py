@@ -31,7 +31,7 @@ NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
         "security",
     ),
     "namespaces": ("namespaces", "members"),
-    "cgroups": ("processes", "namespaces", "cgroups"),
+    "cgroups": ("processes", "namespaces", "cgroups", "depth"),
     "mounts": ("namespaces", "members", "mounts"),
     "processes": ("processes", "namespaces"),
     "network": ("namespaces", "members", "links", "sockets", "ports"),

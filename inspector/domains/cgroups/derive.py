@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from collectors.kernel import cgroups as raw
+from inspector.domains.cgroups import depths, verdicts
 from inspector.domains.cgroups.limits import Limits, Table
 from inspector.domains.cgroups.model import (
     Cgroup,
@@ -58,15 +59,21 @@ def cpu(table: Table, groups: Sequence[raw.Cgroup], limits: Limits) -> Cpu | Non
         periods=rule.periods if rule else None,
         throttled_periods=rule.throttled_periods if rule else None,
         throttled_usec=rule.throttled_usec if rule else None,
-        throttled_ratio=_throttled(table, governed),
+        throttled_ratio=throttled(table, governed),
+        bursts=rule.bursts if rule else None,
+        burst_usec=rule.burst_usec if rule else None,
+        **depths.cpu(table, groups),
     )
 
 
-def memory(groups: Sequence[raw.Cgroup], limits: Limits) -> Memory | None:
+def memory(table: Table, groups: Sequence[raw.Cgroup], limits: Limits) -> Memory | None:
     """Return memory's numbers; None where no hierarchy counts it."""
-    said = _first(group.memory for group in groups if group.memory)
-    if said is None:
+    group = _first(group for group in groups if group.memory)
+    said = group.memory if group is not None else None
+    if group is None or said is None:
         return None
+    before = table.previous(group)
+    earlier: Mapping[str, int] = before.memory.stat if before and before.memory else {}
     working = said.current_bytes
     if working is not None and said.inactive_file_bytes is not None:
         working = max(0, working - said.inactive_file_bytes)
@@ -82,6 +89,13 @@ def memory(groups: Sequence[raw.Cgroup], limits: Limits) -> Memory | None:
         limited_by=limits.memory.path if limits.memory else None,
         oom_kills=said.oom_kills,
         events=said.events,
+        high_bytes=int(limits.high.value) if limits.high else None,
+        high_limited_by=limits.high.path if limits.high else None,
+        swap_limit_bytes=int(limits.swap.value) if limits.swap else None,
+        swap_limited_by=limits.swap.path if limits.swap else None,
+        stat=depths.stat(said.stat),
+        per_second=depths.grown(earlier, said.stat, table.seconds),
+        **depths.memory(table, group),
     )
 
 
@@ -107,6 +121,15 @@ def io(table: Table, groups: Sequence[raw.Cgroup]) -> Io | None:
                 write_bytes_per_second=rate(
                     then.write_bytes if then else None, device.write_bytes, table.seconds
                 ),
+                read_ops_per_second=rate(
+                    then.read_ops if then else None, device.read_ops, table.seconds
+                ),
+                write_ops_per_second=rate(
+                    then.write_ops if then else None, device.write_ops, table.seconds
+                ),
+                discard_bytes=device.discard_bytes,
+                discard_ops=device.discard_ops,
+                cost=device.cost,
             )
             for device in sorted(group.io, key=lambda device: _numbers(device.device))
             for then in (earlier.get(device.device),)
@@ -114,15 +137,17 @@ def io(table: Table, groups: Sequence[raw.Cgroup]) -> Io | None:
     )
 
 
-def pids(groups: Sequence[raw.Cgroup], limits: Limits) -> Pids | None:
+def pids(table: Table, groups: Sequence[raw.Cgroup], limits: Limits) -> Pids | None:
     """Return the number of tasks and the limit that binds; None where no hierarchy counts them."""
-    said = _first(group.pids for group in groups if group.pids)
-    if said is None:
+    group = _first(group for group in groups if group.pids)
+    said = group.pids if group is not None else None
+    if group is None or said is None:
         return None
     return Pids(
         current=said.current,
         limit=int(limits.pids.value) if limits.pids else None,
         limited_by=limits.pids.path if limits.pids else None,
+        **depths.pids(table, group),
     )
 
 
@@ -150,14 +175,17 @@ def _cgroup(table: Table, group: raw.Cgroup, owners: Mapping[tuple[str, str], st
         processes=group.processes,
         container=owners.get((group.hierarchy, group.path)),
         cpu=cpu(table, groups, limits),
-        memory=memory(groups, limits),
+        memory=memory(table, groups, limits),
         io=io(table, groups),
-        pids=pids(groups, limits),
+        pids=pids(table, groups, limits),
         pressure=pressure(groups),
+        **depths.cgroup(table, group),
+        verdicts=verdicts.verdicts(table, groups, limits),
     )
 
 
-def _throttled(table: Table, group: raw.Cgroup | None) -> float | None:
+def throttled(table: Table, group: raw.Cgroup | None) -> float | None:
+    """Return throttled periods over all since the sample before: of the cgroup's own quota."""
     before = table.previous(group) if group else None
     if group is None or before is None or group.cpu is None or before.cpu is None:
         return None

@@ -1,11 +1,11 @@
 """Cgroups by path, with those above them: which limit binds, and what was counted before."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from collectors.kernel import cgroups
-from collectors.kernel.cgroups import Cgroup, CgroupsReading, Hierarchy
+from collectors.kernel.cgroups import Cgroup, CgroupsReading, Depth, Hierarchy
 from inspector.sample import Sample, elapsed
 
 Key = tuple[str, str]
@@ -25,6 +25,9 @@ class Limits(NamedTuple):
     cores: Limit | None
     memory: Limit | None
     pids: Limit | None
+    high: Limit | None = None
+    """memory.high."""
+    swap: Limit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,14 @@ class Table:
     roots: Mapping[str, str]
     """By hierarchy: the path that is mounted, which is not `/` within a container."""
     device_names: Mapping[str, str]
+    depths: Mapping[Key, Depth] = field(default_factory=dict[Key, Depth])
+    """What cgroups say besides, where it was asked for."""
+    asked: bool = False
+    """Whether it was."""
+
+    def depth(self, cgroup: Cgroup) -> Depth | None:
+        """Return what a cgroup says besides; None where it was not asked for."""
+        return self.depths.get((cgroup.hierarchy, cgroup.path))
 
     def previous(self, cgroup: Cgroup) -> Cgroup | None:
         """Return the same cgroup in the sample before."""
@@ -70,20 +81,27 @@ class Table:
         cores: Limit | None = None
         memory: Limit | None = None
         pids: Limit | None = None
+        high: Limit | None = None
+        swap: Limit | None = None
         for own in cgroups_of_one:
             for cgroup in self.chain(own):
                 if cgroup.cpu and cgroup.cpu.quota_usec is not None and cgroup.cpu.period_usec:
                     cores = _smaller(cores, cgroup.cpu.quota_usec / cgroup.cpu.period_usec, cgroup)
                 if cgroup.memory and cgroup.memory.limit_bytes is not None:
                     memory = _smaller(memory, cgroup.memory.limit_bytes, cgroup)
+                if cgroup.memory and cgroup.memory.high_bytes is not None:
+                    high = _smaller(high, cgroup.memory.high_bytes, cgroup)
+                if cgroup.memory and cgroup.memory.swap_limit_bytes is not None:
+                    swap = _smaller(swap, cgroup.memory.swap_limit_bytes, cgroup)
                 if cgroup.pids and cgroup.pids.limit is not None:
                     pids = _smaller(pids, cgroup.pids.limit, cgroup)
-        return Limits(cores, memory, pids)
+        return Limits(cores, memory, pids, high, swap)
 
 
 def table(previous: Sample | None, current: Sample) -> Table:
     """Index the cgroups of two samples."""
     reading = current.get(cgroups.KEY)
+    depth = current.get(cgroups.DEPTH)
     earlier = previous.get(cgroups.KEY) if previous is not None else None
     return Table(
         current={(group.hierarchy, group.path): group for group in reading.cgroups}
@@ -95,6 +113,8 @@ def table(previous: Sample | None, current: Sample) -> Table:
         seconds=elapsed(previous, current, cgroups.KEY),
         roots={_name(one): one.root for one in _hierarchies(reading)},
         device_names=reading.device_names if reading else {},
+        depths=depth.depths if depth else {},
+        asked=depth is not None,
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 
 class Cpu(Struct, frozen=True, kw_only=True):
@@ -23,6 +23,12 @@ class Cpu(Struct, frozen=True, kw_only=True):
     throttled_usec: int | None
     throttled_ratio: float | None
     """Throttled periods over periods since the sample before."""
+    bursts: int | None = None
+    """Periods that used more than the quota, out of what was saved before."""
+    burst_usec: int | None = None
+    burst_limit_usec: int | UnsetType | None = UNSET
+    idle: bool | UnsetType | None = UNSET
+    """Whether it runs only when nobody else wants to (cpu.idle)."""
 
 
 class Memory(Struct, frozen=True, kw_only=True):
@@ -39,6 +45,26 @@ class Memory(Struct, frozen=True, kw_only=True):
     limited_by: str | None
     oom_kills: int | None
     events: Mapping[str, int]
+    high_bytes: int | None = None
+    """The memory.high that binds: above it, it is slowed and its pages are taken."""
+    high_limited_by: str | None = None
+    swap_limit_bytes: int | None = None
+    swap_limited_by: str | None = None
+    stat: Mapping[str, int] = {}
+    """memory.stat by version 2's names: sizes end in `_bytes`, the others count pages and faults."""
+    per_second: Mapping[str, float] = {}
+    """The counts of `stat` that grew since the sample before, a second."""
+    min_bytes: int | UnsetType | None = UNSET
+    low_bytes: int | UnsetType | None = UNSET
+    soft_limit_bytes: int | UnsetType | None = UNSET
+    oom_group: bool | UnsetType | None = UNSET
+    events_local: Mapping[str, int] | UnsetType | None = UNSET
+    """What happened in the cgroup itself, not below."""
+    zswap_bytes: int | UnsetType | None = UNSET
+    zswap_limit_bytes: int | UnsetType | None = UNSET
+    swap_peak_bytes: int | UnsetType | None = UNSET
+    numa: Mapping[str, Mapping[str, int]] | UnsetType = UNSET
+    """memory.numa_stat by what is counted and node, on a host of several nodes."""
 
 
 class IoDevice(Struct, frozen=True, kw_only=True):
@@ -52,6 +78,12 @@ class IoDevice(Struct, frozen=True, kw_only=True):
     write_ops: int
     read_bytes_per_second: float | None
     write_bytes_per_second: float | None
+    read_ops_per_second: float | None = None
+    write_ops_per_second: float | None = None
+    discard_bytes: int = 0
+    discard_ops: int = 0
+    cost: Mapping[str, int] = {}
+    """The cost model's: `usage`, `wait`, `indebt`, `indelay`, in microseconds of the device."""
 
 
 class Io(Struct, frozen=True):
@@ -66,6 +98,26 @@ class Pids(Struct, frozen=True):
     current: int | None
     limit: int | None
     limited_by: str | None
+    peak: int | UnsetType | None = UNSET
+    events: Mapping[str, int] | UnsetType | None = UNSET
+    """`max`: how often a fork was refused."""
+
+
+class Hugetlb(Struct, frozen=True, kw_only=True):
+    """Huge pages of one size."""
+
+    current_bytes: int | None
+    limit_bytes: int | None
+    peak_bytes: int | None
+    failures: int | None
+    """How often the limit was hit."""
+
+
+class Counted(Struct, frozen=True):
+    """A resource in units of its own; a limit that is null is none."""
+
+    current: int | None
+    limit: int | None
 
 
 class PressureLine(Struct, frozen=True):
@@ -102,3 +154,15 @@ class Cgroup(Struct, frozen=True, kw_only=True):
     io: Io | None
     pids: Pids | None
     pressure: Mapping[str, Pressure] | None
+    type: str | UnsetType | None = UNSET
+    """`domain`, `threaded`, `domain threaded`, `domain invalid`; v2 only."""
+    subtree_control: tuple[str, ...] | UnsetType | None = UNSET
+    descendants: int | UnsetType | None = UNSET
+    dying_descendants: int | UnsetType | None = UNSET
+    """Removed ones that the kernel still keeps, for something is charged to them."""
+    hugetlb: Mapping[str, Hugetlb] | UnsetType = UNSET
+    """By the size of the pages; those neither limited nor used are left out."""
+    rdma: Mapping[str, Mapping[str, Counted]] | UnsetType = UNSET
+    misc: Mapping[str, Counted] | UnsetType = UNSET
+    verdicts: tuple[str, ...] = ()
+    """What is wrong with it, in plain sentences."""

@@ -77,6 +77,7 @@ def _running(
         security=security.derive(joined, group.init, inodes),
         evidence=evidence(joined.world, entity, inodes),
         parent=entity.parent,
+        verdicts=resources.judged(meter, place),
         role=entity.role,
     )
 

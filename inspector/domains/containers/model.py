@@ -94,5 +94,7 @@ class Container(Struct, frozen=True, kw_only=True):
     evidence: tuple[str, ...]
     parent: str | None = None
     """Id of the container that it runs in."""
+    verdicts: tuple[str, ...] = ()
+    """What is wrong with it, in plain sentences: throttled, short of memory, stalled, refused."""
     role: Literal["container", "pod_sandbox", "sandbox"] = "container"
     """`pod_sandbox` holds the namespaces of a pod; `sandbox`: a program shut a part of itself in."""

@@ -7,7 +7,7 @@ from collectors.kernel import processes
 from collectors.kernel.processes import Process
 from inspector.discovery.groups import Group
 from inspector.discovery.world import NET, Inodes
-from inspector.domains.cgroups import derive
+from inspector.domains.cgroups import derive, verdicts
 from inspector.domains.cgroups.limits import Limits, Table
 from inspector.domains.cgroups.model import Cpu, Memory, Pids
 from inspector.domains.containers.model import Measure, Resources
@@ -52,11 +52,11 @@ def resources(meter: Meter, group: Group, place: Placement, inodes: Inodes | Non
     measured["cpu"] = "cgroup"
     if cpu is None or cpu.usage_usec is None:
         cpu, measured["cpu"] = _cpu(meter, group, limits), "processes"
-    memory = derive.memory(own, limits)
+    memory = derive.memory(meter.table, own, limits)
     measured["memory"] = "cgroup"
     if memory is None or memory.current_bytes is None:
         memory, measured["memory"] = _memory(meter, group, limits), "processes"
-    pids = derive.pids(own, limits)
+    pids = derive.pids(meter.table, own, limits)
     measured["pids"] = "cgroup"
     if pids is None or pids.current is None:
         pids, measured["pids"] = _pids(meter, group, limits), "processes"
@@ -69,6 +69,16 @@ def resources(meter: Meter, group: Group, place: Placement, inodes: Inodes | Non
         network=_network(meter, group, inodes),
         measured_by=measured,
     )
+
+
+def judged(meter: Meter, place: Placement) -> tuple[str, ...]:
+    """Return what is wrong with a running container, in plain sentences."""
+    placed = {name: meter.table.find(name, path) for name, path in place.paths.items()}
+    limits = meter.table.limits([group for group in placed.values() if group is not None])
+    own = [
+        found for name, found in sorted(placed.items()) if found is not None and name in place.own
+    ]
+    return verdicts.verdicts(meter.table, own, limits)
 
 
 def frozen(meter: Meter, group: Group, place: Placement) -> bool:
