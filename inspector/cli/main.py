@@ -59,6 +59,9 @@ VERBS: Final = (
     Verb("inspect", "print all that is known of containers", "inspector.cli.engine.inspect"),
     Verb("top", "list the processes of a container", "inspector.cli.engine.top"),
     Verb("diff", "list what a container changed over its layers", "inspector.cli.engine.diff"),
+    Verb("layers", "tell which layer has a path, and what they waste", "inspector.cli.layers"),
+    Verb("cat", "print a file of a container", "inspector.cli.cat"),
+    Verb("cp", "copy files out of a container, or into one", "inspector.cli.cp"),
     Verb("rename", "give a container another name", "inspector.cli.engine.rename"),
     Verb("demo", "start or stop the demo container", "inspector.cli.demo"),
 )

@@ -1,0 +1,1 @@
+"""What a person asks of one container's layers: which has it, what is wasted, show it, copy it."""

@@ -1,0 +1,235 @@
+"""Copies files and directories from one root to another, by descriptors: no link leads astray.
+
+Docker's rules say where a copy goes: into a directory that is there, under the source's name; what
+ends in `/.` is a directory's contents; otherwise the copy has the destination's name.
+"""
+
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from msgspec import Struct
+
+from collectors.errors import CollectError
+from collectors.inside import Inside
+from collectors.root import translate
+from collectors.syscalls import reopen_regular
+from inspector.errors import Failure
+
+_DEEPEST = 200
+"""Directories within each other: each is a descriptor while what is in it is copied."""
+_PIECE = 1 << 20
+_UNSIZED = 64 << 20
+"""Most bytes of a file that has no length, as those of /proc."""
+
+
+class Copied(Struct):
+    """What was copied."""
+
+    files: int = 0
+    directories: int = 0
+    links: int = 0
+    size_bytes: int = 0
+    skipped: list[str] = []
+    """Paths of what cannot be copied: devices, FIFOs, sockets, other filesystems' mounts."""
+
+
+class Rules(Struct, frozen=True, kw_only=True):
+    """How copies are made."""
+
+    owner: tuple[int, int] | None = None
+    """Uid and gid, as the host counts them; None keeps what the copying process makes."""
+    set_id: bool = False
+    """Keep set-user-id and set-group-id: never out of a container, whose files would be root's here."""
+    stop: Callable[[], bool] | None = None
+    """Asked between pieces: whether somebody wants it to end."""
+
+
+def copy(
+    source: Inside, path: str, into: Inside, to: str, *, rules: Rules, follow: bool = False
+) -> Copied:
+    """Copy a file, a link or a directory; return what was copied.
+
+    Raises `Failure` naming the path; a file is there whole or not at all, a directory as far as it got.
+    """
+    try:
+        with _held(source.look(path, follow=follow or path.endswith("/."))) as seen:
+            return _copy(seen, path, into, to, rules)
+    except CollectError as error:
+        raise Failure(f"{error.path}: {error.message}") from error
+
+
+def _copy(seen: int, path: str, into: Inside, to: str, rules: Rules) -> Copied:
+    directory = stat.S_ISDIR(os.fstat(seen).st_mode)
+    above, name = _destination(path, into, to, directory=directory)
+    copier = _Copier(rules)
+    with _held(above) as target:
+        if name is None:
+            copier.contents(seen, target, path, 0)
+        else:
+            copier.entry(seen, target, name, path, 0)
+    return copier.copied
+
+
+def _destination(path: str, into: Inside, to: str, *, directory: bool) -> tuple[int, str | None]:
+    """Return the directory that gets the copy, open, and the copy's name; None: its contents alone."""
+    name = path.rstrip("/").rpartition("/")[2]
+    whole = name in {"", "."}
+    there = _kind(into, to)
+    if there is not None and stat.S_ISDIR(there):
+        if name == "..":
+            raise Failure(f"{path}: say a name: that of .. is not known")
+        return into.directory(to), None if whole and directory else name
+    if there is not None and directory:
+        raise Failure(f"{to}: it is no directory, and {path} is one")
+    if there is None and to.endswith("/") and not directory:
+        raise Failure(f"{to}: there is no such directory")
+    above, _, last = to.rstrip("/").rpartition("/")
+    if last in {"", ".", ".."}:
+        raise Failure(f"{to}: there is no such directory")
+    return into.directory(above or ("/" if to.startswith("/") else ".")), last
+
+
+def _kind(into: Inside, to: str) -> int | None:
+    try:
+        with _held(into.look(to, follow=True)) as fd:
+            return os.fstat(fd).st_mode
+    except CollectError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return None
+        raise
+
+
+class _Copier:
+    """Copies entry by entry; each path in an error is the source's."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self.copied = Copied()
+
+    def entry(self, seen: int, into: int, name: str, path: str, depth: int) -> None:
+        """Copy what an O_PATH descriptor names to a name in a directory."""
+        status = os.fstat(seen)
+        try:
+            if stat.S_ISREG(status.st_mode):
+                self._file(seen, status, into, name)
+            elif stat.S_ISLNK(status.st_mode):
+                self._link(seen, into, name)
+            elif stat.S_ISDIR(status.st_mode):
+                self._directory(seen, status, into, name, path, depth)
+            else:
+                self.copied.skipped.append(path)
+        except OSError as error:
+            raise translate(error, path, "copy") from error
+
+    def contents(self, seen: int, into: int, path: str, depth: int) -> None:
+        """Copy what is in a directory into another one."""
+        if depth > _DEEPEST:
+            raise Failure(f"{path}: more than {_DEEPEST} directories within each other")
+        try:
+            with _held(os.open(f"/proc/self/fd/{seen}", os.O_RDONLY | os.O_DIRECTORY)) as listed:
+                names = os.listdir(listed)
+                device = os.fstat(listed).st_dev
+        except OSError as error:
+            raise translate(error, path, "copy") from error
+        for name in names:
+            below = f"{path.rstrip('/').removesuffix('/.')}/{name}"
+            try:
+                fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=seen)
+            except FileNotFoundError:
+                continue
+            with _held(fd):
+                # Another filesystem there may be without end, as /proc is: it has to be named.
+                if os.fstat(fd).st_dev != device:
+                    self.copied.skipped.append(below)
+                else:
+                    self.entry(fd, into, name, below, depth)
+
+    def _file(self, seen: int, status: os.stat_result, into: int, name: str) -> None:
+        with _held(reopen_regular(seen, name)) as source, self._new(into, name) as temporary:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            with _held(os.open(temporary, flags, 0o600, dir_fd=into)) as target:
+                self.copied.size_bytes += self._pour(source, target, status.st_size)
+                self._finish(target, status)
+        self.copied.files += 1
+
+    def _link(self, seen: int, into: int, name: str) -> None:
+        with self._new(into, name) as temporary:
+            os.symlink(os.readlink("", dir_fd=seen), temporary, dir_fd=into)
+            if self._rules.owner is not None:
+                os.chown(temporary, *self._rules.owner, dir_fd=into, follow_symlinks=False)
+        self.copied.links += 1
+
+    def _directory(
+        self, seen: int, status: os.stat_result, into: int, name: str, path: str, depth: int
+    ) -> None:
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        made = True
+        try:
+            os.mkdir(name, 0o700, dir_fd=into)
+        except FileExistsError:
+            made = False
+        with _held(os.open(name, flags, dir_fd=into)) as target:
+            self.contents(seen, target, path, depth + 1)
+            if made:
+                self._finish(target, status)
+        self.copied.directories += 1
+
+    @contextmanager
+    def _new(self, into: int, name: str) -> Iterator[str]:
+        """Give a name to make something under; it takes the wanted name when all went well."""
+        temporary = f".cinspect-{secrets.token_hex(6)}"
+        try:
+            yield temporary
+            os.rename(temporary, name, src_dir_fd=into, dst_dir_fd=into)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                os.unlink(temporary, dir_fd=into)
+            raise
+
+    def _finish(self, target: int, status: os.stat_result) -> None:
+        if self._rules.owner is not None:
+            os.fchown(target, *self._rules.owner)
+        os.fchmod(target, stat.S_IMODE(status.st_mode) & (0o7777 if self._rules.set_id else 0o1777))
+        os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+    def _pour(self, source: int, target: int, size: int) -> int:
+        """Copy as many bytes as there were when it began: a log that grows has an end too."""
+        most = size or _UNSIZED
+        at = 0
+        while at < most:
+            if self._rules.stop is not None and self._rules.stop():
+                raise OSError(errno.EINTR, "stopped")
+            hole = _next_data(source, at) if size else at
+            if hole >= most:
+                break
+            at = hole
+            piece = os.pread(source, min(_PIECE, most - at), at)
+            if not piece:
+                return at
+            written = 0
+            while written < len(piece):
+                written += os.pwrite(target, piece[written:], at + written)
+            at += len(piece)
+        if size:
+            os.ftruncate(target, most)  # what a hole ends with
+        return most if size else at
+
+
+def _next_data(fd: int, at: int) -> int:
+    """Return where the next bytes are that are not a hole (lseek(2)); the far end: there are none."""
+    try:
+        return os.lseek(fd, at, os.SEEK_DATA)
+    except OSError as error:
+        return 1 << 62 if error.errno == errno.ENXIO else at
+
+
+@contextmanager
+def _held(fd: int) -> Iterator[int]:
+    try:
+        yield fd
+    finally:
+        os.close(fd)
