@@ -1,6 +1,7 @@
 """Where each container is in the cgroup hierarchies, and which of these cgroups are its own alone."""
 
 import posixpath
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -21,17 +22,50 @@ class Placement:
 
 def placements(joined: Joined) -> dict[str, Placement]:
     """Return each running container's cgroups by its id."""
-    by_path: dict[str, dict[str, set[int]]] = {}
-    for process in joined.world.processes.values():
-        for entry in process.cgroups:
-            paths = by_path.setdefault(hierarchy(entry), {})
-            paths.setdefault(entry.path, set()).add(process.pid)
+    paths = _Paths(joined.world.processes.values())
     inside = with_inner(joined.groups)
     return {
-        entity.id: _placement(joined, entity.group, by_path, inside[id(entity.group)])
+        entity.id: _placement(entity.group, paths, inside[id(entity.group)])
         for entity in joined.entities
         if entity.group is not None
     }
+
+
+class _Paths:
+    """Every process's cgroups. Most share a few sets of them, which are looked at once."""
+
+    def __init__(self, processes: Iterable[Process]) -> None:
+        self._of: dict[int, tuple[CgroupEntry, ...]] = {}
+        self._named: dict[tuple[CgroupEntry, ...], Mapping[str, str]] = {}
+        pids: dict[tuple[CgroupEntry, ...], set[int]] = {}
+        for process in processes:
+            self._of[process.pid] = process.cgroups
+            pids.setdefault(process.cgroups, set()).add(process.pid)
+        self._pids: dict[str, dict[str, set[int]]] = {}
+        for entries, members in pids.items():
+            named = self._named[entries] = {hierarchy(entry): entry.path for entry in entries}
+            for name, path in named.items():
+                self._pids.setdefault(name, {}).setdefault(path, set()).update(members)
+        self._sorted = {name: sorted(paths) for name, paths in self._pids.items()}
+
+    def common(self, name: str, pids: Iterable[int]) -> str:
+        """Return the deepest cgroup that all of these processes are in or below."""
+        found = {
+            path
+            for entries in {self._of[pid] for pid in pids if pid in self._of}
+            if (path := self._named[entries].get(name)) is not None
+        }
+        return posixpath.commonpath(found) if found else ""
+
+    def exclusive(self, name: str, path: str, inside: set[int]) -> bool:
+        """Return whether every process that is there or below is one of `inside`."""
+        paths = self._pids.get(name, {})
+        if not paths.get(path, inside) <= inside:
+            return False
+        listed = self._sorted.get(name, [])
+        # Everything below begins with the path and a slash, which "0" follows.
+        below = listed[bisect_left(listed, f"{path}/") : bisect_left(listed, f"{path}0")]
+        return all(paths[other] <= inside for other in below)
 
 
 def hierarchy(entry: CgroupEntry) -> str:
@@ -64,15 +98,9 @@ def nearest(
     return result
 
 
-def _placement(
-    joined: Joined,
-    group: Group,
-    by_path: Mapping[str, Mapping[str, set[int]]],
-    inside: set[int],
-) -> Placement:
+def _placement(group: Group, known: _Paths, inside: set[int]) -> Placement:
     paths: dict[str, str] = {}
     own: set[str] = set()
-    members = [joined.world.processes[pid] for pid in group.pids if pid in joined.world.processes]
     for entry in group.init.cgroups:
         name = hierarchy(entry)
         path = cgroup_names.own_path(entry.path, group.label)
@@ -80,9 +108,9 @@ def _placement(
         if group.kind == "self" or path != entry.path or _named(path, group):
             own.add(name)
         else:
-            common = _common(name, members)
+            common = known.common(name, group.pids)
             path = common if common not in {"", "/"} else entry.path
-            if path != "/" and _exclusive(path, by_path.get(name, {}), inside):
+            if path != "/" and known.exclusive(name, path, inside):
                 own.add(name)
             else:
                 path = entry.path
@@ -93,19 +121,3 @@ def _placement(
 def _named(path: str, group: Group) -> bool:
     label = cgroup_names.parse(path)
     return label is not None and group.label is not None and label.id == group.label.id
-
-
-def _common(name: str, members: Iterable[Process]) -> str:
-    """Return the deepest cgroup that all of a container's processes are in or below."""
-    paths = [
-        entry.path for process in members for entry in process.cgroups if hierarchy(entry) == name
-    ]
-    return posixpath.commonpath(paths) if paths else ""
-
-
-def _exclusive(path: str, paths: Mapping[str, set[int]], inside: set[int]) -> bool:
-    return all(
-        pids <= inside
-        for other, pids in paths.items()
-        if other == path or other.startswith(f"{path}/")
-    )

@@ -59,7 +59,9 @@ def cpu(table: Table, groups: Sequence[raw.Cgroup], limits: Limits) -> Cpu | Non
         periods=rule.periods if rule else None,
         throttled_periods=rule.throttled_periods if rule else None,
         throttled_usec=rule.throttled_usec if rule else None,
-        throttled_ratio=throttled(table, governed),
+        throttled_ratio=table.throttled.get((governed.hierarchy, governed.path))
+        if governed
+        else None,
         bursts=rule.bursts if rule else None,
         burst_usec=rule.burst_usec if rule else None,
         **depths.cpu(table, groups),
@@ -182,24 +184,6 @@ def _cgroup(table: Table, group: raw.Cgroup, owners: Mapping[tuple[str, str], st
         **depths.cgroup(table, group),
         verdicts=verdicts.verdicts(table, groups, limits),
     )
-
-
-def throttled(table: Table, group: raw.Cgroup | None) -> float | None:
-    """Return throttled periods over all since the sample before: of the cgroup's own quota."""
-    before = table.previous(group) if group else None
-    if group is None or before is None or group.cpu is None or before.cpu is None:
-        return None
-    periods = _change(before.cpu.periods, group.cpu.periods)
-    throttled = _change(before.cpu.throttled_periods, group.cpu.throttled_periods)
-    if periods is None or throttled is None:
-        return None
-    return min(1.0, throttled / periods) if periods else 0.0
-
-
-def _change(before: int | None, after: int | None) -> int | None:
-    if before is None or after is None or after < before:
-        return None
-    return after - before
 
 
 def _line(line: raw.PressureLine | None) -> PressureLine | None:

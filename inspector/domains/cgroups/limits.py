@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from itertools import islice
+from typing import Final, NamedTuple
 
 from collectors.kernel import cgroups
 from collectors.kernel.cgroups import Cgroup, CgroupsReading, Depth, Hierarchy
@@ -10,6 +11,7 @@ from inspector.sample import Sample, elapsed
 
 Key = tuple[str, str]
 """Hierarchy and path."""
+Ratios = Mapping[Key, float]
 
 
 class Limit(NamedTuple):
@@ -45,6 +47,9 @@ class Table:
     """What cgroups say besides, where it was asked for."""
     asked: bool = False
     """Whether it was."""
+    throttled: Ratios = field(default_factory=dict[Key, float])
+    """Throttled periods over all since the sample before, 0 to 1."""
+    _limits: dict[Key, Limits] = field(default_factory=dict[Key, Limits])
 
     def depth(self, cgroup: Cgroup) -> Depth | None:
         """Return what a cgroup says besides; None where it was not asked for."""
@@ -78,24 +83,75 @@ class Table:
 
     def limits(self, cgroups_of_one: Iterable[Cgroup]) -> Limits:
         """Return what binds a container (or a cgroup alone), over all its hierarchies."""
-        cores: Limit | None = None
-        memory: Limit | None = None
-        pids: Limit | None = None
-        high: Limit | None = None
-        swap: Limit | None = None
+        found = NO_LIMITS
         for own in cgroups_of_one:
-            for cgroup in self.chain(own):
-                if cgroup.cpu and cgroup.cpu.quota_usec is not None and cgroup.cpu.period_usec:
-                    cores = _smaller(cores, cgroup.cpu.quota_usec / cgroup.cpu.period_usec, cgroup)
-                if cgroup.memory and cgroup.memory.limit_bytes is not None:
-                    memory = _smaller(memory, cgroup.memory.limit_bytes, cgroup)
-                if cgroup.memory and cgroup.memory.high_bytes is not None:
-                    high = _smaller(high, cgroup.memory.high_bytes, cgroup)
-                if cgroup.memory and cgroup.memory.swap_limit_bytes is not None:
-                    swap = _smaller(swap, cgroup.memory.swap_limit_bytes, cgroup)
-                if cgroup.pids and cgroup.pids.limit is not None:
-                    pids = _smaller(pids, cgroup.pids.limit, cgroup)
-        return Limits(cores, memory, pids, high, swap)
+            found = _both(found, self._of(own))
+        return found
+
+    def _of(self, cgroup: Cgroup) -> Limits:
+        """Return what binds one cgroup: found once for each, from what binds the one above."""
+        key = (cgroup.hierarchy, cgroup.path)
+        known = self._limits.get(key)
+        if known is None:
+            known = _own(cgroup)
+            if cgroup.path != "/":
+                for above in islice(self.chain(cgroup), 1, 2):
+                    known = _both(known, self._of(above))
+            self._limits[key] = known
+        return known
+
+
+NO_LIMITS: Final = Limits(None, None, None)
+
+
+def _own(cgroup: Cgroup) -> Limits:
+    cpu, memory, pids = cgroup.cpu, cgroup.memory, cgroup.pids
+    path = cgroup.path
+
+    def said(value: float | None) -> Limit | None:
+        return None if value is None else Limit(value, path)
+
+    cores = None
+    if cpu is not None and cpu.quota_usec is not None and cpu.period_usec:
+        cores = Limit(cpu.quota_usec / cpu.period_usec, path)
+    return Limits(
+        cores,
+        said(memory.limit_bytes) if memory else None,
+        said(pids.limit) if pids else None,
+        said(memory.high_bytes) if memory else None,
+        said(memory.swap_limit_bytes) if memory else None,
+    )
+
+
+def _both(one: Limits, other: Limits) -> Limits:
+    """Return the smaller of each; of equal ones the first's, which is the nearer."""
+    if other == NO_LIMITS:
+        return one
+    return one if one == other else Limits(*map(_smaller, one, other))
+
+
+def _smaller(one: Limit | None, other: Limit | None) -> Limit | None:
+    if one is None or other is None:
+        return one or other
+    return one if one.value <= other.value else other
+
+
+def _throttled(current: Iterable[Cgroup], before: Mapping[tuple[str, str, int], Cgroup]) -> Ratios:
+    """Return throttled periods over all since the sample before, where a quota has periods."""
+    found: dict[Key, float] = {}
+    for cgroup in current:
+        cpu = cgroup.cpu
+        if cpu is None or cpu.periods is None or cpu.throttled_periods is None:
+            continue
+        earlier = before.get((cgroup.hierarchy, cgroup.path, cgroup.inode))
+        was = earlier.cpu if earlier is not None else None
+        if was is None or was.periods is None or was.throttled_periods is None:
+            continue
+        periods, held = cpu.periods - was.periods, cpu.throttled_periods - was.throttled_periods
+        if periods < 0 or held < 0:
+            continue
+        found[cgroup.hierarchy, cgroup.path] = min(1.0, held / periods) if periods else 0.0
+    return found
 
 
 def table(previous: Sample | None, current: Sample) -> Table:
@@ -103,18 +159,20 @@ def table(previous: Sample | None, current: Sample) -> Table:
     reading = current.get(cgroups.KEY)
     depth = current.get(cgroups.DEPTH)
     earlier = previous.get(cgroups.KEY) if previous is not None else None
+    listed = reading.cgroups if reading else ()
+    before = {
+        (group.hierarchy, group.path, group.inode): group
+        for group in (earlier.cgroups if earlier else ())
+    }
     return Table(
-        current={(group.hierarchy, group.path): group for group in reading.cgroups}
-        if reading
-        else {},
-        before={(group.hierarchy, group.path, group.inode): group for group in earlier.cgroups}
-        if earlier
-        else {},
+        current={(group.hierarchy, group.path): group for group in listed},
+        before=before,
         seconds=elapsed(previous, current, cgroups.KEY),
         roots={_name(one): one.root for one in _hierarchies(reading)},
         device_names=reading.device_names if reading else {},
         depths=depth.depths if depth else {},
         asked=depth is not None,
+        throttled=_throttled(listed, before),
     )
 
 
@@ -124,7 +182,3 @@ def _hierarchies(reading: CgroupsReading | None) -> tuple[Hierarchy, ...]:
 
 def _name(hierarchy: Hierarchy) -> str:
     return "" if hierarchy.version == 2 else ",".join(hierarchy.controllers)
-
-
-def _smaller(best: Limit | None, value: float, cgroup: Cgroup) -> Limit:
-    return Limit(value, cgroup.path) if best is None or value < best.value else best

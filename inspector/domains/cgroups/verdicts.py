@@ -84,30 +84,19 @@ def _there(table: Table, path: str, inode: int) -> bool:
 
 def _throttling(table: Table, groups: Sequence[raw.Cgroup]) -> Iterator[str]:
     """Say who is held back by a quota: its own, or one above that counts for all below it."""
+    if not any(ratio >= THROTTLED for ratio in table.throttled.values()):
+        return
     told: set[str] = set()
     for own in groups:
         for group in table.chain(own):
-            ratio = ratio_of(table, group)
-            if ratio is None or ratio < THROTTLED or group.path in told:
+            ratio = table.throttled.get((group.hierarchy, group.path), 0.0)
+            if ratio < THROTTLED or group.path in told:
                 continue
             told.add(group.path)
-            quota = _quota(group)
+            file = _file(group, "cpu.max", "cpu.cfs_quota_us")
             yield (
-                f"throttled {units.percent(ratio)} of periods by {_file(group, 'cpu.max', 'cpu.cfs_quota_us')}"
-                f" of {group.path}{quota}"
+                f"throttled {units.percent(ratio)} of periods by {file} of {group.path}{_quota(group)}"
             )
-
-
-def ratio_of(table: Table, group: raw.Cgroup) -> float | None:
-    """Return throttled periods over all since the sample before; None where it cannot be told."""
-    before = table.previous(group)
-    if before is None or before.cpu is None or group.cpu is None:
-        return None
-    periods = _change(before.cpu.periods, group.cpu.periods)
-    throttled = _change(before.cpu.throttled_periods, group.cpu.throttled_periods)
-    if periods is None or throttled is None:
-        return None
-    return min(1.0, throttled / periods) if periods else 0.0
 
 
 def _memory(table: Table, groups: Sequence[raw.Cgroup], limits: Limits) -> Iterator[str]:
@@ -205,10 +194,6 @@ def _since_birth(table: Table, group: raw.Cgroup) -> int:
     if table.previous(group) is not None or group.memory is None:
         return 0
     return group.memory.oom_kills or 0
-
-
-def _change(before: int | None, after: int | None) -> int | None:
-    return None if before is None or after is None or after < before else after - before
 
 
 def _quota(group: raw.Cgroup) -> str:
