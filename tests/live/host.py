@@ -1,5 +1,6 @@
 """What kind of host this is: where its cgroups are, and which controllers they have."""
 
+import os
 from pathlib import Path
 from typing import Final
 
@@ -7,6 +8,9 @@ from tests import requirements
 
 UNIFIED: Final = Path("/sys/fs/cgroup/cgroup.controllers").exists()
 """Whether cgroup v2 alone is mounted, at the usual place."""
+
+INSIDE: Final = os.stat("/proc/self/ns/pid").st_ino != 0xEFFFFFFC
+"""Whether this host is a container itself: its pid namespace is not the kernel's first one."""
 
 
 def controllers() -> set[str]:
