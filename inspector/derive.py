@@ -48,7 +48,9 @@ def derive(previous: Sample | None, current: Sample) -> Frame:
         cgroups=cgroups.derive(table, _cgroup_owners(table, placed))
         if "cgroups" in asked
         else UNSET,
-        mounts=mounts.derive(current, _sole_owners(joined, MNT)) if "mounts" in asked else UNSET,
+        mounts=mounts.derive(current, _sole_owners(joined, MNT), joined.world.host[MNT])
+        if "mounts" in asked
+        else UNSET,
         processes=processes.derive(joined, previous) if "processes" in asked else UNSET,
         network=network.derive(current, _sole_owners(joined, NET), joined.world.host[NET])
         if "network" in asked

@@ -65,17 +65,24 @@ def weigh(
     def ended() -> bool:
         return (stop is not None and stop()) or (until is not None and time.monotonic() >= until)
 
+    def tell(told: Waste) -> None:
+        if progress is not None:
+            progress(told)
+
     try:
         with Weighing(root, overlay) as weighing:
-            while not weighing.advance(seconds=_TURN, stop=ended) and not ended():
-                if progress is not None:
-                    progress(waste(overlay, weighing.reading()))
-            reading = weighing.reading()
+            reading = _weigh(weighing, lambda one: tell(waste(overlay, one)), ended)
     except CollectError as error:
         raise Failure(str(error)) from error
     except OSError as error:
         raise Failure(f"{overlay.upperdir or overlay.lowerdirs[0]}: {error.strerror}") from error
     return waste(overlay, reading), reading
+
+
+def _weigh(weighing: Weighing, tell: Callable[[Weight], None], ended: Callable[[], bool]) -> Weight:
+    while not weighing.advance(seconds=_TURN, stop=ended) and not ended():
+        tell(weighing.reading())
+    return weighing.reading()
 
 
 def stack(overlay: Overlay, rootfs: Rootfs | None, weight: Weight | None) -> tuple[StackLayer, ...]:

@@ -26,7 +26,13 @@ def derive(
         _running(
             entity,
             meter=meter,
-            rootfs=layers.rootfs(stacks, spaces[entity.id], users, container=entity.id),
+            rootfs=layers.rootfs(
+                stacks,
+                spaces[entity.id],
+                users,
+                container=entity.id,
+                digests=entity.named.layer_digests if entity.named is not None else (),
+            ),
             place=placements[entity.id],
             shared_with=sharing.get(entity.id, {}),
         )
@@ -109,7 +115,7 @@ def _listed(entity: Entity) -> Container:
         shared_with_host=(),
         shared_with={},
         cgroups={},
-        rootfs=None,
+        rootfs=layers.of_engine(named),
         resources=None,
         security=None,
         evidence=listed(entity),

@@ -1,14 +1,16 @@
 """A container's root filesystem: its mount, the layers below it, what the upper one changed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from collectors.engine import EngineContainer
 from collectors.kernel import layers, mounts
 from collectors.kernel.layers import FileChange, Overlay, UpperReading
 from collectors.kernel.mounts import MountInfo
 from inspector.discovery.world import MNT, Inodes
+from inspector.domains.layers import drivers
 from inspector.domains.layers.model import Change, Changes, Layer, Rootfs
 from inspector.sample import Sample, elapsed
 
@@ -37,8 +39,9 @@ def stacks(
     now = current.get(layers.KEY)
     then = previous.get(layers.KEY) if previous is not None else None
     listed = current.get(mounts.KEY)
+    kernel = {one.namespace: one for one in now.overlays} if now else {}
     return Stacks(
-        overlays={one.namespace: one for one in now.overlays} if now else {},
+        overlays={**drivers.fuse_overlays(current, roots), **kernel},
         uppers={one.upperdir: one for one in now.uppers} if now else {},
         before={one.upperdir: one for one in then.uppers} if then else {},
         seconds=elapsed(previous, current, layers.KEY),
@@ -64,9 +67,17 @@ def users(found: Stacks, namespaces: Mapping[str, Inodes | None]) -> dict[str, t
 
 
 def rootfs(
-    found: Stacks, inodes: Inodes | None, shared: Mapping[str, tuple[str, ...]], *, container: str
+    found: Stacks,
+    inodes: Inodes | None,
+    shared: Mapping[str, tuple[str, ...]],
+    *,
+    container: str,
+    digests: Sequence[str] = (),
 ) -> Rootfs | None:
-    """Return the root mount of a container and its layers; None where mounts were not read."""
+    """Return the root mount of a container and its layers; None where mounts were not read.
+
+    `digests` are what an engine tells of the image's layers, lowest first.
+    """
     namespace = inodes[MNT] if inodes else None
     mount = found.roots.get(namespace or 0)
     if mount is None:
@@ -78,8 +89,37 @@ def rootfs(
         driver=mount.fstype,
         path="/" if namespace == found.host else path,
         read_only="ro" in mount.options or "ro" in mount.super_options,
-        layers=_layers(overlay, upper, shared, container=container) if overlay else (),
+        layers=_layers(overlay, upper, shared, container=container, digests=digests)
+        if overlay
+        else (),
         changes=_changes(found, upper) if upper else None,
+        source=mount.source,
+        dataset=drivers.dataset(mount),
+        about=drivers.said(mount, overlay, found.host_mounts),
+        data_layers=overlay.datadirs if overlay else (),
+    )
+
+
+def of_engine(named: EngineContainer) -> Rootfs | None:
+    """Return what an engine says of a stopped container's layers; None where it says nothing."""
+    if not named.lowerdirs:
+        return None
+    overlay = Overlay(
+        namespace=0,
+        device="",
+        lowerdirs=named.lowerdirs,
+        upperdir=named.upperdir,
+        workdir=None,
+        merged=None,
+        options=(),
+    )
+    return Rootfs(
+        driver="overlay",
+        path=None,
+        read_only=named.upperdir is None,
+        layers=_layers(overlay, None, {}, container=named.id, digests=named.layer_digests),
+        changes=None,
+        about="not mounted: the container does not run; its layers as its engine tells them",
     )
 
 
@@ -89,6 +129,7 @@ def _layers(
     shared: Mapping[str, tuple[str, ...]],
     *,
     container: str,
+    digests: Sequence[str],
 ) -> tuple[Layer, ...]:
     def others(path: str) -> tuple[str, ...]:
         return tuple(name for name in shared.get(path, ()) if name != container)
@@ -107,12 +148,13 @@ def _layers(
                 shared_by=others(overlay.upperdir),
             )
         )
+    told = _digests(len(overlay.lowerdirs), digests)
     result.extend(
         Layer(
             role="lower",
             index=index,
             path=path,
-            digest=None,
+            digest=told[index],
             size_bytes=None,
             shared_by=others(path),
         )
@@ -121,6 +163,19 @@ def _layers(
     if overlay.workdir is not None:
         result.append(_layer("work", overlay.workdir))
     return tuple(result)
+
+
+def _digests(count: int, digests: Sequence[str]) -> Sequence[str | None]:
+    """Return each lower directory's digest, uppermost first.
+
+    An image's layers are the lowest directories, one each. Above them there is at most one that the
+    engine has made for the container, as Docker's with /etc/hosts in it; any other number means that
+    directories and layers are not the same, and nothing is told.
+    """
+    made = count - len(digests)
+    if not digests or made not in {0, 1}:
+        return (None,) * count
+    return (*(None,) * made, *reversed(digests))
 
 
 def _layer(role: str, path: str) -> Layer:

@@ -60,3 +60,11 @@ class Rootfs(Struct, frozen=True, kw_only=True):
     read_only: bool
     layers: tuple[Layer, ...]
     changes: Changes | None
+    source: str | None = None
+    """What is mounted: a device, a dataset, a name that the mounter chose; null for a stopped one."""
+    dataset: str | None = None
+    """The btrfs subvolume or the ZFS dataset."""
+    about: str = ""
+    """What it is made of, in a sentence."""
+    data_layers: tuple[str, ...] = ()
+    """Data-only layers: contents for the names that the layers have (overlayfs.rst)."""

@@ -13,6 +13,8 @@ OPTIONS: Final = Column[Mount]("options", "OPTIONS", lambda m: ",".join(m.option
 PROPAGATION: Final = Column[Mount](
     "propagation", "PROPAGATION", lambda m: " ".join(m.propagation) or "private", width=12
 )
+KIND: Final = Column[Mount]("kind", "KIND", lambda m: m.kind, width=7)
+HOST_PATH: Final = Column[Mount]("host_path", "ON THE HOST", lambda m: m.host_path, width=30)
 CONTAINER: Final = Column[Mount]("container", "CONTAINER", lambda m: m.container, width=14)
 
 COLUMNS: Final[tuple[Column[Mount], ...]] = (
@@ -22,5 +24,7 @@ COLUMNS: Final[tuple[Column[Mount], ...]] = (
     ROOT,
     OPTIONS,
     PROPAGATION,
+    KIND,
+    HOST_PATH,
     CONTAINER,
 )

@@ -3,28 +3,48 @@
 from collections.abc import Mapping
 
 from collectors.kernel import mounts
+from collectors.kernel.mounts import MountInfo
+from inspector.domains.mounts import tree
 from inspector.domains.mounts.model import Mount
 from inspector.sample import Sample
 
 
-def derive(current: Sample, owners: Mapping[int, str]) -> tuple[Mount, ...]:
-    """Return every mount; `owners` tells the container by mount namespace."""
+def derive(
+    current: Sample, owners: Mapping[int, str], host: int | None = None
+) -> tuple[Mount, ...]:
+    """Return every mount, each namespace's in tree order.
+
+    `owners` tells the container by mount namespace, `host` which namespace is the host's.
+    """
     reading = current.get(mounts.KEY)
+    spaces = reading.namespaces if reading else ()
+    view = tree.HostView(next((one.mounts for one in spaces if one.namespace == host), ()))
     return tuple(
-        Mount(
-            mount_id=mount.mount_id,
-            parent_id=mount.parent_id,
-            namespace=space.namespace,
-            root=mount.root,
-            mountpoint=mount.mountpoint,
-            fstype=mount.fstype,
-            source=mount.source,
-            options=mount.options,
-            super_options=mount.super_options,
-            propagation=mount.propagation,
-            container=owners.get(space.namespace),
-            device=mount.device,
-        )
-        for space in (reading.namespaces if reading else ())
-        for mount in space.mounts
+        _mount(mount, depth, space.namespace, owners.get(space.namespace), view)
+        for space in spaces
+        for depth, mount in tree.order(space.mounts)
+    )
+
+
+def _mount(
+    mount: MountInfo, depth: int, namespace: int, container: str | None, view: tree.HostView
+) -> Mount:
+    kind = tree.kind(mount)
+    return Mount(
+        mount_id=mount.mount_id,
+        parent_id=mount.parent_id,
+        namespace=namespace,
+        root=mount.root,
+        mountpoint=mount.mountpoint,
+        fstype=mount.fstype,
+        source=mount.source,
+        options=mount.options,
+        super_options=mount.super_options,
+        propagation=mount.propagation,
+        container=container,
+        depth=depth,
+        kind=kind,
+        host_path=view.path(mount) if kind in {"root", "volume"} else None,
+        size_limit_bytes=tree.size_limit(mount),
+        spreads=tree.propagation(mount),
     )
