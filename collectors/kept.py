@@ -30,7 +30,7 @@ class Kept:
     which would keep its namespaces alive.
     """
 
-    def __init__(self, root: Root, share: float = 0.25) -> None:
+    def __init__(self, root: Root, share: float = 0.35) -> None:
         """Take the share of this process's limit of descriptors (RLIMIT_NOFILE) that may be used."""
         self._root = root
         self._share = share

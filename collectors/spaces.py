@@ -28,7 +28,7 @@ _SETS = 20_000
 """So many different sets of links are remembered."""
 
 
-class Pin(Struct, frozen=True):
+class Pin(Struct, frozen=True, gc=False):
     """What holds a namespace without being in it.
 
     A bind mount, an open descriptor, or a process whose next child will be the first one in it.
@@ -42,7 +42,7 @@ class Pin(Struct, frozen=True):
     the reader's own if it is there."""
 
 
-class Membership(Struct, frozen=True):
+class Membership(Struct, frozen=True, gc=False):
     """Which namespaces a process is in; `inodes` has one entry a type of `TYPES`.
 
     None where the kernel has no such type or would not say. The process is the one with these

@@ -66,6 +66,13 @@ class Memory:
         """What has been read in this frame already."""
         self.handles: dict[str, File] = {}
 
+    def handle(self, file: str) -> File:
+        """Return the file to be read again and again."""
+        handle = self.handles.get(file)
+        if handle is None:
+            handle = self.handles[file] = File(f"{self.directory}/{file}")
+        return handle
+
 
 class Group:
     """An open cgroup. Every reader returns None for a file that is not there or could not be read.
@@ -169,10 +176,7 @@ class Group:
             if self._directory is not None:
                 return self._directory.read(file)
             return self._root.read(f"{memory.directory}/{file}")
-        handle = memory.handles.get(file)
-        if handle is None:
-            handle = memory.handles[file] = File(f"{memory.directory}/{file}")
-        return self._kept.read(handle)
+        return self._kept.read(memory.handle(file))
 
     def number(self, file: str) -> int | None:
         """Return a file's number."""

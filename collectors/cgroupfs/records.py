@@ -9,7 +9,7 @@ from collectors.formats.io_device import IoDevice
 from collectors.formats.pressure import Pressure
 
 
-class Hierarchy(Struct, frozen=True):
+class Hierarchy(Struct, frozen=True, gc=False):
     """One mounted cgroup hierarchy."""
 
     version: Literal[1, 2]
@@ -20,7 +20,7 @@ class Hierarchy(Struct, frozen=True):
     """The path within the hierarchy that is mounted: `/` unless seen from a container."""
 
 
-class Cpu(Struct, frozen=True, kw_only=True):
+class Cpu(Struct, frozen=True, kw_only=True, gc=False):
     """Microseconds; v1's nanoseconds are divided. Quota over period is the limit in cores."""
 
     usage_usec: int | None = None
@@ -39,7 +39,7 @@ class Cpu(Struct, frozen=True, kw_only=True):
     burst_usec: int | None = None
 
 
-class Memory(Struct, frozen=True, kw_only=True):
+class Memory(Struct, frozen=True, kw_only=True, gc=False):
     """Bytes. A limit that is None is "no limit of its own"."""
 
     current_bytes: int | None = None
@@ -59,14 +59,14 @@ class Memory(Struct, frozen=True, kw_only=True):
     """memory.stat with version 2's names, what is below counted too: bytes, and counts of pages."""
 
 
-class Pids(Struct, frozen=True):
+class Pids(Struct, frozen=True, gc=False):
     """Tasks, threads included."""
 
     current: int | None
     limit: int | None
 
 
-class Cgroup(Struct, frozen=True, kw_only=True):
+class Cgroup(Struct, frozen=True, kw_only=True, gc=False):
     """One cgroup of one hierarchy; a group that a v1 hierarchy cannot tell is None."""
 
     hierarchy: str
@@ -89,7 +89,7 @@ class Cgroup(Struct, frozen=True, kw_only=True):
     """By `cpu`, `memory`, `io`."""
 
 
-class Hugetlb(Struct, frozen=True, kw_only=True):
+class Hugetlb(Struct, frozen=True, kw_only=True, gc=False):
     """Huge pages of one size, in bytes (hugetlb.rst)."""
 
     current_bytes: int | None
@@ -99,14 +99,14 @@ class Hugetlb(Struct, frozen=True, kw_only=True):
     """How often the limit was hit."""
 
 
-class Counted(Struct, frozen=True):
+class Counted(Struct, frozen=True, gc=False):
     """A resource that is counted in units of its own: those of rdma and misc."""
 
     current: int | None
     limit: int | None
 
 
-class Depth(Struct, frozen=True, kw_only=True):
+class Depth(Struct, frozen=True, kw_only=True, gc=False):
     """What a cgroup says besides; None where it has no such file."""
 
     type: str | None = None

@@ -9,10 +9,10 @@ from collectors.cgroupfs.group import Group, is_static
 from collectors.cgroupfs.records import Cgroup, Depth, Hierarchy
 from collectors.errors import CollectError, Gone, Missing, Problems
 from collectors.inotify import Watches
-from collectors.kept import Kept
+from collectors.kept import File, Kept
 from collectors.root import Root
 
-TURN = 5
+TURN = 10
 """Frames after which a cgroup is read again in which nothing seems to have happened."""
 RULES = 20
 """Frames after which its limits are read again where no write to them was seen."""
@@ -33,7 +33,19 @@ _PULSES = (
 class _Known:
     """One cgroup as it was last read."""
 
-    __slots__ = ("depth", "group", "pulse", "record", "relist", "seen", "touched", "watch")
+    __slots__ = (
+        "depth",
+        "files",
+        "group",
+        "pressed",
+        "pulse",
+        "pulses",
+        "record",
+        "relist",
+        "seen",
+        "touched",
+        "watch",
+    )
 
     def __init__(self, group: Group) -> None:
         self.group = group
@@ -41,6 +53,10 @@ class _Known:
         self.depth: tuple[Cgroup | None, Depth] | None = None
         """What was read besides, when the record was this one."""
         self.pulse: tuple[bytes, ...] = ()
+        self.files: list[str] = []
+        """Those that are its pulse."""
+        self.pulses: list[File] = []
+        self.pressed = False
         self.touched = False
         """Whether a rule of it was written since."""
         self.relist = False
@@ -143,6 +159,7 @@ class Walker:
             if known is not None and known.group.inode == group.inode:
                 known.group.memory.files = group.memory.files
                 known.group.memory.children = group.memory.children
+                known.pulses = []
                 group.close()
             else:
                 self._drop(known)
@@ -153,25 +170,43 @@ class Walker:
 
     def _record(self, known: _Known, hierarchy: Hierarchy, problems: Problems) -> Cgroup:
         """Return a cgroup's record: the one of before where nothing happened in it."""
-        if self._frame == 1:
-            known.record = _reader(hierarchy)(known.group)
-            return known.record
-        rules = known.record is None or known.touched or self._turn(known, RULES)
         group = known.group
-        group.again(problems, self._kept, everything=rules)
-        pulse = _pulse(group)
-        if (
-            known.record is None
-            or rules
-            or pulse != known.pulse
-            or not pulse
-            or _pressed(known.record)
-            or self._turn(known, TURN)
-        ):
+        if self._frame == 1:
             known.record = _reader(hierarchy)(group)
-            known.pulse, known.touched = pulse, False
-        group.memory.bytes.clear()
-        return known.record
+            return known.record
+        before = known.record
+        pulse = self._pulse(known)
+        rules = before is None or known.touched or self._turn(known, RULES)
+        if (
+            before is not None
+            and not rules
+            and pulse == known.pulse
+            and pulse
+            and not known.pressed
+            and not self._turn(known, TURN)
+        ):
+            return before
+        group.again(problems, self._kept, everything=rules)
+        group.memory.bytes = dict(zip(known.files, pulse, strict=True)) if pulse else {}
+        record = _reader(hierarchy)(group)
+        group.memory.bytes = {}
+        known.record, known.pulse, known.touched = record, pulse, False
+        known.pressed = _pressed(record)
+        return record
+
+    def _pulse(self, known: _Known) -> tuple[bytes, ...]:
+        """Return what tells that something happened; empty where it could not be read."""
+        memory = known.group.memory
+        if not known.pulses:
+            known.files = [file for file in _PULSES if file in memory.files] or ["cgroup.procs"]
+            known.pulses = [memory.handle(file) for file in known.files]
+        try:
+            return tuple([self._kept.read(file) for file in known.pulses])
+        except (Missing, Gone):
+            known.group.check_alive()
+        except CollectError:
+            pass  # the whole reading tells
+        return ()
 
     def _turn(self, known: _Known, frames: int) -> bool:
         return (self._frame + known.group.inode) % frames == 0
@@ -242,25 +277,6 @@ class Walker:
 
 def _reader(hierarchy: Hierarchy) -> Callable[[Group], Cgroup]:
     return v2.read if hierarchy.version == 2 else v1.read
-
-
-def _pulse(group: Group) -> tuple[bytes, ...]:
-    """Return what tells that something happened; what is read here is not read again in this frame."""
-    files = [file for file in _PULSES if file in group] or ["cgroup.procs"]
-    found: list[bytes] = []
-    for file in files:
-        try:
-            data = group.bytes(file)
-        except Missing:
-            group.check_alive()
-        except Gone:
-            raise
-        except CollectError:
-            continue  # the whole reading tells
-        else:
-            found.append(data)
-            group.memory.bytes[file] = data
-    return tuple(found)
 
 
 def _pressed(record: Cgroup) -> bool:

@@ -8,7 +8,7 @@ from runtime.errors import FormatError
 from runtime.formats import nested
 
 
-class IoDevice(Struct, frozen=True):
+class IoDevice(Struct, frozen=True, gc=False):
     """One device's counters since the cgroup was made."""
 
     device: str

@@ -6,7 +6,7 @@ from runtime.errors import FormatError
 from runtime.formats import text
 
 
-class CgroupEntry(Struct, frozen=True):
+class CgroupEntry(Struct, frozen=True, gc=False):
     """One line of /proc/PID/cgroup; version 2's has hierarchy 0 and no controllers."""
 
     hierarchy: int

@@ -12,7 +12,7 @@ _LINE = re.compile(
 )
 
 
-class PressureLine(Struct, frozen=True):
+class PressureLine(Struct, frozen=True, gc=False):
     """Percentages as the kernel prints them, and stalled microseconds in all."""
 
     avg10: float
@@ -21,7 +21,7 @@ class PressureLine(Struct, frozen=True):
     total_usec: int
 
 
-class Pressure(Struct, frozen=True):
+class Pressure(Struct, frozen=True, gc=False):
     """One PSI file (psi.rst)."""
 
     some: PressureLine | None

@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 
-class IdMap(Struct, frozen=True):
+class IdMap(Struct, frozen=True, gc=False):
     """One line of uid_map or gid_map (user_namespaces(7)): inside, outside, how many."""
 
     inside: int
@@ -39,7 +39,7 @@ class IdMap(Struct, frozen=True):
     count: int
 
 
-class Namespace(Struct, frozen=True, kw_only=True):
+class Namespace(Struct, frozen=True, kw_only=True, gc=False):
     """One namespace; `None` is "the kernel would not say"."""
 
     inode: int
@@ -165,6 +165,7 @@ class _Memory:
         """By namespace: a process that has been in it since it was asked."""
         self.relations: dict[int, Relations] = {}
         self.maps: dict[tuple[int, str], tuple[IdMap, ...]] = {}
+        self.told: dict[int, Namespace] = {}
         self.binds: dict[int, tuple[bytes, _Binds]] = {}
         """By mount namespace: the lines of its mounted namespaces, and what they say."""
 
@@ -330,16 +331,23 @@ class _Survey(_Memory):
 
     def _namespace(self, inode: int, kind: Type, said: Relations) -> Namespace:
         mapped = kind == "user"
-        return Namespace(
+        pins = self._holders(inode)
+        before = self._memory.told.get(inode)
+        same = before is not None and self._memory.relations.get(inode) is said
+        if before is not None and same and not mapped and before.pinned_by == pins:
+            self.told[inode] = before
+            return before
+        told = self.told[inode] = Namespace(
             inode=inode,
             type=kind,
             parent=said.parent,
             owner_user_ns=said.owner_user_ns,
             owner_uid=said.owner_uid,
-            pinned_by=self._holders(inode),
+            pinned_by=pins,
             uid_map=self._map(inode, "uid_map") if mapped else None,
             gid_map=self._map(inode, "gid_map") if mapped else None,
         )
+        return told
 
     def _holders(self, inode: int) -> tuple[Pin, ...]:
         """Return its pins; that children go where others are already is nothing to tell."""

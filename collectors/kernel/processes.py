@@ -19,7 +19,7 @@ from runtime.errors import FormatError
 __all__ = ["KEY", "CgroupEntry", "Process", "ProcessesReading", "Reader", "read", "read_some"]
 
 
-class Process(Struct, frozen=True, kw_only=True):
+class Process(Struct, frozen=True, kw_only=True, gc=False):
     """One process; identity is `(pid, start_ticks)`, for a pid alone is used again."""
 
     pid: int
