@@ -17,6 +17,8 @@ from textual.command import Provider
 from inspector.control import Control
 from inspector.domains.containers.model import Container
 from inspector.history import History
+from inspector.owner.ask import Looker, on_frame
+from inspector.owner.model import Report
 from inspector.source import FrameSource
 from screens import safe, theme
 from screens.actions import Actions
@@ -27,6 +29,7 @@ from screens.header import problem_lines
 from screens.help import help_lines
 from screens.messages import FrameReady, SourceEnded, SourceFailed
 from screens.moment import Moment
+from screens.owner.dialog import OwnerDialog
 from screens.palette import CinspectCommands
 from screens.registry import SCREENS
 from screens.shell import Vitals
@@ -52,6 +55,7 @@ class CinspectApp(App[None]):
         Binding(
             "exclamation_mark", "problems", "what could not be read", show=False, key_display="!"
         ),
+        Binding("W", "owner", "who owns a pid, a port, a path…?", show=False),
         Binding("q", "quit", "quit", show=False),
         Binding("ctrl+c", "quit", "quit", show=False, priority=True),
     ]
@@ -62,12 +66,14 @@ class CinspectApp(App[None]):
         control: Control,
         *,
         read_only: bool = False,
+        looker: Looker = on_frame,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         # Without colour the terminal's own are the only ones, and then none is sent at all.
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
         self._source = source
         self._control = control
+        self._looker = looker
         self._clock = clock
         self._actions = None if read_only or control.read_only else Actions(self, control)
         self._history = History()
@@ -250,6 +256,25 @@ class CinspectApp(App[None]):
         problems = self._moment.frame.errors if self._moment else ()
         lines = problem_lines(problems)
         self.push_screen(TextDialog("What could not be read", lambda _: lines))
+
+    def action_owner(self) -> None:
+        """Ask who owns something."""
+        self.ask_owner()
+
+    def ask_owner(self) -> None:
+        """Ask who owns something, then show the container."""
+        moment = self._moment
+        if moment is None:
+            return
+
+        async def ask(what: str) -> Report:
+            return await self._looker((self._moment or moment).frame, what)
+
+        def chosen(container: str | None) -> None:
+            if container is not None:
+                self.go("containers", container)
+
+        self.push_screen(OwnerDialog(ask), chosen)
 
     def action_help(self) -> None:
         """Show every key that does something here."""

@@ -24,6 +24,7 @@ class CinspectCommands(Provider):
     def _fixed(self) -> Iterator[_Command]:
         for tab in TABS:
             yield f"Go to {tab.title}", f"key {tab.key}", self._going(tab.name)
+        yield "Who owns this?", "a pid, a port, a path… (key W)", self._asking()
         screen = self.screen
         if self._shell.may_act and isinstance(screen, SubjectScreen):
             for action in ACTIONS:
@@ -43,6 +44,9 @@ class CinspectCommands(Provider):
 
     def _going(self, mode: str, container: str | None = None) -> Callable[[], None]:
         return lambda: self._shell.go(mode, container)
+
+    def _asking(self) -> Callable[[], None]:
+        return self._shell.ask_owner
 
     def _acting(self, screen: SubjectScreen, action: str) -> Callable[[], None]:
         return lambda: screen.action_act(action)

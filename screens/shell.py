@@ -69,6 +69,10 @@ class Shell(Protocol):
         """Return to the screen before."""
         ...
 
+    def ask_owner(self) -> None:
+        """Ask who owns something, and go to the container."""
+        ...
+
     def act(self, action: str, container: Container | None) -> None:
         """Begin an action of `screens.keys.ACTIONS`; nothing where actions are not offered."""
         ...

@@ -3,12 +3,14 @@
 import argparse
 import sys
 
+from collectors.root import Root
 from inspector import exit_codes
 from inspector.cli import live, options
 from inspector.cli.engine import session, terminal
 from inspector.controls.live import LiveControl
 from inspector.demo import container
 from inspector.errors import Failure
+from inspector.owner.ask import beside
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +43,10 @@ def run(args: argparse.Namespace) -> int:
 
     control = LiveControl(chosen.root, chosen.state, read_only=chosen.read_only)
     app = CinspectApp(
-        live.source(chosen, interval=args.interval), control, read_only=chosen.read_only
+        live.source(chosen, interval=args.interval),
+        control,
+        read_only=chosen.read_only,
+        looker=beside(Root(chosen.host_root)),
     )
     app.run()
     if app.return_code:

@@ -1,7 +1,7 @@
 """Asks the live host, or a recorded tree: takes the sample that the questions need, then resolves."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 from collectors import lookups
@@ -40,6 +40,26 @@ async def ask(sampler: Sampler, root: Root, whats: Sequence[str]) -> tuple[Repor
     sample = await sampler.sample(sections)
     frame = await asyncio.to_thread(Chain().advance, sample)
     return await asyncio.to_thread(_reports, root, frame, parsed)
+
+
+Looker = Callable[[Frame, str], Awaitable[Report]]
+"""Answers one WHAT from a frame that is there; raises `WrongUsage` for what cannot be one."""
+
+
+async def on_frame(frame: Frame, what: str) -> Report:
+    """Answer from the frame alone, as of a recording: nothing is looked up beside it."""
+    questions = question.parse(what)
+    return await asyncio.to_thread(resolve, what, questions, Facts(frame))
+
+
+def beside(root: Root) -> Looker:
+    """Return what answers from a frame, and looks paths, descriptors and open files up beside it."""
+
+    async def look(frame: Frame, what: str) -> Report:
+        questions = question.parse(what)
+        return await asyncio.to_thread(_report, root, frame, what, questions)
+
+    return look
 
 
 def _reports(

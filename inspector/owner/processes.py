@@ -105,8 +105,8 @@ def _member(process: Process, facts: Facts) -> list[str]:
     owner = facts.by_id.get(process.container or "")
     if owner is not None and process.pid == owner.pid:
         # Why it is taken for a container is why this process is.
-        chain = [f"it is the first process of {facts.name(owner.id)}", *owner.evidence]
-        return chain + _around(owner, facts)
+        first = f"it is the first process of {facts.name(owner.id)}"
+        return [first, *owner.evidence, *_around(owner, facts)]
     chain: list[str] = []
     if len(process.namespace_pids) > 1:
         chain.append(

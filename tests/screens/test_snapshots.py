@@ -28,6 +28,8 @@ SCREENS = {
     "signal": ("j", "K"),
     "remove": ("j", "D"),
     "order": ("o",),
+    "owner": ("W",),
+    "owned": ("W", *"id:worker", "enter"),
 }
 UPDATE = "CINSPECT_UPDATE_SNAPSHOTS"
 
