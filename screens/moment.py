@@ -11,7 +11,7 @@ from inspector.domains.containers.model import Container
 from inspector.domains.events.model import Event
 from inspector.domains.mounts.model import Mount
 from inspector.domains.namespaces.model import Namespace
-from inspector.domains.network.model import Interface
+from inspector.domains.network.model import Interface, NetworkNamespace
 from inspector.domains.processes.model import Process
 from inspector.frame import Frame
 from inspector.history import History
@@ -59,6 +59,12 @@ class Moment:
     def interfaces(self) -> tuple[Interface, ...]:
         """Every network interface."""
         return () if self.frame.network is UNSET else self.frame.network
+
+    @cached_property
+    def network_by_inode(self) -> Mapping[int, NetworkNamespace]:
+        """Network namespaces by inode, with what listens in each."""
+        spaces = self.frame.network_namespaces
+        return {} if spaces is UNSET else {space.inode: space for space in spaces}
 
     @cached_property
     def container_by_id(self) -> Mapping[str, Container]:

@@ -8,6 +8,7 @@ from inspector.domains.containers.model import Container, IdMapping
 from inspector.domains.mounts.model import Mount
 from inspector.domains.processes import columns as process_columns
 from inspector.domains.processes.model import Process
+from screens.container.network import network
 from screens.container.plots import container_plots
 from screens.container.summary import summary
 from screens.moment import Moment
@@ -148,24 +149,6 @@ def _rootfs(container: Container, _moment: Moment) -> list[Line]:
     return [*lines, cells.BLANK]
 
 
-def _network(container: Container, moment: Moment) -> list[Line]:
-    if "net" in container.shared_with_host:
-        return [_head("NETWORK"), _pair("", "the host's interfaces"), cells.BLANK]
-    lines = [_head("NETWORK")]
-    inode = container.namespaces.get("net")
-    for one in moment.interfaces:
-        if one.namespace != inode:
-            continue
-        other = ""
-        if one.peer is not None:
-            owner = "host" if one.peer.namespace != inode else "here"
-            other = f" ⇄ {one.peer.interface or '?'} ({owner})"
-        counters = f"rx {units.size(one.rx_bytes)} tx {units.size(one.tx_bytes)}"
-        addresses = " ".join(one.addresses)
-        lines.append(_pair(one.interface[:14], f"{counters}{other} {addresses}"))
-    return [*lines, cells.BLANK]
-
-
 def _mounts(container: Container, moment: Moment) -> list[Line]:
     inode = container.namespaces.get("mnt")
     found = [] if "mnt" in container.shared_with_host else _mounts_in(inode, moment)
@@ -235,5 +218,5 @@ def _wrapped(label: str, words: Sequence[str], width: int = 42) -> list[Line]:
     return [*lines, _pair("" if lines else label, row)]
 
 
-_LEFT: Final[tuple[Section, ...]] = (_processes, _namespaces, _cgroups, _rootfs, _network)
+_LEFT: Final[tuple[Section, ...]] = (_processes, _namespaces, _cgroups, _rootfs, network)
 _RIGHT: Final[tuple[Section, ...]] = (_identity, _security, _mounts)

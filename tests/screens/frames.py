@@ -29,7 +29,14 @@ from inspector.domains.host.model import CgroupHierarchy, Host, HostCgroup
 from inspector.domains.layers.model import Change, Changes, Layer, Rootfs
 from inspector.domains.mounts.model import Mount
 from inspector.domains.namespaces.model import Namespace
-from inspector.domains.network.model import Interface, NetworkUsage, Peer
+from inspector.domains.network.model import (
+    Interface,
+    Listener,
+    NetworkNamespace,
+    NetworkUsage,
+    Peer,
+    Route,
+)
 from inspector.domains.processes.model import Process
 from inspector.frame import Cost, Frame
 
@@ -579,6 +586,39 @@ def interfaces(found: Sequence[Container]) -> tuple[Interface, ...]:
     return tuple(rows)
 
 
+def network_namespaces(found: Sequence[Container]) -> tuple[NetworkNamespace, ...]:
+    rows = []
+    for number, one in enumerate(found):
+        inode = one.namespaces.get("net")
+        if inode is None or "net" in one.shared_with_host or inode in {row.inode for row in rows}:
+            continue
+        rows.append(
+            NetworkNamespace(
+                inode=inode,
+                host=False,
+                container=one.id,
+                containers=(one.id,),
+                default_routes=(Route("0.0.0.0/0", "172.17.0.1", "eth0", 0),),
+                routes=2,
+                tcp_states={"listen": 1, "established": 3 + number},
+                listeners=(
+                    Listener(
+                        protocol="tcp",
+                        address="0.0.0.0",
+                        port=8080 + number,
+                        uid=0,
+                        inode=9000 + number,
+                        pids=one.pids[:1],
+                        command="sh" if one.pids else None,
+                        container=one.id,
+                    ),
+                ),
+                connections=(),
+            )
+        )
+    return tuple(rows)
+
+
 def mounts(found: Sequence[Container]) -> tuple[Mount, ...]:
     rows = []
     for one in found:
@@ -693,6 +733,7 @@ def frame(step=0, found: Sequence[Container] | None = None) -> Frame:
         mounts=mounts(found),
         processes=processes(found),
         network=interfaces(found),
+        network_namespaces=network_namespaces(found),
         images=(),
         events=events(step),
         errors=(

@@ -1,0 +1,75 @@
+"""The network section of a container's page: links, other ends, what listens; of the host's only its own."""
+
+from msgspec import structs
+
+from inspector.domains.network.model import Peer, Published
+from inspector.history import History
+from screens.container.network import network
+from screens.moment import Moment
+from tests.screens import frames
+
+WORKER = "03" * 32
+
+
+def lines(frame=None, identity: str = WORKER) -> str:
+    moment = Moment(frame or frames.frame(3), History(), (), 1.0)
+    section = network(moment.container_by_id[identity], moment)
+    return "\n".join("".join(text for text, _ in line) for line in section)
+
+
+def test_a_link_has_its_counters_addresses_and_other_end() -> None:
+    text = lines()
+    assert "eth0" in text
+    assert "172.17.0." in text
+    assert "(the host)" in text
+    assert "default route  via 172.17.0.1 by eth0" in text
+
+
+def test_what_listens_has_its_process() -> None:
+    assert "/tcp" in lines()
+    assert "sh 20300" in lines()
+    assert "established" in lines()
+
+
+def test_a_shared_namespace_shows_no_counters_of_others() -> None:
+    frame = frames.frame(3)
+    shared = next(one for one in frame.containers if "net" in one.shared_with_host)
+    text = lines(frame, shared.id)
+    assert "no counters of its own" in text
+    assert "rx" not in text
+
+
+def test_what_could_not_be_read_is_not_said_to_be_nothing() -> None:
+    frame = frames.frame(3)
+    spaces = tuple(structs.replace(one, listeners=None) for one in frame.network_namespaces)
+    assert "could not be read" in lines(structs.replace(frame, network_namespaces=spaces))
+
+
+def test_errors_and_drops_stand_out_and_a_lost_end_is_said() -> None:
+    frame = frames.frame(3)
+    links = tuple(
+        structs.replace(one, rx_dropped=7, peer=Peer(None, None), up=False) for one in frame.network
+    )
+    text = lines(structs.replace(frame, network=links))
+    assert "0 errors, 7 dropped" in text
+    assert "somewhere that may not be entered" in text
+    assert " down" in text
+
+
+def test_published_ports_and_bridges_are_told() -> None:
+    frame = frames.frame(3)
+    inode = next(one for one in frame.containers if one.id == WORKER).namespaces["net"]
+    ours = next(one for one in frame.network if one.namespace == inode)
+    host = frame.host.init_namespaces["net"]
+    end = structs.replace(ours, namespace=host, interface=ours.peer.interface, master="br0")
+    passed = Published(
+        protocol="tcp", address="0.0.0.0", port=9090, to_address="172.17.0.9", to_port=90,
+        container=WORKER, by="docker-proxy, pid 5",
+    )  # fmt: skip
+    spaces = (
+        structs.replace(frame.network_namespaces[0], inode=host, host=True, published=(passed,)),
+        *frame.network_namespaces,
+    )
+    text = lines(structs.replace(frame, network=(*frame.network, end), network_namespaces=spaces))
+    assert "0.0.0.0:9090/tcp → 90" in text
+    assert "(the host, a port of br0)" in text
