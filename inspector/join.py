@@ -161,7 +161,7 @@ class _Unmatched:
     def take(self, group: Group, supervisor: Supervisor | None) -> EngineContainer | None:
         """Return a container's record: by id, else by its processes, else by its cgroup."""
         for at in self._candidates(group, supervisor):
-            if at in self._left:
+            if at in self._left and not _contradicts(group, self._left[at]):
                 return self._left.pop(at)
         return None
 
@@ -186,14 +186,36 @@ class _Unmatched:
             names.append(supervisor.id)
         for name in names:
             for at in self._by_id.get(name, ()):
-                pid = self._left[at].pid if at in self._left else None
                 # A name that a person chose may be there twice: the first process decides.
-                if pid is None or pid in group.pids or naming.is_random(name):
+                if naming.is_random(name) or self._may_be(at, group, supervisor):
                     yield at
             if naming.is_random(name) and not self._by_id.get(name):
                 yield from (
                     at for at, container in self._left.items() if naming.matches(name, container)
                 )
+
+    def _may_be(self, at: int, group: Group, supervisor: Supervisor | None) -> bool:
+        """Return whether a record of the same name can be this container's."""
+        record = self._left.get(at)
+        if record is None:
+            return False
+        if record.pid is not None:
+            return record.pid in group.pids
+        engine = group.label.engine if group.label is not None else None
+        engine = engine or (supervisor.engine if supervisor is not None else None)
+        return engine in {None, record.engine} or record.engine in naming.RUNTIMES
+
+
+def _contradicts(group: Group, record: EngineContainer) -> bool:
+    """Return whether an engine says of a container's process what its cgroup's name denies.
+
+    Who asks for a cgroup with an id drawn at random in its name has made that container: a record
+    with another id is wrong about the process, however that came.
+    """
+    label = group.label
+    if label is None or not naming.is_random(label.id) or naming.matches(label.id, record):
+        return False
+    return label.engine is not None or naming.is_random(record.id)
 
 
 def _identity(

@@ -47,6 +47,7 @@ class _Details(Struct, frozen=True):
     cgroup: str | None
     lowerdirs: tuple[str, ...]
     upperdir: str | None
+    layer_digests: tuple[str, ...]
 
 
 class _Namespace(Struct):
@@ -54,6 +55,8 @@ class _Namespace(Struct):
 
     details: dict[str, tuple[tuple[int, int], _Details]] = {}
     digests: Mapping[str, str] = {}
+    layers: dict[tuple[str, str], tuple[str, ...]] = {}
+    """By image and chain id."""
 
 
 class ContainerdEngine:
@@ -142,7 +145,7 @@ class ContainerdEngine:
                 namespace,
                 tasks.get(one.id),
                 digest=known.digests.get(one.image),
-                details=await _details(client, namespace, known, one),
+                details=await _learn(client, namespace, known, one),
             )
             for one in records
         ]
@@ -164,7 +167,7 @@ async def _learn_digests(
         known.digests = dict.fromkeys(images, "") | listed
 
 
-async def _details(
+async def _learn(
     client: "Client", namespace: str, known: _Namespace, record: "Container"
 ) -> _Details:
     updated = (record.updated_at.seconds, record.updated_at.nanos)
@@ -178,6 +181,7 @@ async def _details(
         cgroup=_cgroup(spec.linux.cgroups_path) if spec.linux is not None else None,
         lowerdirs=directories.lowerdirs if directories is not None else (),
         upperdir=directories.upperdir if directories is not None else None,
+        layer_digests=await _layers(client, namespace, known, record),
     )
     known.details[record.id] = (updated, details)
     return details
@@ -195,6 +199,24 @@ async def _directories(
         return None
     overlays = (mount for mount in mounts if mount.type == "overlay")
     return next((options.directories(mount.options) for mount in overlays), None)
+
+
+async def _layers(
+    client: "Client", namespace: str, known: _Namespace, record: "Container"
+) -> tuple[str, ...]:
+    """Return the diff ids of the image's layers below the container's, lowest first."""
+    from collectors.wire.containerd import layers  # noqa: PLC0415 - only where a socket is
+
+    image = known.digests.get(record.image)
+    if not image or not record.snapshot_key:
+        return ()
+    try:
+        chain = await client.parent(namespace, record.snapshotter, record.snapshot_key)
+    except CollectError:
+        return ()
+    if (image, chain) not in known.layers:
+        known.layers[image, chain] = await layers.diff_ids(client, namespace, image, chain)
+    return known.layers[image, chain]
 
 
 def _event(envelope: "Envelope") -> EngineEvent:
@@ -243,6 +265,8 @@ def _container(
         cgroup=details.cgroup,
         lowerdirs=details.lowerdirs,
         upperdir=details.upperdir,
+        layer_digests=details.layer_digests,
+        sandbox=record.labels.get("io.cri-containerd.kind") == "sandbox",
     )
 
 

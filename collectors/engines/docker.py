@@ -8,6 +8,7 @@ from collectors.engine import EngineContainer, EngineReading
 from collectors.errors import CollectError
 from collectors.wire import docker_api
 from collectors.wire.docker_api import Details, Info, Inspected, Journal, Listed, Version
+from collectors.wire.docker_images import Image, Images
 from collectors.wire.http_unix import connect
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class DockerEngine:
         self._version: str | None = None
         self._cgroup_driver: str | None = None
         self._details = Details("/containers/{id}/json")
+        self._images = Images("/images/{id}/json")
         # The daemon keeps its last 256 events in memory, whatever their age.
         self._journal = Journal(
             "docker", address, "/events?since={since}&until={until}", first_seconds=_ALL
@@ -49,7 +51,11 @@ class DockerEngine:
         self._details.forget(one.container for one in events if one.container is not None)
         listed = await http.get_list("/containers/json?all=1", Listed)
         details = await self._details.of(http, {one.id: one.state for one in listed})
-        containers = [self._container(one, details.get(one.id)) for one in listed]
+        images = await self._images.of(http, (one.image_id for one in listed))
+        containers = [
+            self._container(one, details.get(one.id), images.get(one.image_id or ""))
+            for one in listed
+        ]
         return EngineReading(
             name=self.name,
             version=self._version,
@@ -58,8 +64,10 @@ class DockerEngine:
             events=events,
         )
 
-    def _container(self, listed: Listed, inspected: Inspected | None) -> EngineContainer:
-        container = docker_api.container("docker", listed, inspected)
+    def _container(
+        self, listed: Listed, inspected: Inspected | None, image: Image | None
+    ) -> EngineContainer:
+        container = docker_api.container("docker", listed, inspected, image)
         cgroup = _cgroup(inspected, self._cgroup_driver)
         return structs.replace(container, cgroup=cgroup)
 

@@ -6,6 +6,7 @@ from collectors.engine import EngineReading
 from collectors.errors import CollectError
 from collectors.wire import docker_api
 from collectors.wire.docker_api import Details, Journal, Listed, Version
+from collectors.wire.docker_images import Images
 from collectors.wire.http_unix import connect
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ class PodmanEngine:
         self.address = address
         self._version: str | None = None
         self._details = Details("")
+        self._images = Images("")
         # Podman reads its events from a file or the system's journal, which can be long. It stops
         # at the end by itself; given `until` as well, version 4 leaves most of them out.
         self._journal = Journal(
@@ -45,13 +47,18 @@ class PodmanEngine:
     async def _collect(self, http: "Http") -> EngineReading:
         if self._version is None:
             self._version = (await http.get("/version", Version)).version
+            self._images.target = f"/v{self._version}/libpod/images/{{id}}/json"
             self._details.target = f"/v{self._version}/libpod/containers/{{id}}/json"
         events = await self._journal.read(http)
         self._details.forget(one.container for one in events if one.container is not None)
         target = f"/v{self._version}/libpod/containers/json?all=true"
         listed = await http.get_list(target, Listed)
         details = await self._details.of(http, {one.id: f"{one.state} {one.pid}" for one in listed})
-        containers = [docker_api.container("podman", one, details.get(one.id)) for one in listed]
+        images = await self._images.of(http, (one.image_id for one in listed))
+        containers = [
+            docker_api.container("podman", one, details.get(one.id), images.get(one.image_id or ""))
+            for one in listed
+        ]
         return EngineReading(
             name=self.name,
             version=self._version,

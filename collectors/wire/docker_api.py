@@ -12,6 +12,7 @@ from msgspec import Struct
 from collectors.decoding import decode, instant, moment
 from collectors.engine import EngineContainer, EngineEvent, EngineShim, Status
 from collectors.errors import Unavailable
+from collectors.wire.docker_images import Image
 from collectors.wire.failures import Refused
 
 if TYPE_CHECKING:
@@ -56,6 +57,10 @@ class Listed(Struct, rename="pascal"):
     """Podman: the pod's id, or empty."""
     pid: int = 0
     """Podman."""
+    pod_name: str | None = None
+    """Podman."""
+    is_infra: bool = False
+    """Podman: it holds a pod's namespaces."""
 
 
 class InspectedState(Struct, rename="pascal"):
@@ -205,7 +210,9 @@ class Journal(Struct):
         return tuple(new[-_KEPT:]) if first else tuple(new)
 
 
-def container(engine: str, listed: Listed, inspected: Inspected | None) -> EngineContainer:
+def container(
+    engine: str, listed: Listed, inspected: Inspected | None, image: Image | None = None
+) -> EngineContainer:
     """Return one container in our words: the list's entry, and the details where they were had."""
     state = inspected.state if inspected is not None else InspectedState()
     status = STATUS.get(listed.state)
@@ -217,11 +224,11 @@ def container(engine: str, listed: Listed, inspected: Inspected | None) -> Engin
         engine=engine,
         name=next((name.removeprefix("/") for name in listed.names or ()), None),
         image=listed.image,
-        image_digest=_digest(listed, inspected),
+        image_digest=(image.digest(listed.image) if image else None) or _digest(listed, inspected),
         labels=listed.labels or {},
         command=_command(inspected),
         status=status,
-        pod=listed.pod or None,
+        pod=listed.pod_name or listed.pod or None,
         pid=state.pid or None,
         created_at=_created(listed, inspected),
         started_at=moment(state.started_at),
@@ -232,6 +239,8 @@ def container(engine: str, listed: Listed, inspected: Inspected | None) -> Engin
         cgroup=state.cgroup_path or None,
         lowerdirs=tuple(lower.split(":")) if lower else (),
         upperdir=layers.get("UpperDir") or None,
+        layer_digests=image.layers() if image is not None else (),
+        sandbox=listed.is_infra,
         error=state.error or None,
     )
 

@@ -1,12 +1,13 @@
 """Calls a gRPC service on a unix socket: grpclib for the transport, its failures in our words."""
 
 import os
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import NoReturn
 
 import h2.exceptions
 from google.protobuf.message import DecodeError, Message
-from grpclib.client import Channel, UnaryUnaryMethod
+from grpclib.client import Channel, UnaryStreamMethod, UnaryUnaryMethod
 from grpclib.config import Configuration
 from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
 
@@ -15,6 +16,8 @@ from collectors.wire.failures import Refused, connect_error
 
 _WINDOW = 16 << 20
 """Bytes that a server may send before they are read."""
+_NONSENSE = (DecodeError, NotImplementedError, AssertionError, ValueError)
+"""What grpclib raises of a message that is compressed, cut short, or none, and of odd headers."""
 
 
 class Connection:
@@ -35,15 +38,40 @@ class Connection:
     ) -> Message:
         """Return the answer to a request."""
         call = UnaryUnaryMethod[Message, Message](self._channel, method, type(request), answer)
-        try:
+        with self._translated(method):
             return await call(request, metadata=dict(metadata or {}))
+
+    async def stream(
+        self,
+        method: str,
+        request: Message,
+        answer: type[Message],
+        *,
+        metadata: Mapping[str, str] | None = None,
+    ) -> AsyncGenerator[Message]:
+        """Yield the answers to one request."""
+        call = UnaryStreamMethod[Message, Message](self._channel, method, type(request), answer)
+        with self._translated(method):
+            async with call.open(metadata=dict(metadata or {})) as opened:
+                await opened.send_message(request, end=True)
+                async for message in opened:
+                    yield message
+
+    def fail(self, method: str, reason: str) -> NoReturn:
+        """Raise `Unavailable`: the peer says what nobody can use."""
+        raise Unavailable(self._path, method, reason)
+
+    @contextmanager
+    def _translated(self, method: str) -> Generator[None]:
+        try:
+            yield
         except GRPCError as error:
             message = f"{error.status.name}: {error.message}"
             raise Refused(self._path, method, message, status=error.status.value) from error
         except (StreamTerminatedError, ProtocolError, h2.exceptions.ProtocolError) as error:
             raise Unavailable(self._path, method, f"broke off: {error}") from error
-        except DecodeError as error:
-            raise Unavailable(self._path, method, f"no such message: {error}") from error
+        except _NONSENSE as error:
+            raise Unavailable(self._path, method, f"sent what is no message: {error}") from error
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno else str(error)
             raise Unavailable(self._path, method, reason) from error

@@ -72,3 +72,13 @@ def test_freeze_shows_in_containerds_own_list(containerd: Engine, task: str) -> 
     finally:
         command.succeed("thaw", task, environment=containerd.environment)
     assert "PAUSED" not in containerd("tasks", "ls")
+
+
+def test_its_layers_have_the_digests_that_the_image_gives_them(
+    containerd: Engine, task: str
+) -> None:
+    one = seen.container(task, containerd.environment)
+    told = [layer["digest"] for layer in one["rootfs"]["layers"] if layer["role"] == "lower"]
+    manifest = containerd.json("content", "get", one["image_digest"])
+    config = containerd.json("content", "get", manifest["config"]["digest"])
+    assert told == list(reversed(config["rootfs"]["diff_ids"]))

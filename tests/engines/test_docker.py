@@ -53,8 +53,11 @@ def test_the_kernel_alone_gives_its_id_and_engine(web: str) -> None:
 
 def test_kernel_and_socket_agree_on_what_the_kernel_knows(docker: Engine, web: str) -> None:
     alone, named = seen.container(web), seen.container(web, docker.environment)
-    for key in ("pid", "namespaces", "cgroups", "rootfs", "shared_with_host"):
+    for key in ("pid", "namespaces", "cgroups", "shared_with_host"):
         assert alone[key] == named[key], key
+    for layer in named["rootfs"]["layers"]:
+        layer["digest"] = None  # only the engine knows
+    assert alone["rootfs"] == named["rootfs"]
 
 
 def test_its_processes_are_those_of_docker_top(docker: Engine, web: str) -> None:
@@ -174,3 +177,19 @@ def test_freeze_and_thaw_go_through_the_kernel_where_it_does_not(web: str) -> No
 def test_exec_runs_inside_it(docker: Engine, web: str) -> None:
     output = command.succeed("exec", web, "cat", "/etc/new", environment=docker.environment)
     assert output == "new"
+
+
+def test_its_layers_have_the_digests_that_the_image_gives_them(docker: Engine, web: str) -> None:
+    two = "cinspect-test-two:1"
+    docker("commit", web, two)
+    identifier = docker("run", "--detach", "--network", "none", two)
+    try:
+        layers = seen.container(identifier, docker.environment)["rootfs"]["layers"]
+    finally:
+        docker("rm", "--force", identifier)
+    expected = docker.json("image", "inspect", two)[0]["RootFS"]["Layers"]
+    docker("rmi", two)
+    told = [layer["digest"] for layer in layers if layer["role"] == "lower"]
+    assert len(expected) == 2
+    # The uppermost is Docker's own, with what it mounts on /etc/hosts and the like.
+    assert told == [None, *reversed(expected)]

@@ -83,3 +83,11 @@ def test_without_a_service_its_storage_names_what_is_stopped(podman: Engine) -> 
 
 def test_without_a_service_a_running_one_has_its_name_from_its_monitor(web: str) -> None:
     assert seen.container(web)["name"] == "cinspect-pod"
+
+
+def test_its_layers_have_the_digests_that_the_image_gives_them(podman: Engine, web: str) -> None:
+    one = seen.container(web, podman.environment)
+    told = [layer["digest"] for layer in one["rootfs"]["layers"] if layer["role"] == "lower"]
+    image = podman.json("image", "inspect", daemons.IMAGE)[0]
+    assert told == list(reversed(image["RootFS"]["Layers"]))
+    assert one["image_digest"] == image["Digest"]

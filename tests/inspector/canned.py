@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 
 from collectors.collector import Key
 from collectors.engine import EngineContainer, EngineEvent, EngineReading
-from collectors.kernel import cgroups, host, mounts, namespaces, network, processes
+from collectors.kernel import cgroups, host, layers, mounts, namespaces, network, processes
 from collectors.kernel.cgroups import Cgroup, CgroupsReading, Hierarchy
 from collectors.kernel.host import HostReading
+from collectors.kernel.layers import LayersReading, Overlay
 from collectors.kernel.mounts import MountsReading, NamespaceMounts
 from collectors.kernel.namespaces import TYPES, Membership, Namespace, NamespacesReading
 from collectors.kernel.network import NamespaceNetwork, NetworkReading
@@ -43,6 +44,7 @@ class Host:
         self.cgroups: list[Cgroup] = []
         self.mounts: list[NamespaceMounts] = []
         self.networks: list[NamespaceNetwork] = []
+        self.overlays: list[Overlay] = []
         self.engines: list[EngineAnswer] = []
         self.own_pid = 0
         self.process(1, 0, "systemd")
@@ -163,6 +165,7 @@ class Host:
             ),
             mounts.KEY.name: MountsReading(tuple(self.mounts)),
             network.LINKS.name: NetworkReading(tuple(self.networks)),
+            layers.KEY.name: LayersReading(tuple(self.overlays), ()),
         }
         return Sample(
             taken_at=datetime.fromtimestamp(WHEN.timestamp() + at, UTC),

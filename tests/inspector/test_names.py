@@ -5,12 +5,13 @@ from datetime import UTC, datetime
 import pytest
 
 from collectors.engine import EngineContainer, EngineShim
+from collectors.kernel.layers import Overlay
 from inspector.derive import derive
 from inspector.discovery import naming
 from inspector.domains.containers.model import Container
 from inspector.frame import Frame
 from inspector.sample import EngineAnswer
-from tests.inspector.canned import A, B, Host, own
+from tests.inspector.canned import A, B, Host, overlay, own
 
 
 def frame(host: Host) -> Frame:
@@ -190,3 +191,121 @@ def test_a_namespace_says_which_containers_are_in_it():
     assert not by_inode[own(1)["pid"]].host
     assert by_inode[host.base["user"]].host
     assert by_inode[host.base["user"]].containers == (A, B)
+
+
+@pytest.mark.parametrize(
+    ("lowers", "digests", "told"),
+    [
+        (2, ("low", "high"), ["high", "low"]),
+        (3, ("low", "high"), [None, "high", "low"]),
+        (4, ("low", "high"), [None, None, None, None]),
+        (1, ("low", "high"), [None]),
+        (2, (), [None, None]),
+    ],
+)
+def test_layers_have_digests_where_directories_and_layers_are_the_same(
+    docker, lowers, digests, told
+):
+    namespace = own(1)["mnt"]
+    docker.root(namespace, overlay(7))
+    tuple(f"/layers/{number}" for number in range(lowers))
+    docker.overlays.append(
+        Overlay(
+            namespace=namespace,
+            device="0:7",
+            lowerdirs=tuple(f"/layers/{number}" for number in range(lowers)),
+            upperdir="/upper",
+            workdir="/work",
+            merged=None,
+            options=(),
+        )
+    )
+    docker.engine("docker", EngineContainer(id=A, engine="docker", layer_digests=digests))
+    (one,) = containers(docker)
+    assert one.rootfs is not None
+    assert [layer.digest for layer in one.rootfs.layers if layer.role == "lower"] == told
+
+
+def test_one_container_told_by_every_engine_below_kubelet_is_one_row():
+    host = Host()
+    path = f"/kubepods/besteffort/pod0a1b2c3d-0000-1111-2222-333344445555/{A}"
+    host.process(100, 1, "nginx", ns=own(1), inside=[1], cgroup=path)
+    host.engine(
+        "cri",
+        EngineContainer(
+            id=A, engine="containerd", engine_namespace="k8s.io", name="nginx", pod="shop/web"
+        ),
+    )
+    host.engine(
+        "containerd",
+        EngineContainer(
+            id=A,
+            engine="containerd",
+            engine_namespace="k8s.io",
+            image="docker.io/library/nginx:1",
+            pid=100,
+            layer_digests=("sha256:1",),
+        ),
+    )
+    host.engine(
+        "runc", EngineContainer(id=A, engine="runc", engine_namespace="k8s.io", runtime="runc")
+    )
+    (one,) = containers(host)
+    assert (one.id, one.name, one.pod) == (A, "nginx", "shop/web")
+    assert (one.engine, one.engine_namespace) == ("containerd", "k8s.io")
+    assert (one.image, one.runtime) == ("docker.io/library/nginx:1", "runc")
+
+
+def test_one_container_told_by_docker_containerd_and_runc_is_one_row_stopped_too():
+    host = Host()
+    for engine, namespace in (("docker", None), ("containerd", "moby"), ("runc", "moby")):
+        host.engine(
+            engine,
+            EngineContainer(id=A, engine=engine, engine_namespace=namespace, status="stopped"),
+        )
+    (one,) = containers(host)
+    assert (one.id, one.engine, one.status) == (A, "docker", "stopped")
+
+
+def test_one_container_of_podman_told_by_its_service_and_its_storage_is_one_row():
+    host = Host()
+    host.process(100, 1, "nginx", ns=own(1), inside=[1], cgroup=f"/libpod_parent/libpod-{A}")
+    host.engine("podman-storage", EngineContainer(id=A, engine="podman", name="web", image="i"))
+    host.engine("podman", EngineContainer(id=A, engine="podman", name="web", status="running"))
+    host.engine("crun", EngineContainer(id=A, engine="crun", pid=100, runtime="crun"))
+    (one,) = containers(host)
+    assert (one.engine, one.name, one.image, one.runtime) == ("podman", "web", "i", "crun")
+
+
+def test_a_name_that_two_engines_use_is_two_containers():
+    host = Host()
+    host.process(100, 1, "init", ns=own(1), inside=[1], cgroup="/lxc.payload.web")
+    host.engine("lxc", EngineContainer(id="web", engine="lxc"))
+    host.engine(
+        "containerd",
+        EngineContainer(id="web", engine="containerd", engine_namespace="default", image="i"),
+    )
+    found = {one.id: (one.engine, one.status) for one in containers(host)}
+    assert found == {
+        "web": ("lxc", "running"),
+        "default/web": ("containerd", "stopped"),
+    }
+
+
+@pytest.mark.parametrize("identifier", [B, "evil"])
+def test_an_engine_that_claims_anothers_process_names_nothing(docker, identifier):
+    docker.engine(
+        "podman",
+        EngineContainer(
+            id=identifier, engine="podman", name="evil", pid=100, cgroup=f"/docker/{A}"
+        ),
+    )
+    real, claimed = containers(docker)
+    assert (real.id, real.name, real.engine, real.pid) == (A, A[:12], "docker", 100)
+    assert (claimed.name, claimed.pid, claimed.pids) == ("evil", None, ())
+
+
+def test_an_engine_that_claims_a_process_of_the_hosts_gets_no_row_with_it(docker):
+    docker.engine("podman", EngineContainer(id=B, engine="podman", status="running", pid=1))
+    (claimed,) = [one for one in containers(docker) if one.id == B]
+    assert (claimed.pid, claimed.resources) == (None, None)

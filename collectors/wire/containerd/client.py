@@ -7,8 +7,17 @@ from typing import cast
 from google.protobuf.message import Message
 
 from collectors.wire import grpc
-from collectors.wire.containerd.messages import Container, Image, Mount, Named, Task, message
+from collectors.wire.containerd.messages import (
+    Container,
+    Image,
+    Mount,
+    Named,
+    SnapshotInfo,
+    Task,
+    message,
+)
 
+_BLOB_MAX = 8 << 20
 _SERVICES = "cinspect.containerd"
 """The package of our own definitions: only field numbers go over the wire."""
 
@@ -76,6 +85,32 @@ class Client:
             fields={"snapshotter": snapshotter, "key": key},
         )
         return cast("Sequence[Mount]", _field(answer, "mounts"))
+
+    async def parent(self, namespace: str, snapshotter: str, key: str) -> str:
+        """Return what a snapshot is upon: of an image's layers their chain id; "" for nothing."""
+        answer = await self._call(
+            "/containerd.services.snapshots.v1.Snapshots/Stat",
+            "StatSnapshotRequest",
+            "StatSnapshotResponse",
+            namespace=namespace,
+            fields={"snapshotter": snapshotter, "key": key},
+        )
+        return cast("SnapshotInfo", _field(answer, "info")).parent
+
+    async def content(self, namespace: str, digest: str) -> bytes:
+        """Return a blob of the content store: a manifest, a config; 8 MiB at most."""
+        answers = self._connection.stream(
+            "/containerd.services.content.v1.Content/Read",
+            _class("ReadContentRequest")(digest=digest),
+            _class("ReadContentResponse"),
+            metadata={"containerd-namespace": namespace},
+        )
+        chunks: list[bytes] = []
+        async for answer in answers:
+            chunks.append(cast("bytes", _field(answer, "data")))
+            if sum(map(len, chunks)) > _BLOB_MAX:
+                self._connection.fail("Content/Read", f"{digest} has more than 8 MiB")
+        return b"".join(chunks)
 
     async def pause(self, namespace: str, container: str) -> None:
         """Freeze a container's processes; `Refused` says why not."""

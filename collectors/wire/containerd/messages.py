@@ -77,6 +77,12 @@ class Image(Protocol):
     target: Descriptor
 
 
+class SnapshotInfo(Protocol):
+    """One snapshot."""
+
+    parent: str
+
+
 class Mount(Protocol):
     """One mount that makes a snapshot visible."""
 

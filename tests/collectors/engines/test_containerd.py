@@ -1,6 +1,7 @@
 """The containerd adapter against a real daemon, and against sockets that speak otherwise."""
 
 import asyncio
+import hashlib
 import json
 import os
 import subprocess
@@ -8,10 +9,13 @@ import sys
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from collectors.engines import containerd as adapter
 from collectors.engines.containerd import ContainerdEngine
 from collectors.errors import Missing, Unavailable
+from collectors.wire.containerd import layers
 from collectors.wire.containerd.client import connect
 from collectors.wire.failures import Refused
 from tests.collectors.wire.scripted import server
@@ -222,6 +226,49 @@ async def test_a_socket_that_speaks_otherwise_is_unavailable(tmp_path, answer):
 )
 def test_a_cgroups_path_of_a_spec_is_where_the_cgroup_is(written, path):
     assert adapter._cgroup(written) == path
+
+
+class Blobs:
+    """A content store with these blobs."""
+
+    def __init__(self, **blobs):
+        self.blobs = blobs
+
+    async def content(self, namespace, digest):
+        assert namespace == "space"
+        if digest not in self.blobs:
+            raise Unavailable("c.sock", "Read", "not found")
+        return self.blobs[digest]
+
+
+LAYERS = [f"sha256:{letter * 64}" for letter in "abc"]
+
+
+async def test_an_index_is_followed_to_the_platform_whose_layers_they_are():
+    blobs = Blobs(
+        index=b'{"manifests":[{"digest":"absent"},{"digest":"arm"},{"digest":"amd"}]}',
+        arm=b'{"config":{"digest":"arm-config"}}',
+        amd=b'{"config":{"digest":"amd-config"}}',
+        **{"arm-config": b'{"rootfs":{"diff_ids":["sha256:00"]}}'},
+        **{"amd-config": json.dumps({"rootfs": {"diff_ids": LAYERS}}).encode()},
+    )
+    chain = layers.chain_id(LAYERS)
+    assert await layers.diff_ids(blobs, "space", "index", chain) == tuple(LAYERS)
+    assert await layers.diff_ids(blobs, "space", "amd", chain) == tuple(LAYERS)
+    assert await layers.diff_ids(blobs, "space", "amd", layers.chain_id(LAYERS[:2])) == ()
+    assert await layers.diff_ids(blobs, "space", "absent", chain) == ()
+
+
+@given(st.binary(max_size=60))
+async def test_whatever_a_content_store_holds_is_no_error(data):
+    assert await layers.diff_ids(Blobs(any=data), "space", "any", "x") == ()
+
+
+def test_a_chain_id_is_as_the_specification_counts_it():
+    assert layers.chain_id([]) == ""
+    assert layers.chain_id(LAYERS[:1]) == LAYERS[0]
+    second = hashlib.sha256(f"{LAYERS[0]} {LAYERS[1]}".encode()).hexdigest()
+    assert layers.chain_id(LAYERS[:2]) == f"sha256:{second}"
 
 
 def test_a_pod_is_named_with_its_namespace():

@@ -75,13 +75,13 @@ async def test_a_stopped_container_has_its_exit_code(podman):
 @pytest.mark.engine
 @pytest.mark.root
 async def test_a_container_of_a_pod_names_it(podman):
-    pod = podman("pod", "create", "--infra=false")
+    pod = podman("pod", "create", "--name=cinspect-group", "--infra=false")
     try:
         identifier = podman("create", f"--pod={pod}", "--network=none", daemons.IMAGE, "true")
         one = of(await engine_of(podman).collect(), identifier)
     finally:
         podman("pod", "rm", "--force", "--time=0", pod)
-    assert one.pod == pod
+    assert one.pod == "cinspect-group"
     assert one.status == "created"
 
 
