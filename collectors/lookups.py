@@ -1,5 +1,6 @@
 """Looks one thing up that no reading has: a path, a descriptor, who has a file open."""
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterable, Mapping
@@ -7,8 +8,11 @@ from itertools import islice
 
 from msgspec import Struct
 
+from collectors import netns
 from collectors.errors import CollectError, Gone, Missing
+from collectors.netlink import sock_diag
 from collectors.root import Directory, Root
+from runtime.errors import FormatError
 from runtime.formats import text
 
 _KINDS = {
@@ -87,6 +91,28 @@ def descriptor(root: Root, pid: int, number: int) -> DescriptorFacts:
     except CollectError as error:
         return DescriptorFacts(link=None, problem=error.message)
     return DescriptorFacts(link=link, inode=fields.get("ino"), mount_id=fields.get("mnt_id"))
+
+
+def listeners_at(root: Root, found: PathFacts, namespaces: Mapping[int, int]) -> tuple[int, ...]:
+    """Return the inodes of the unix sockets that listen at a path; none where nothing may be asked.
+
+    `namespaces` has a process of each network namespace: unix sockets belong to one, their paths do not.
+    """
+    if not root.live or found.kind != "socket":
+        return ()
+    device = os.major(found.device) << 20 | os.minor(found.device)
+    inodes: list[int] = []
+    order = iter(namespaces.items())
+    while batch := dict(islice(order, netns.AT_ONCE)):
+        opened, _ = netns.enter(batch, netns.SOCK_DIAG)
+        for one in opened.values():
+            with one, contextlib.suppress(OSError, FormatError):
+                inodes += [
+                    bound.inode
+                    for bound in sock_diag.unix_listeners(one)
+                    if (bound.file_inode, bound.device) == (found.inode & 0xFFFFFFFF, device)
+                ]
+    return tuple(inodes)
 
 
 def open_files(

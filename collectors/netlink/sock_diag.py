@@ -4,7 +4,7 @@ import ipaddress
 import socket
 import struct
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from collectors.netlink import messages
 from collectors.netlink.records import STATES, Protocol, Socket
@@ -24,6 +24,12 @@ _HEAD: Final = struct.Struct("=BBBB2s2s16s16s")
 """`struct inet_diag_msg`: family, state, timer, retransmissions, then `struct inet_diag_sockid`."""
 _TAIL: Final = struct.Struct("=IIIII")
 """Expires, two queues, user, inode: behind the id's interface and cookie."""
+_UNIX_REQUEST: Final = struct.Struct("=BBHIIIII")
+"""`struct unix_diag_req`: family, protocol, padding, states, inode, what to show, cookie."""
+_UNIX_HEAD: Final = 16
+"""`struct unix_diag_msg`: family, type, state, padding, inode, cookie."""
+_SHOW_FILE, _FILE = 2, 1
+"""UDIAG_SHOW_VFS, UNIX_DIAG_VFS: inode and device of what a socket is bound to."""
 _TAIL_AT: Final = _HEAD.size + 12
 
 
@@ -36,6 +42,29 @@ def listeners(opened: socket.socket) -> Iterator[Socket]:
 def connections(opened: socket.socket) -> Iterator[Socket]:
     """Yield every tcp socket that does not listen: the kernel walks a table of the whole host's."""
     yield from _sockets(opened, "tcp", socket.IPPROTO_TCP, _EVERY & ~_LISTEN)
+
+
+class Bound(NamedTuple):
+    """A unix socket that listens at a path."""
+
+    inode: int
+    """Of the socket."""
+    file_inode: int
+    """Of the file at the path, its lower 32 bits."""
+    device: int
+    """Of the file system, as the kernel numbers it: major << 20 | minor."""
+
+
+def unix_listeners(opened: socket.socket) -> Iterator[Bound]:
+    """Yield the unix sockets that listen at a path, whichever way each process names it (unix(7))."""
+    request = _UNIX_REQUEST.pack(socket.AF_UNIX, 0, 0, _LISTEN, 0, _SHOW_FILE, 0, 0)
+    for message in messages.dump(opened, _BY_FAMILY, request):
+        if len(message.body) < _UNIX_HEAD:
+            raise FormatError(f"sock_diag: a message of {len(message.body)} bytes")
+        file = messages.attributes(message.body[_UNIX_HEAD:]).get(_FILE, b"")
+        if len(file) == 8:
+            (inode,) = struct.unpack_from("=I", message.body, 4)
+            yield Bound(inode, *struct.unpack("=II", file))
 
 
 def _sockets(

@@ -80,8 +80,15 @@ def _report(root: Root, frame: Frame, what: str, questions: Sequence[Question]) 
         return report
     # Only when nothing else tells whose it is: every process's descriptors are looked at.
     processes = sorted(facts.processes.values(), key=lambda one: one.container is None)
-    opened = lookups.open_files(root, inodes, [one.pid for one in processes])
-    facts = Facts(frame, paths=facts.paths, descriptors=facts.descriptors, open_files=opened)
+    listening = _listening(root, facts)
+    opened = lookups.open_files(root, inodes | set(listening), [one.pid for one in processes])
+    facts = Facts(
+        frame,
+        paths=facts.paths,
+        descriptors=facts.descriptors,
+        open_files=opened,
+        listening=listening,
+    )
     return resolve(what, questions, facts)
 
 
@@ -95,6 +102,20 @@ def _looked_up(root: Root, frame: Frame, questions: Sequence[Question]) -> Facts
         paths=paths,
         descriptors={(pid, fd): lookups.descriptor(root, pid, fd) for pid, fd in numbers},
     )
+
+
+def _listening(root: Root, facts: Facts) -> dict[int, int]:
+    """Return the file's inode by the inode of each unix socket that listens at one of the paths."""
+    namespaces: dict[int, int] = {}
+    for process in facts.processes.values():
+        inode = process.namespaces.get("net")
+        if inode is not None:
+            namespaces.setdefault(inode, process.pid)
+    return {
+        number: found.inode
+        for found in facts.paths.values()
+        for number in lookups.listeners_at(root, found, namespaces)
+    }
 
 
 def _inodes(facts: Facts, questions: Sequence[Question]) -> set[int]:

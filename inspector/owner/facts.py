@@ -27,6 +27,8 @@ class Facts:
         default_factory=dict[tuple[int, int], DescriptorFacts]
     )
     open_files: OpenFiles | None = None
+    listening: Mapping[int, int] = field(default_factory=dict[int, int])
+    """Inodes of unix sockets that listen at a path, with that of the file there."""
 
     @property
     def containers(self) -> Sequence[Container]:

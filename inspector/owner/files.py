@@ -203,7 +203,14 @@ def _below(path: str, directory: str) -> str | None:
 
 
 def _opened(number: int, facts: Facts) -> list[Open]:
-    return list(facts.open_files.holders.get(number, ())) if facts.open_files else []
+    """Return who has a file open, or listens at it."""
+    if facts.open_files is None:
+        return []
+    found = list(facts.open_files.holders.get(number, ()))
+    for inode, file in facts.listening.items():
+        if file == number:
+            found += facts.open_files.holders.get(inode, ())
+    return found
 
 
 def _of_open(opened: list[Open], facts: Facts) -> list[str]:
@@ -217,8 +224,10 @@ def _says_open(opened: list[Open], facts: Facts) -> list[str]:
         process = facts.processes.get(one.pid)
         owner = process.container if process else None
         whose = f" of {facts.name(owner)}" if owner else " of the host"
+        socket = _SOCKET.fullmatch(one.link)
+        at = ", which listens there," if socket and int(socket[1]) in facts.listening else ""
         said.append(
-            f"{facts.process(one.pid)}{whose} has {one.link} open (descriptor {one.number})"
+            f"{facts.process(one.pid)}{whose} has {one.link}{at} open (descriptor {one.number})"
         )
     if len(opened) > _SHOWN:
         said.append(f"and {len(opened) - _SHOWN} more descriptors")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import uuid
@@ -13,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from collectors import lookups
+from collectors.root import Root
 from tests import command, requirements
 from tests.live import host
 from tests.live.engine import Engine
@@ -163,6 +166,41 @@ def test_a_bridge_leads_to_whoever_is_connected(engine: Engine, served: Served) 
     assert any(
         served.veth in step and served.name in step for step in report["answers"][0]["chain"]
     )
+
+
+def test_a_unix_socket_of_the_hosts_leads_to_who_listens_there(
+    engine: Engine, tmp_path: Path
+) -> None:
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(str(tmp_path / "s"))
+        one.listen()
+        _, (report,) = owner(engine, str(tmp_path / "s"))
+    assert report["answers"][0]["instead"] == "a socket of the host's"
+    said = [step for step in report["answers"][0]["chain"] if "which listens there" in step]
+    assert len(said) == 1
+    assert said[0].startswith(f"pid {os.getpid()} ")
+
+
+def test_a_unix_socket_that_a_container_bound_under_another_name_is_found_by_its_file(
+    engine: Engine,
+) -> None:
+    shared = Path(engine.data).parent / f"shared-{uuid.uuid4().hex[:6]}"
+    shared.mkdir()
+    code = (
+        "import socket, time; s = socket.socket(socket.AF_UNIX); s.bind('/inside/s'); s.listen(); "
+        "print('ready', flush=True); time.sleep(1000)"
+    )
+    options = ("--volume", f"{shared}:/inside")
+    with engine.running("/usr/bin/python3", "-c", code, options=options) as identifier:
+        command.eventually(lambda: engine("logs", identifier))
+        facts = lookups.path(Root(), str(shared / "s"))
+        pid = engine.container(identifier)["pid"]
+        space = Path(f"/proc/{pid}/ns/net").stat().st_ino
+        inodes = lookups.listeners_at(Root(), facts, {space: pid})
+        links = [os.readlink(one) for one in Path(f"/proc/{pid}/fd").iterdir()]
+    assert [f"socket:[{inode}]" for inode in inodes] == [
+        link for link in links if link.startswith("socket:")
+    ]
 
 
 def test_what_nobody_owns_says_what_it_is(engine: Engine, tmp_path: Path) -> None:
