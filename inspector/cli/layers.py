@@ -74,7 +74,7 @@ def _report(root: Root, container: Container, args: argparse.Namespace) -> Layer
         name=container.name,
         driver=driver,
         layers=stack,
-        options=overlay.options if overlay else (),
+        options=overlay.options if overlay and overlay.namespace else (),
         path=report.which(root, overlay, args.path) if args.path and overlay else None,
         listing=report.listing(root, overlay, args.list) if args.list and overlay else None,
         waste=waste,

@@ -8,7 +8,7 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 
 from msgspec import Struct
@@ -179,7 +179,7 @@ class _Copier:
         self.copied.directories += 1
 
     @contextmanager
-    def _new(self, into: int, name: str) -> Iterator[str]:
+    def _new(self, into: int, name: str) -> Generator[str]:
         """Give a name to make something under; it takes the wanted name when all went well."""
         temporary = f".cinspect-{secrets.token_hex(6)}"
         try:
@@ -202,12 +202,11 @@ class _Copier:
         at = 0
         while at < most:
             if self._rules.stop is not None and self._rules.stop():
-                raise OSError(errno.EINTR, "stopped")
-            hole = _next_data(source, at) if size else at
-            if hole >= most:
+                raise Failure("stopped: the file that was being copied is not there")
+            at, end = _next_data(source, at, most) if size else (at, most)
+            if at >= most:
                 break
-            at = hole
-            piece = os.pread(source, min(_PIECE, most - at), at)
+            piece = os.pread(source, min(_PIECE, end - at), at)
             if not piece:
                 return at
             written = 0
@@ -219,16 +218,18 @@ class _Copier:
         return most if size else at
 
 
-def _next_data(fd: int, at: int) -> int:
-    """Return where the next bytes are that are not a hole (lseek(2)); the far end: there are none."""
+def _next_data(fd: int, at: int, most: int) -> tuple[int, int]:
+    """Return where the next bytes that are no hole begin and end (lseek(2)), `most` at the furthest."""
     try:
-        return os.lseek(fd, at, os.SEEK_DATA)
+        begin = os.lseek(fd, at, os.SEEK_DATA)
+        return begin, min(most, os.lseek(fd, begin, os.SEEK_HOLE))
     except OSError as error:
-        return 1 << 62 if error.errno == errno.ENXIO else at
+        # Behind the last data there is none; other errors: this filesystem does not tell.
+        return (most if error.errno == errno.ENXIO else at), most
 
 
 @contextmanager
-def _held(fd: int) -> Iterator[int]:
+def _held(fd: int) -> Generator[int]:
     try:
         yield fd
     finally:

@@ -1,7 +1,7 @@
 """Finds a container's layers and opens its files, whether it runs or not."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from collectors.errors import CollectError
@@ -67,7 +67,7 @@ def layer_directory(overlay: Overlay, layer: str) -> str:
 
 
 @contextmanager
-def opened(root: Root, container: Container, path: str, layer: str | None) -> Iterator[int]:
+def opened(root: Root, container: Container, path: str, layer: str | None) -> Generator[int]:
     """Open a regular file to read: of the container as it is, or of one layer; raise `Failure`.
 
     A stopped container's is looked up in its layers, without its volumes.
