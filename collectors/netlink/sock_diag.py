@@ -84,7 +84,7 @@ def parse(protocol: Protocol, body: bytes) -> Socket:
     _, _, _, uid, inode = _TAIL.unpack_from(body, _TAIL_AT)
     return Socket(
         protocol=protocol,
-        state=STATES[state] if state < len(STATES) else f"state {state}",
+        state=STATES[int(state)] if state < len(STATES) else f"state {state}",
         address=_address(family, source),
         port=int.from_bytes(sport, "big"),
         remote_address=_address(family, destination),

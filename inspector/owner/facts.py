@@ -72,6 +72,15 @@ class Facts:
         """Every container, by id."""
         return {one.id: one for one in self.containers}
 
+    @cached_property
+    def by_any_pid(self) -> Mapping[int, Sequence[Process]]:
+        """Every process by each pid that it has, here and in the namespaces within."""
+        found: dict[int, list[Process]] = {}
+        for one in self.processes.values():
+            for number in set(one.namespace_pids):
+                found.setdefault(number, []).append(one)
+        return found
+
     def owners(self, ids: Iterable[str | None]) -> tuple[Owner, ...]:
         """Return these containers as owners, each once; what is no id of one is left out."""
         known = dict.fromkeys(name for name in ids if name is not None and name in self.by_id)

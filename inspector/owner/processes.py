@@ -180,7 +180,7 @@ def _by_inner_pid(one: Container, number: int, facts: Facts) -> Process | None:
     if init is None:
         return None
     depth = len(init.namespace_pids) - 1
-    for process in facts.processes.values():
+    for process in facts.by_any_pid.get(number, ()):
         # Those of containers within it count here too.
         mine = process.container == one.id or _is_within(process.container, one.id, facts)
         if mine and number in process.namespace_pids[depth : depth + 1]:
