@@ -21,15 +21,15 @@ class Controller(Protocol):
     KEY: str
     """The key in `linux.resources`."""
 
-    def needed(self, resources: Mapping[str, Any]) -> Sequence[str]:
+    def needed(self, resources: Mapping[str, Any], /) -> Sequence[str]:
         """Return the names of the controllers without which the resources cannot be limited."""
         ...
 
-    def first(self, resources: Mapping[str, Any], current: Reader) -> Sequence[Write]:
+    def first(self, resources: Mapping[str, Any], current: Reader, /) -> Sequence[Write]:
         """Return the writes for v1."""
         ...
 
-    def second(self, resources: Mapping[str, Any], current: Reader) -> Sequence[Write]:
+    def second(self, resources: Mapping[str, Any], current: Reader, /) -> Sequence[Write]:
         """Return the writes for v2."""
         ...
 

@@ -9,17 +9,27 @@ from runtime.formats.spec import section
 
 KEY = "cpu"
 _KEYS = ("shares", "quota", "period", "burst", "idle", "realtimeRuntime", "realtimePeriod")
+_ZERO_SAYS = ("burst", "idle")
+"""Where 0 is a value; elsewhere it is how engines leave a limit as it is."""
 
 
 def needed(resources: Mapping[str, Any]) -> Sequence[str]:
     """Return ("cpu",) if anything of it is asked for."""
+    return ("cpu",) if _asked(resources) else ()
+
+
+def _asked(resources: Mapping[str, Any]) -> Mapping[str, Any]:
     cpu = section(resources, KEY)
-    return ("cpu",) if any(cpu.get(key) is not None for key in _KEYS) else ()
+    return {
+        key: cpu[key]
+        for key in _KEYS
+        if cpu.get(key) or (key in _ZERO_SAYS and cpu.get(key) is not None)
+    }
 
 
 def first(resources: Mapping[str, Any], _current: Reader) -> Sequence[Write]:
     """Return v1's writes."""
-    cpu = section(resources, KEY)
+    cpu = _asked(resources)
     files = (
         ("shares", "cpu.shares"),
         ("realtimePeriod", "cpu.rt_period_us"),
@@ -29,25 +39,25 @@ def first(resources: Mapping[str, Any], _current: Reader) -> Sequence[Write]:
         ("burst", "cpu.cfs_burst_us"),
         ("idle", "cpu.idle"),
     )
-    return [Write(file, str(cpu[key])) for key, file in files if cpu.get(key) is not None]
+    return [Write(file, str(cpu[key])) for key, file in files if key in cpu]
 
 
 def second(resources: Mapping[str, Any], current: Reader) -> Sequence[Write]:
     """Return v2's writes; a period alone keeps the quota that is there."""
-    cpu = section(resources, KEY)
+    cpu = _asked(resources)
     writes: list[Write] = []
-    if cpu.get("idle") is not None:
+    if "idle" in cpu:
         writes.append(Write("cpu.idle", str(cpu["idle"])))
-    if cpu.get("shares"):
+    if "shares" in cpu:
         writes.append(Write("cpu.weight", str(weight(cpu["shares"]))))
     quota, period = cpu.get("quota"), cpu.get("period")
     if quota is not None or period is not None:
         if quota is None:
             value = (current("cpu.max") or "max").split()[0]
         else:
-            value = "max" if quota <= 0 else str(quota)
+            value = "max" if quota < 0 else str(quota)
         writes.append(Write("cpu.max", f"{value} {period}" if period is not None else value))
-    if cpu.get("burst") is not None:
+    if "burst" in cpu:
         writes.append(Write("cpu.max.burst", str(cpu["burst"])))
     return writes
 

@@ -29,11 +29,12 @@ def first(resources: Mapping[str, Any], current: Reader) -> Sequence[Write]:
         writes.append(Write(f"{prefix}weight", str(block["weight"])))
     if block.get("leafWeight"):
         writes.append(Write("blkio.leaf_weight", str(block["leafWeight"])))
-    writes.extend(
-        Write(f"{prefix}weight_device", f"{each['major']}:{each['minor']} {each['weight']}")
-        for each in entries(block, "weightDevice")
-        if each.get("weight")
-    )
+    for each in entries(block, "weightDevice"):
+        device = f"{each['major']}:{each['minor']}"
+        if each.get("weight"):
+            writes.append(Write(f"{prefix}weight_device", f"{device} {each['weight']}"))
+        if each.get("leafWeight"):
+            writes.append(Write("blkio.leaf_weight_device", f"{device} {each['leafWeight']}"))
     for key, file, _ in _THROTTLES:
         writes.extend(
             Write(file, f"{each['major']}:{each['minor']} {each['rate']}")
@@ -50,10 +51,21 @@ def second(resources: Mapping[str, Any], current: Reader) -> Sequence[Write]:
         if current("io.bfq.weight") is not None:
             writes.append(Write("io.bfq.weight", str(weight)))
         else:
-            writes.append(Write("io.weight", str(1 + (weight - 10) * 9999 // 990)))
+            writes.append(Write("io.weight", str(_weight(weight))))
+    for each in entries(block, "weightDevice"):
+        if each.get("weight"):
+            device, chosen = f"{each['major']}:{each['minor']}", each["weight"]
+            if current("io.bfq.weight") is not None:
+                writes.append(Write("io.bfq.weight", f"{device} {chosen}"))
+            else:
+                writes.append(Write("io.weight", f"{device} {_weight(chosen)}"))
     for key, _, name in _THROTTLES:
         writes.extend(
             Write("io.max", f"{each['major']}:{each['minor']} {name}={each['rate']}")
             for each in entries(block, key)
         )
     return writes
+
+
+def _weight(first: int) -> int:
+    return 1 + (first - 10) * 9999 // 990

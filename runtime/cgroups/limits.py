@@ -3,18 +3,21 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from runtime.cgroups import cpu, cpuset, devices, hugetlb, io, memory, pids
-from runtime.cgroups.controller import Reader, Write
+from runtime.cgroups import cpu, cpuset, devices, hugetlb, io, memory, network, pids, rdma
+from runtime.cgroups.controller import Controller, Reader, Write
 from runtime.cgroups.hierarchy import read, write
 from runtime.errors import FailedPrecondition, Internal, InvalidArgument
 
-_MODULES: Final = {
+_MODULES: Final[Mapping[str, Controller]] = {
     "memory": memory,
     "cpu": cpu,
     "cpuset": cpuset,
     "pids": pids,
     "io": io,
     "hugetlb": hugetlb,
+    "rdma": rdma,
+    "net_cls": network.Classes(),
+    "net_prio": network.Priorities(),
     "devices": devices,
 }
 CONTROLLERS: Final = tuple(_MODULES)

@@ -13,13 +13,22 @@ _UNLIMITED = 1 << 62
 
 def needed(resources: Mapping[str, Any]) -> Sequence[str]:
     """Return ("memory",) if anything is asked for."""
-    asked = any(value is not None for value in section(resources, KEY).values())
-    return ("memory",) if asked else ()
+    return ("memory",) if _asked(resources) else ()
+
+
+def _asked(resources: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what is asked for; 0 is how engines leave a limit as it is, but for swappiness."""
+    memory = section(resources, KEY)
+    return {
+        key: value
+        for key, value in memory.items()
+        if value or (key == "swappiness" and value is not None)
+    }
 
 
 def first(resources: Mapping[str, Any], current: Reader) -> Sequence[Write]:
     """Return v1's writes; memory never exceeds memory+swap on the way."""
-    memory = section(resources, KEY)
+    memory = _asked(resources)
     size, total = memory.get("limit"), memory.get("swap")
     limits: list[Write] = []
     if size is not None:
@@ -47,7 +56,7 @@ def first(resources: Mapping[str, Any], current: Reader) -> Sequence[Write]:
 
 def second(resources: Mapping[str, Any], current: Reader) -> Sequence[Write]:
     """Return v2's writes; v2's swap limit is swap alone."""
-    memory = section(resources, KEY)
+    memory = _asked(resources)
     size, total = memory.get("limit"), memory.get("swap")
     writes: list[Write] = []
     if total is not None:

@@ -1,0 +1,281 @@
+"""What a config.json asks for is so inside, or is refused by its name with nothing left behind."""
+
+import array
+import json
+import os
+import socket
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests import command
+
+pytestmark = pytest.mark.root
+
+USER_MAP = [{"containerID": 0, "hostID": 1000000, "size": 65536}]
+
+
+@pytest.mark.parametrize("version", ["1.0.0", "1.0.2-dev", "1.1.0+dev", "1.2.1", "1.3.0"])
+def test_versions_that_are_compatible_are_taken(runtime, version):
+    assert runtime.sh("echo on", ociVersion=version) == "on\n"
+
+
+@pytest.mark.parametrize("version", ["0.9.0", "2.0.0", "1.4.0", "1", "one", "1.x.0", ""])
+def test_other_versions_are_refused(refused, version):
+    assert "ociVersion" in refused(ociVersion=version)
+
+
+def test_a_time_namespace_has_clocks_of_its_own(runtime):
+    offsets = {"monotonic": {"secs": 1000}, "boottime": {"secs": 1000000, "nanosecs": 5}}
+    linux = {"+namespaces": [{"type": "time"}], "timeOffsets": offsets}
+    inside = float(runtime.sh("cat /proc/uptime", linux=linux).split()[0])
+    assert 0 <= inside - 1000000 - time.clock_gettime(time.CLOCK_BOOTTIME) + 60 < 120
+    with open("/proc/uptime") as file:
+        assert float(file.read().split()[0]) < 1000000
+
+
+def test_clocks_without_their_namespace_are_refused(refused):
+    assert "timeOffsets" in refused(linux={"timeOffsets": {"monotonic": {"secs": 1}}})
+    linux = {"+namespaces": [{"type": "time"}], "timeOffsets": {"wall": {"secs": 1}}}
+    assert "timeOffsets" in refused(linux=linux)
+
+
+def test_a_user_namespace_that_is_there_is_joined(runtime):
+    with subprocess.Popen(("unshare", "--user", "sleep", "1000")) as holder:
+        try:
+            path = f"/proc/{holder.pid}/ns/user"
+            own = os.readlink("/proc/self/ns/user")
+            command.eventually(lambda: os.readlink(path) != own)
+            for name in ("uid_map", "gid_map"):
+                Path(f"/proc/{holder.pid}/{name}").write_text("0 1000000 65536\n")
+            script = (
+                "id -u; readlink /proc/self/ns/user; echo $$; grep CapBnd /proc/self/status;"
+                "cat /proc/self/cgroup"
+            )
+            linux = {"+namespaces": [{"type": "user", "path": path}]}
+            words = runtime.sh(script, linux=linux).split()
+            assert words[:3] == ["0", os.readlink(path), "1"]
+            assert words[4] == "0000000020000420"
+            assert all(each.endswith(":/") for each in words[5:])
+        finally:
+            holder.kill()
+
+
+def test_limits_in_a_user_namespace_are_set_from_outside(runtime):
+    linux = {"+namespaces": [{"type": "user"}], "uidMappings": USER_MAP, "gidMappings": USER_MAP}
+    rlimits = [{"type": "RLIMIT_NOFILE", "soft": 77, "hard": 88}]
+    words = runtime.sh(
+        "grep 'open files' /proc/self/limits", linux=linux, process={"rlimits": rlimits}
+    ).split()
+    assert words[3:5] == ["77", "88"]
+
+
+def test_a_bounding_set_holds_in_a_user_namespace(runtime):
+    linux = {"+namespaces": [{"type": "user"}], "uidMappings": USER_MAP, "gidMappings": USER_MAP}
+    assert runtime.sh("grep CapBnd /proc/self/status", linux=linux).split()[1] == "0000000020000420"
+
+
+def test_a_tmpfs_begins_with_what_it_covers(runtime):
+    place = runtime.directory / "rootfs" / "data"
+    (place / "inner").mkdir(mode=0o750)
+    (place / "inner" / "rose").write_text("red")
+    os.chown(place / "inner" / "rose", 5, 6)
+    (place / "link").symlink_to("/etc/passwd")
+    mount = {
+        "destination": "/data",
+        "type": "tmpfs",
+        "source": "tmpfs",
+        "options": ["tmpcopyup", "nosuid", "size=1m"],
+    }
+    script = "stat -c '%u %g %a %n' /data /data/inner /data/inner/rose; readlink /data/link; echo new > /data/rose; cat /data/rose"
+    lines = runtime.sh(script, **{"+mounts": [mount]}).splitlines()
+    assert lines == [
+        "0 0 755 /data",
+        "0 0 750 /data/inner",
+        "5 6 644 /data/inner/rose",
+        "/etc/passwd",
+        "new",
+    ]
+    assert not (place / "rose").exists()
+
+
+def test_a_tmpfs_without_a_directory_below_is_for_everybody(runtime):
+    mount = {"destination": "/scratch", "type": "tmpfs", "source": "tmpfs"}
+    assert runtime.sh("stat -c %a /scratch", **{"+mounts": [mount]}) == "1777\n"
+
+
+def test_a_mount_shows_ids_by_a_map(runtime, tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "rose").write_text("red")
+    os.chown(source / "rose", 5, 6)
+    mount = {
+        "destination": "/data",
+        "source": str(source),
+        "options": ["bind", "idmap"],
+        "uidMappings": [{"containerID": 0, "hostID": 1000, "size": 100}],
+        "gidMappings": [{"containerID": 0, "hostID": 2000, "size": 100}],
+    }
+    assert runtime.sh("stat -c '%u %g' /data/rose", **{"+mounts": [mount]}) == "1005 2006\n"
+    assert (source / "rose").stat().st_uid == 5
+
+
+@pytest.mark.parametrize(
+    "mount",
+    [
+        {"destination": "/data", "type": "tmpfs", "options": ["idmap"]},
+        {"destination": "/data", "type": "sysfs", "source": "sysfs", "options": ["tmpcopyup"]},
+        {"destination": "/data", "source": "/tmp", "options": ["bind", "idmap"]},
+        {"destination": "/data", "options": ["bind"]},
+        {"destination": "/data", "source": "/nonexistent", "options": ["bind"]},
+        {"destination": "", "source": "/tmp", "options": ["bind"]},
+    ],
+)
+def test_mounts_that_cannot_be_are_refused(refused, mount):
+    assert "mount" in refused(**{"+mounts": [mount]}) or "/nonexistent" in refused(
+        **{"+mounts": [mount]}
+    )
+
+
+def test_a_process_is_scheduled_as_asked(runtime):
+    process = {
+        "scheduler": {"policy": "SCHED_BATCH", "nice": 5},
+        "ioPriority": {"class": "IOPRIO_CLASS_IDLE", "priority": 0},
+    }
+    fields = runtime.sh("cat /proc/self/stat", process=process).rpartition(")")[2].split()
+    assert fields[16] == "5"  # nice
+    assert fields[38] == "3"  # SCHED_BATCH
+
+
+def test_a_process_sees_the_system_as_asked(runtime):
+    linux = {"personality": {"domain": "LINUX32"}}
+    assert runtime.sh("cat /proc/self/personality", linux=linux) == "00000008\n"
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"process": {"scheduler": {"policy": "SCHED_ROSE"}}}, "scheduler.policy"),
+        ({"process": {"scheduler": {"policy": "SCHED_FIFO", "priority": -1}}}, "scheduler.priority"),
+        ({"process": {"ioPriority": {"class": "ROSE"}}}, "ioPriority.class"),
+        ({"process": {"rlimits": [{"type": "RLIMIT_ROSE", "soft": 1, "hard": 1}]}}, "rlimits"),
+        ({"process": {"rlimits": [{"type": "RLIMIT_CORE", "soft": 2, "hard": 1}]}}, "rlimits"),
+        ({"process": {"capabilities": {"bounding": ["CAP_ROSE"]}}}, "CAP_ROSE"),
+        ({"process": {"apparmorProfile": "rose"}}, "rose"),
+        ({"process": {"selinuxLabel": "rose"}}, "rose"),
+        ({"process": {"cwd": "rose"}}, "process.cwd"),
+        ({"process": {"env": ["=rose"]}}, "process.env"),
+        ({"process": {"user": {"uid": 1 << 32}}}, "process.user.uid"),
+        ({"process": None}, "process"),
+        ({"root": None}, "root"),
+        ({"root": {"path": "/nonexistent"}}, "/nonexistent"),
+        ({"linux": {"personality": {"domain": "ROSE"}}}, "personality.domain"),
+        ({"linux": {"+namespaces": [{"type": "pid"}]}}, "namespaces"),
+        ({"linux": {"+namespaces": [{"type": "rose"}]}}, "namespaces"),
+        ({"linux": {"namespaces": [{"type": "mount"}, {"type": "uts", "path": "/proc/self/ns/net"}]}}, "uts"),
+        ({"linux": {"+namespaces": [{"type": "user"}]}}, "uidMappings"),
+        ({"linux": {"rootfsPropagation": "rose"}}, "rootfsPropagation"),
+        ({"linux": {"sysctl": {"kernel.rose": "1"}}}, "kernel.rose"),
+        ({"linux": {"resources": {"network": {"classID": 5}}}}, "network"),
+        ({"linux": {"resources": {"rdma": {"mlx5": {"hcaHandles": 5}}}}}, "rdma"),
+        ({"linux": {"resources": {"unified": {"../x": "1"}}}}, "unified"),
+        ({"linux": {"resources": {"memory": {"limit": 1}}}}, "memory"),
+        ({"linux": {"seccomp": {"defaultAction": "ROSE"}}}, "seccomp"),
+        ({"linux": {"intelRdt": {"closID": "rose"}}}, "intelRdt"),
+        ({"linux": {"netDevices": {"eth0": {}}}}, "netDevices"),
+        ({"linux": {"mountLabel": "rose"}}, "mountLabel"),
+        ({"hooks": {"createRuntime": [{"path": "rose"}]}}, "hooks.createRuntime"),
+        ({"hooks": {"prestart": [{"path": "/bin/false"}]}}, "/bin/false"),
+        ({"hooks": {"createContainer": [{"path": "/bin/sleep", "args": ["sleep", "9"], "timeout": 1}]}}, "timeout|longer"),
+        ({"domainname": "rose", "hostname": "", "linux": {"namespaces": [{"type": "mount"}]}}, "uts"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_done_is_refused_by_name(refused, changes, named):
+    message = refused(**changes)
+    assert any(each in message for each in named.split("|")), message
+
+
+def test_what_is_not_known_is_ignored(runtime):
+    assert (
+        runtime.sh("echo on", vm={"a": 1}, rose={}, linux={"rose": [1]}, process={"rose": 5})
+        == "on\n"
+    )
+
+
+def test_an_agent_gets_the_listener_of_a_filter(runtime):
+    path = str(runtime.directory / "agent.sock")
+    server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    server.bind(path)
+    server.listen()
+    server.settimeout(30)
+    got: list = []
+
+    def serve() -> None:
+        connection, _ = server.accept()
+        with connection:
+            data, ancillary, _, _ = connection.recvmsg(1 << 16, socket.CMSG_SPACE(4))
+            got.append((json.loads(data), array.array("i", ancillary[0][2][:4])[0]))
+
+    agent = threading.Thread(target=serve)
+    agent.start()
+    seccomp = {
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "listenerPath": path,
+        "listenerMetadata": "petals",
+        "syscalls": [{"names": ["sethostname"], "action": "SCMP_ACT_NOTIFY"}],
+    }
+    for privileges in (True, False):
+        if got:
+            agent = threading.Thread(target=serve)
+            agent.start()
+        process = {"noNewPrivileges": privileges}
+        assert (
+            runtime.sh(
+                "grep Seccomp: /proc/self/status", linux={"seccomp": seccomp}, process=process
+            ).split()[1]
+            == "2"
+        )
+        agent.join(30)
+        message, listener = got[-1]
+        assert message["fds"] == ["seccompFd"]
+        assert message["metadata"] == "petals"
+        assert message["state"]["id"] == "script"
+        assert message["pid"] == message["state"]["pid"] > 1
+        assert os.readlink(f"/proc/self/fd/{listener}") == "anon_inode:seccomp notify"
+        os.close(listener)
+    server.close()
+
+
+def test_a_listener_without_an_agent_is_refused(refused):
+    seccomp = {
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{"names": ["sethostname"], "action": "SCMP_ACT_NOTIFY"}],
+    }
+    assert "listenerPath" in refused(linux={"seccomp": seccomp})
+    assert "/nonexistent" in refused(linux={"seccomp": seccomp | {"listenerPath": "/nonexistent"}})
+    seccomp["syscalls"][0]["names"] = ["write"]
+    assert "write" in refused(linux={"seccomp": seccomp})
+
+
+def test_the_host_is_out_of_sight_without_pivot_root(runtime):
+    bundle = runtime.bundle("sh", "-c", "ls /; grep -c . /proc/mounts; ls /proc/1/root/data")
+    words = runtime("run", "--no-pivot", "-b", bundle, "one").stdout.split()
+    assert "data" in words
+    assert "usr" not in words
+
+
+def test_a_keyring_is_the_caller_s_if_asked_for(runtime):
+    def keyring(*flags: str) -> str:
+        return runtime(
+            "run",
+            *flags,
+            "-b",
+            runtime.bundle("cat", "/proc/keys", linux={"maskedPaths": []}),
+            "one",
+        ).stdout
+
+    assert "_ses.one" in keyring()
+    assert "_ses.one" not in keyring("--no-new-keyring")
