@@ -45,7 +45,7 @@ def describe() -> dict[str, Any]:
             "selinux": {"enabled": True},
             "intelRdt": {"enabled": False},
             "mountExtensions": {"idmap": {"enabled": True}},
-            "netDevices": {"enabled": True},
+            "netDevices": {"enabled": False},
         },
         "annotations": {"org.cinspect.oci.version": VERSION},
     }
