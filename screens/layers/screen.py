@@ -215,6 +215,8 @@ class LayersScreen(SubjectScreen):
             if rootfs.changes is not None:
                 size = units.size(rootfs.changes.size_bytes)
                 pieces.append((f"   {size} changed", "plain"))
+            elif rootfs.about:
+                pieces.append((f"   {rootfs.about}", "dim"))
             if container.id not in self._reports and not (
                 rootfs.changes and rootfs.changes.complete
             ):
