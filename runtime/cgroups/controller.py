@@ -18,8 +18,10 @@ class Write(NamedTuple):
 class Controller(Protocol):
     """A module of this package that knows one controller's files in both versions."""
 
-    KEY: str
-    """The key in `linux.resources`."""
+    @property
+    def KEY(self) -> str:  # noqa: N802 - modules are controllers too, and a module has constants
+        """The key in `linux.resources`."""
+        ...
 
     def needed(self, resources: Mapping[str, Any], /) -> Sequence[str]:
         """Return the names of the controllers without which the resources cannot be limited."""

@@ -74,9 +74,10 @@ def _addresses(joined: Joined, inside: Mapping[int, tuple[str, ...]]) -> dict[st
     reading = joined.sample.get(network.LINKS)
     found: dict[str, set[str]] = {}
     for space in reading.namespaces if reading else ():
-        host = space.namespace == joined.world.host[NET]
-        containers = () if host else inside.get(space.namespace, ())
+        containers = inside.get(space.namespace)
+        if not containers or space.namespace == joined.world.host[NET]:
+            continue
         for link in space.interfaces:
-            for address in link.addresses if containers and link.kind != "loopback" else ():
+            for address in link.addresses if link.kind != "loopback" else ():
                 found.setdefault(address.partition("/")[0], set()).add(containers[0])
     return {address: min(names) for address, names in found.items() if len(names) == 1}
