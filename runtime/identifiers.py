@@ -45,7 +45,8 @@ def check_name(name: str) -> str:
     """Return a valid name, as Docker's rule has it, or raise `InvalidArgument`."""
     if not _NAME.match(name):
         raise InvalidArgument(
-            f"{name!r} is no container name: letters, digits, and after the first one _ . - too"
+            f"{name!r} is no container name: two characters or more, letters and digits, "
+            "after the first one _ . - too"
         )
     if len(name) > 128:
         raise InvalidArgument(f"a container name of {len(name)} characters is over 128")

@@ -85,6 +85,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     This is the boundary of the command line: every failure ends as one line on stderr.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    _give_stream(0, os.O_RDONLY)
+    _give_stream(2, os.O_WRONLY)
     try:
         status = _dispatch(arguments)
         sys.stdout.flush()
@@ -126,6 +128,9 @@ def _dispatch(arguments: list[str]) -> int:
             _unknown(name[0])
         if verb.name in _PLAIN:
             _asyncio_without_tls()
+        if not verb.module.startswith("inspector.cli.engine."):
+            # What is printed there is all that was asked for: writing it has to fail with EBADF.
+            _give_stream(1, os.O_RDONLY)
         module = cast("VerbModule", importlib.import_module(verb.module))
         args.verb = verb.name
         args = _verb_parser(verb, module).parse_args(rest, args)
@@ -254,6 +259,19 @@ def _unexpected(error: Exception, arguments: Sequence[str]) -> int:
 def _describe(error: OSError) -> str:
     where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
     return f"{where}{error.strerror or error}"
+
+
+def _give_stream(number: int, flags: int) -> None:
+    """Open the null device on a standard descriptor that was closed, lest a file of ours gets it."""
+    name = ("stdin", "stdout", "stderr")[number]
+    if getattr(sys, name) is not None:
+        return
+    null = os.open(os.devnull, flags)
+    if null != number:
+        os.dup2(null, number)
+        os.close(null)
+    stream = os.fdopen(number, "w" if number else "r", encoding="utf-8", closefd=False)
+    setattr(sys, name, stream)
 
 
 def _drop_stdout() -> None:

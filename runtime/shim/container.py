@@ -233,6 +233,9 @@ class Container:
             self.cgroup.kill(number)
         else:
             process.kill(number)
+        if number == signal.SIGKILL and process is self.init and self.init.status == "paused":
+            # In a frozen cgroup of version 1 nothing ends, not even by SIGKILL, until it is thawed.
+            self.resume()
 
     def pause(self) -> None:
         """Freeze it."""

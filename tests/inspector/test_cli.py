@@ -35,6 +35,26 @@ def test_the_version_is_printed():
     assert done.stdout.startswith("cinspect ")
 
 
+@pytest.mark.parametrize(
+    ("verb", "redirection", "status", "said"),
+    [
+        ("dump", ">&-", 1, "cinspect: Bad file descriptor\n"),
+        ("schema", ">&-", 1, "cinspect: Bad file descriptor\n"),
+        ("no-such-verb", "2>&-", 2, ""),
+    ],
+)
+def test_a_standard_stream_that_is_closed_is_no_defect(recorded, verb, redirection, status, said):
+    script = f'"$@" {redirection}'
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", *MAIN, *recorded, verb],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (status, "", said)
+
+
 def test_the_help_lists_every_verb_and_imports_none():
     code = (
         "import sys, inspector.cli.main as m; m.main(['--help']);"

@@ -536,6 +536,7 @@ def test_runcs_first_stage_is_a_container_being_created():
     host = Host()
     host.process(100, 1, "runc:[2:INIT]", ns=own(1), inside=[1], cgroup=f"/docker/{C}")
     assert only(host).status == "created"
+    assert only(host).started_at is None
 
 
 def test_a_tool_that_waits_in_a_namespace_of_its_own_is_no_container():

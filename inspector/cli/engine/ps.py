@@ -77,6 +77,8 @@ def status(container: Container, now: datetime) -> str:
         case "paused":
             return f"Up {_ago(container.started_at, now)} (Paused)"
         case "stopped":
+            if container.exit_code is None:
+                return "Exited (unknown)"  # the host went down with it: nobody saw how it ended
             return f"Exited ({container.exit_code}) {_ago(container.finished_at, now)} ago"
 
 

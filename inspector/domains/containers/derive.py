@@ -55,6 +55,9 @@ def _running(
         raise AssertionError("only a container with processes runs")
     inodes = joined.spaces(entity)
     supervisor = entity.supervisor
+    status = _status(entity, paused=resources.frozen(meter, group, place))
+    # A created one's process has begun, but what it is for has not.
+    begun = None if status == "created" else joined.started_at(group.init)
     return Container(
         id=entity.id,
         name=entity.name,
@@ -65,11 +68,11 @@ def _running(
         image_digest=named.image_digest if named else None,
         labels=named.labels if named else {},
         command=(named.command if named else None) or _command(joined, entity),
-        status=_status(entity, paused=resources.frozen(meter, group, place)),
+        status=status,
         pid=group.init.pid,
         pids=tuple(sorted(group.pids)),
         created_at=named.created_at if named else None,
-        started_at=(named.started_at if named else None) or joined.started_at(group.init),
+        started_at=(named.started_at if named else None) or begun,
         finished_at=None,
         exit_code=None,
         runtime=(named.runtime if named else None) or (supervisor.runtime if supervisor else None),

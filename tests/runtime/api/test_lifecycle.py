@@ -452,6 +452,14 @@ async def test_a_running_container_is_removed_by_force_alone(engine):
         await engine.container(container.id)
 
 
+async def test_a_frozen_container_ends_by_sigkill(engine):
+    container = await running(engine)
+    await engine.freeze(container.id)
+    await engine.kill(container.id, signal.SIGKILL)
+    async with asyncio.timeout(5):
+        assert (await engine.wait(container.id)).code == 128 + signal.SIGKILL
+
+
 async def test_a_frozen_container_is_removed_by_force(engine):
     container = await running(engine)
     await engine.freeze(container.id)
