@@ -365,10 +365,6 @@ class Execute(Step):
             raise CommandNotExecutable(f"{self._arguments[0]}: {error.strerror}") from None
 
 
-_LIBC_SIGNALS = {32, 33}
-"""glibc keeps them to itself and lets nobody set them; `make` starts its commands with them ignored."""
-
-
 def ignored_signals() -> int:
     """Return the signals that this process ignores, a bit each from SIGHUP's 1 on (proc(5))."""
     descriptor = os.open("/proc/self/status", os.O_RDONLY | os.O_CLOEXEC)
@@ -380,11 +376,14 @@ def ignored_signals() -> int:
 
 
 def reset_signals(ignored: int) -> None:
-    """Give every ignored signal its default action, and block none; handlers went by the clone."""
+    """Give every ignored signal its default action, and block none; handlers went by the clone.
+
+    `make` starts its commands with glibc's own signals ignored: those too.
+    """
     number = 0
     while ignored:
         number += 1
-        if ignored & 1 and number not in _LIBC_SIGNALS:
-            signal.signal(number, signal.SIG_DFL)
+        if ignored & 1:
+            syscalls.default_action(number)
         ignored >>= 1
     signal.pthread_sigmask(signal.SIG_SETMASK, ())

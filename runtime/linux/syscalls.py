@@ -18,12 +18,14 @@ _libc.prctl.argtypes = [ctypes.c_int, *[ctypes.c_ulong] * 4]
 _GENERIC: Final = {
     "ioprio_set": 30,
     "pivot_root": 41,
+    "rt_sigaction": 134,
     "keyctl": 219,
     "sched_setattr": 274,
     "seccomp": 277,
     "bpf": 280,
 }
 _X86_64: Final = {
+    "rt_sigaction": 13,
     "pivot_root": 155,
     "keyctl": 250,
     "ioprio_set": 251,
@@ -63,6 +65,14 @@ def call(name: str, *arguments: "int | bytes | ctypes.Array[ctypes.c_char] | Non
     if result < 0:
         raise failure(name)
     return result
+
+
+def default_action(number: int) -> None:
+    """Give a signal its default action, glibc's own 32 and 33 too, which signal(2) refuses.
+
+    All of the kernel's struct sigaction is zero then, whatever its order is here.
+    """
+    call("rt_sigaction", number, bytes(32), None, 8)
 
 
 class Cloned(NamedTuple):
