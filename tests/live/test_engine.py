@@ -209,6 +209,10 @@ def test_it_can_be_started_from_a_makefile(engine: Engine, tmp_path: Path) -> No
     makefile = tmp_path / "Makefile"
     makefile.write_text(f"it:\n\t@{command_line}\n")
     done = subprocess.run(
-        ("make", "-f", makefile), check=True, capture_output=True, text=True, cwd=tmp_path
+        ("make", "--no-print-directory", "-f", makefile),
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
     )
     assert done.stdout == "made\n"
