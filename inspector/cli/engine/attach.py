@@ -200,7 +200,11 @@ async def attached(process: Process, fifos: Fifos, signals: Signals) -> Outcome:
         finally:
             for task in (*copies, *helpers, ended):
                 task.cancel()
-    return _outcome(first.get_name()) if first is not ended else Outcome("exited", _code(ended))
+    if first is not ended:
+        return _outcome(first.get_name())
+    if any(not copy.cancelled() and not copy.result() for copy in copies):
+        return _outcome("unread")  # the same whether the end or the failure was noticed first
+    return Outcome("exited", _code(ended))
 
 
 def flush_standard_streams() -> None:
