@@ -150,6 +150,13 @@ class Directory:
         """Return its own inode."""
         return os.fstat(self.fd).st_ino
 
+    def size(self) -> int:
+        """Return the directory's size, whatever that says; raise as `Root.read` does."""
+        try:
+            return os.fstat(self.fd).st_size
+        except OSError as error:
+            raise translate(error, self.name, "stat") from error
+
     def links(self, names: Sequence[str]) -> tuple[str | None, ...]:
         """Return what several links say, None for one that is not there; raise as `Root.read` does."""
         self._reads.files += len(names)

@@ -1,6 +1,5 @@
 """Which namespaces one process is in, and which ones it holds: /proc/PID/ns/* and its descriptors."""
 
-import os
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
@@ -178,7 +177,7 @@ class Looker:
     def _opened(self, files: Directory) -> Iterable[tuple[str, str | None]] | None:
         """Return a process's descriptors and what their links say, as long as that costs little."""
         # Since Linux 6.2 the directory's size is how many there are.
-        many = self._root.live and os.fstat(files.fd).st_size > _MANY
+        many = self._root.live and files.size() > _MANY
         if many or self._budget <= 0:
             return None
         numbers = files.names()

@@ -91,6 +91,7 @@ class Table:
         self._walked_at = float("-inf")
         self._lock = threading.Lock()
         self._file: str | None = None
+        self._forgotten: dict[int, Entry] = {}
         self.walk = 0
         self.numbers: list[int] = []
 
@@ -122,6 +123,7 @@ class Table:
         """Drop one that is not there any more, or is another one by now: it is new if it is met again."""
         if self._entries.get(entry.pid) is entry:
             del self._entries[entry.pid]
+            self._forgotten[entry.pid] = entry
         self._close(entry)
 
     def _walk(self, root: Root) -> None:
@@ -143,8 +145,9 @@ class Table:
             else:
                 now[pid] = Entry(pid, self.walk)
         self._entries = now
-        if before:
-            self._ended(before)
+        gone, self._forgotten = before | self._forgotten, {}
+        if gone:
+            self._ended(gone)
         self._walked_at = time.monotonic()
         self._served = set()
 

@@ -118,7 +118,7 @@ class Reader:
             problems.add(Problem("/proc/*/fd", "readlink", "unavailable", what))
         survey.find_bind_mounts(first=own[0])
         found = survey.namespaces()
-        self._memory = survey
+        self._memory = survey.kept()
         return NamespacesReading(
             namespaces=found,
             memberships=tuple(survey.memberships),
@@ -186,6 +186,13 @@ class _Survey(_Memory):
         self._pins: dict[int, list[Pin]] = {}
         self._doors: dict[int, list[str]] = {}
         """Paths within the root by which a namespace can be opened."""
+
+    def kept(self) -> _Memory:
+        """Return what the next walk is to know: not this one, which knows the one before it."""
+        memory = _Memory(self.tables)
+        memory.witnesses, memory.relations = self.witnesses, self.relations
+        memory.maps, memory.told, memory.binds = self.maps, self.told, self.binds
+        return memory
 
     def visit(self, entry: Entry, seen: Seen) -> None:
         """Take in one process."""
