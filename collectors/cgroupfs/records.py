@@ -89,6 +89,17 @@ class Cgroup(Struct, frozen=True, kw_only=True, gc=False):
     """By `cpu`, `memory`, `io`."""
 
 
+class Change(Struct, frozen=True, gc=False):
+    """Something that was done to a cgroup from user space between two readings."""
+
+    kind: Literal["made", "removed", "written"]
+    mountpoint: str
+    path: str
+    """Of the cgroup, below the mountpoint."""
+    file: str | None = None
+    """What was written: a limit, or the list of processes that another was moved into."""
+
+
 class Hugetlb(Struct, frozen=True, kw_only=True, gc=False):
     """Huge pages of one size, in bytes (hugetlb.rst)."""
 

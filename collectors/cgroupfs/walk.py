@@ -6,16 +6,23 @@ from collections.abc import Callable, Iterator, Sequence
 from collectors import inotify
 from collectors.cgroupfs import depth, v1, v2
 from collectors.cgroupfs.group import Group, is_static
-from collectors.cgroupfs.records import Cgroup, Depth, Hierarchy
+from collectors.cgroupfs.records import Cgroup, Change, Depth, Hierarchy
 from collectors.errors import CollectError, Gone, Missing, Problems
-from collectors.inotify import Watches
+from collectors.inotify import Happened, Watches
 from collectors.kept import File, Kept
 from collectors.root import Root
+from runtime.formats import text
 
 TURN = 10
 """Frames after which a cgroup is read again in which nothing seems to have happened."""
 RULES = 20
 """Frames after which its limits are read again where no write to them was seen."""
+_CHANGES = 500
+"""So many changes are told of in one frame."""
+_TOLD_BY_THE_KERNEL = frozenset(
+    {"cgroup.events", "memory.events", "memory.events.local", "pids.events", "pids.events.local"}
+)
+"""Files that the kernel itself says have changed: what they count is seen in the cgroup's record."""
 _PULSES = (
     "cpu.stat",
     "cpuacct.usage",
@@ -84,10 +91,16 @@ class Walker:
         self._by_watch: dict[int, tuple[str, str]] = {}
         self._watches: Watches | None = None
         self._frame = 0
+        self._changes: dict[Change, None] = {}
+
+    def changes(self) -> tuple[Change, ...]:
+        """Return what was done to cgroups since the frame before, each once; of many, the first."""
+        return tuple(self._changes)
 
     def begin(self) -> None:
         """Begin a frame: hear what was written since the one before."""
         self._frame += 1
+        self._changes = {}
         self._kept.renew()
         if self._frame == 2 and self._root.live:
             with contextlib.suppress(OSError):
@@ -233,6 +246,7 @@ class Walker:
             known = self._known.get(key) if key is not None else None
             if key is None or known is None:
                 continue
+            self._note(happened, *key)
             if happened.mask & (inotify.CREATE | inotify.DELETE):
                 known.relist = True
                 if happened.mask & inotify.DELETE:
@@ -241,6 +255,21 @@ class Walker:
                 self._touch(key)
             else:
                 known.pulse = ()
+
+    def _note(self, happened: Happened, mountpoint: str, path: str) -> None:
+        if len(self._changes) >= _CHANGES:
+            return
+        name = text.clean(happened.name)
+        below = f"{text.clean(path).rstrip('/')}/{name}"
+        if happened.mask & inotify.CREATE:
+            change = Change("made", mountpoint, below)
+        elif happened.mask & inotify.DELETE:
+            change = Change("removed", mountpoint, below)
+        elif name in _TOLD_BY_THE_KERNEL:
+            return
+        else:
+            change = Change("written", mountpoint, text.clean(path), name)
+        self._changes[change] = None
 
     def _touch(self, key: tuple[str, str]) -> None:
         """Have the rules of a cgroup read again, and those below it: some are inherited."""

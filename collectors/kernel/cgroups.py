@@ -8,6 +8,7 @@ from msgspec import Struct
 from collectors.cgroupfs import hierarchies
 from collectors.cgroupfs.records import (
     Cgroup,
+    Change,
     Counted,
     Cpu,
     Depth,
@@ -32,6 +33,7 @@ __all__ = [
     "KEY",
     "Cgroup",
     "CgroupsReading",
+    "Change",
     "Counted",
     "Cpu",
     "Depth",
@@ -60,6 +62,8 @@ class CgroupsReading(Struct, frozen=True):
     device_names: Mapping[str, str]
     """From `major:minor` to the kernel's name of the block device."""
     problems: tuple[Problem, ...] = ()
+    changes: tuple[Change, ...] = ()
+    """What was done to cgroups since the reading before, short-lived ones too."""
 
 
 class DepthReading(Struct, frozen=True):
@@ -114,6 +118,7 @@ class Reader:
             cgroups=tuple(cgroups),
             device_names=self._names[1],
             problems=problems.all(),
+            changes=self._walker.changes(),
         )
 
     def read_depth(self, root: Root) -> DepthReading:
