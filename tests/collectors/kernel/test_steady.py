@@ -65,9 +65,14 @@ def test_a_steady_frame_reads_about_one_file_of_a_process_that_sleeps(frames: Fr
         frames.next()
         cold = frames.root.reads.files - first
         frames.steady()
-        before = frames.root.reads.files
-        listed = len(frames.next())
-        warm = frames.root.reads.files - before
+        warm = None
+        for _ in range(
+            5
+        ):  # what else begins on this host is read in full: the quietest frame counts
+            before = frames.root.reads.files
+            listed = len(frames.next())
+            read = frames.root.reads.files - before
+            warm = read if warm is None else min(warm, read)
     assert cold > 15 * SIZE
     assert warm < 2 * listed + 400  # a turn's share of full readings, mounts, this test itself
 
