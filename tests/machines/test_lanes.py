@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests import requirements
+from tests import requirements, traces
 from tests.machines import machine
 
 pytestmark = [pytest.mark.machine, pytest.mark.root, pytest.mark.timeout(1000)]
@@ -40,27 +40,16 @@ def results(tmp_path: Path) -> Iterator[Path]:
 
 def assert_nothing_stays(results: Path) -> None:
     """Check that no process, cgroup, mount or memory file of a machine is on the host any more."""
-    assert processes_of(results) == []
-    name = "cinspect-machine-"
-    assert [path for path in Path("/sys/fs/cgroup").rglob(f"*{name}*") if path.is_dir()] == []
-    assert str(results) not in Path("/proc/self/mountinfo").read_text()
+    assert traces.processes(str(results)) == {}
+    # With its cgroups, the last process in them is gone.
+    assert cgroups_of(os.getpid()) == []
+    assert traces.mounts(str(results)) == []
     assert list(Path("/dev/shm").glob("vm_file*")) == []
 
 
-def processes_of(results: Path) -> list[str]:
-    """Return the command lines of this host's processes that belong to a machine."""
-    lines: list[str] = []
-    for directory in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (
-                (directory / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
-            )
-            environment = (directory / "environ").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if str(results) in command or b"container=cinspect-machine" in environment:
-            lines.append(f"{directory.name} {command}")
-    return lines
+def cgroups_of(driver: int) -> list[str]:
+    """Return the cgroups that this driver made for a machine."""
+    return traces.cgroups(f"/cinspect-machine-{driver}")
 
 
 def test_systemd_is_the_first_process_of_the_machine(lane: str, results: Path) -> None:
@@ -93,10 +82,11 @@ def test_nothing_stays_when_the_driver_is_killed(lane: str, results: Path) -> No
     with subprocess.Popen((sys.executable, "-c", driver, lane, str(results))) as process:
         state = results / "state"
         eventually(lambda: state.exists() and state.read_text() == "running\n", seconds=60)
-        assert processes_of(results)
+        assert traces.processes(str(results))
+        assert cgroups_of(process.pid) or lane == "uml"
         process.send_signal(signal.SIGKILL)
-    eventually(lambda: not processes_of(results), seconds=20)
-    eventually(lambda: not list(Path("/sys/fs/cgroup").rglob("cinspect-machine-*")), seconds=20)
+    eventually(lambda: not traces.processes(str(results)), seconds=20)
+    eventually(lambda: not cgroups_of(process.pid), seconds=20)
 
 
 def test_it_refuses_to_start_a_systemd_in_the_hosts_namespaces(tmp_path: Path) -> None:
