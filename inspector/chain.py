@@ -5,9 +5,9 @@ from typing import Final
 
 from msgspec import UNSET, structs
 
+from inspector import kernel_events
 from inspector.derive import derive
 from inspector.domains.events import derive as events
-from inspector.domains.events import kernel
 from inspector.domains.events.model import Event
 from inspector.frame import Cost, Frame
 from inspector.sample import Sample
@@ -46,7 +46,7 @@ class Chain:
         if before is not None and before.containers is not UNSET:
             after = frame.containers if frame.containers is not UNSET else ()
             new.extend(events.observed(before.containers, after, sample))
-        new.extend(kernel.events(before, frame, sample))
+        new.extend(kernel_events.events(before, frame, sample))
         if not self._keep:
             return merge((), new)
         self._events = merge(self._events, new)[-self._keep :]

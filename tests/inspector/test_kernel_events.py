@@ -12,8 +12,8 @@ from collectors.kernel import cgroups
 from collectors.kernel.cgroups import Change, Memory
 from collectors.registry import collectors
 from collectors.root import Root
+from inspector import kernel_events
 from inspector.chain import Chain
-from inspector.domains.events import kernel
 from inspector.domains.events.model import Event
 from inspector.sample import Sample
 from inspector.sampler import Sampler
@@ -115,7 +115,7 @@ def test_a_mount_in_a_namespace_that_lasts_is_told_and_those_of_a_new_one_are_no
 def test_more_than_a_screenful_of_one_topic_is_counted():
     changes = [Change("made", "/sys/fs/cgroup", f"/many/{number}") for number in range(150)]
     events = told(web().sample(at=100), changed(web(), *changes))
-    assert len(events) == kernel.MOST + 1
+    assert len(events) == kernel_events.MOST + 1
     assert {event.event.get("left_out") for event in events} == {None, 50}
 
 
