@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from collectors.kernel.cgroups import CgroupsReading
 from collectors.kernel.namespaces import TYPES
+from collectors.kernel.processes import CAPABILITIES
 from collectors.support import Support
 from inspector.domains.containers import capabilities
 from inspector.domains.engines.model import Engine
@@ -90,7 +91,7 @@ def _user(support: Support, user: int) -> Iterator[Finding]:
         return
     mask = int(effective, 16)
     names = capabilities.names(mask)
-    lacking = [name for name in capabilities.NAMES if name not in names]
+    lacking = [name for name in CAPABILITIES if name not in names]
     if not lacking:
         said = "all of them"
     elif not names:

@@ -15,8 +15,18 @@ from collectors.formats.pid_cgroup import CgroupEntry
 from collectors.root import Directory, Root
 from collectors.table import Entry, Table
 from runtime.errors import FormatError
+from runtime.formats.capabilities import NAMES as CAPABILITIES
 
-__all__ = ["KEY", "CgroupEntry", "Process", "ProcessesReading", "Reader", "read", "read_some"]
+__all__ = [
+    "CAPABILITIES",
+    "KEY",
+    "CgroupEntry",
+    "Process",
+    "ProcessesReading",
+    "Reader",
+    "read",
+    "read_some",
+]
 
 
 class Process(Struct, frozen=True, kw_only=True, gc=False):

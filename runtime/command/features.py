@@ -6,8 +6,9 @@ from typing import Any
 
 from runtime.command.arguments import Request
 from runtime.command.table import VERSION
+from runtime.formats import capabilities
 from runtime.init import options
-from runtime.linux import caps, constants, seccomp
+from runtime.linux import constants, seccomp
 
 
 def features(_request: Request) -> int:
@@ -32,7 +33,7 @@ def describe() -> dict[str, Any]:
         "mountOptions": list(options.names()),
         "linux": {
             "namespaces": sorted(constants.NAMESPACES),
-            "capabilities": list(caps.NAMES),
+            "capabilities": list(capabilities.NAMES),
             "cgroup": {
                 "v1": True,
                 "v2": True,

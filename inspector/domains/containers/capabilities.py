@@ -1,59 +1,18 @@
-"""Names of capabilities: bit numbers of linux/capability.h, as of Linux 6."""
+"""Sets of capabilities, as the kernel's masks, by name."""
 
 from functools import lru_cache
 from typing import Final
 
-NAMES: Final = (
-    "CAP_CHOWN",
-    "CAP_DAC_OVERRIDE",
-    "CAP_DAC_READ_SEARCH",
-    "CAP_FOWNER",
-    "CAP_FSETID",
-    "CAP_KILL",
-    "CAP_SETGID",
-    "CAP_SETUID",
-    "CAP_SETPCAP",
-    "CAP_LINUX_IMMUTABLE",
-    "CAP_NET_BIND_SERVICE",
-    "CAP_NET_BROADCAST",
-    "CAP_NET_ADMIN",
-    "CAP_NET_RAW",
-    "CAP_IPC_LOCK",
-    "CAP_IPC_OWNER",
-    "CAP_SYS_MODULE",
-    "CAP_SYS_RAWIO",
-    "CAP_SYS_CHROOT",
-    "CAP_SYS_PTRACE",
-    "CAP_SYS_PACCT",
-    "CAP_SYS_ADMIN",
-    "CAP_SYS_BOOT",
-    "CAP_SYS_NICE",
-    "CAP_SYS_RESOURCE",
-    "CAP_SYS_TIME",
-    "CAP_SYS_TTY_CONFIG",
-    "CAP_MKNOD",
-    "CAP_LEASE",
-    "CAP_AUDIT_WRITE",
-    "CAP_AUDIT_CONTROL",
-    "CAP_SETFCAP",
-    "CAP_MAC_OVERRIDE",
-    "CAP_MAC_ADMIN",
-    "CAP_SYSLOG",
-    "CAP_WAKE_ALARM",
-    "CAP_BLOCK_SUSPEND",
-    "CAP_AUDIT_READ",
-    "CAP_PERFMON",
-    "CAP_BPF",
-    "CAP_CHECKPOINT_RESTORE",
-)
-EVERY: Final = (1 << len(NAMES)) - 1
+from collectors.kernel.processes import CAPABILITIES
+
+EVERY: Final = (1 << len(CAPABILITIES)) - 1
 
 
 @lru_cache(maxsize=256)  # a host has a handful of different sets
 def names(mask: int) -> tuple[str, ...]:
     """Return the names of a set's bits; a bit that is newer than the list is `CAP_N`."""
     return tuple(
-        NAMES[bit] if bit < len(NAMES) else f"CAP_{bit}"
+        CAPABILITIES[bit] if bit < len(CAPABILITIES) else f"CAP_{bit}"
         for bit in range(mask.bit_length())
         if mask >> bit & 1
     )

@@ -61,8 +61,8 @@ def test_a_shim_loads_nothing_big(request):
 
 
 def test_the_number_of_modules_that_a_shim_loads_does_not_creep_up(request):
-    # 154 with Python 3.11; a few more or less in other versions
-    assert len(loaded(request, "server")) < 165
+    # 165 with Python 3.11; a few more or less in other versions
+    assert len(loaded(request, "server")) < 170
 
 
 def test_the_start_of_a_shim_that_finds_its_group_served_loads_no_server(request):
