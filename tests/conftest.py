@@ -1,10 +1,17 @@
-"""What all tests share: those that need root say so when they have none."""
+"""What all tests share: signals that are heard, and a word where root is missing."""
 
 import os
+import signal
 
 import pytest
 
 from tests import requirements
+
+
+def pytest_configure() -> None:
+    """Hear SIGINT and SIGQUIT: what a shell starts in the background ignores them, and so would what tests start."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
