@@ -122,8 +122,11 @@ class Runtime:  # noqa: PLR0904  # the one door to every operation; each is a li
         """Send a signal to the container's init (or to an exec)."""
         await operations.kill(self._engine, reference, signal, exec_id)
 
-    async def stop(self, reference: str, *, timeout_seconds: float = 10) -> Exit:
-        """Send SIGTERM, and SIGKILL when the time has passed; a frozen container is thawed."""
+    async def stop(self, reference: str, *, timeout_seconds: float = 10) -> Exit | None:
+        """Send SIGTERM, and SIGKILL when the time has passed; a frozen container is thawed.
+
+        None where it ended without a shim that saw how.
+        """
         return await operations.stop(self._engine, reference, timeout_seconds)
 
     async def freeze(self, reference: str) -> None:

@@ -338,7 +338,7 @@ def _linux_resources(resources: Resources) -> dict[str, dict[str, Any]]:
     """Return the limits as the OCI spec's `linux.resources` has them, those that are asked for."""
     cpu: dict[str, Any] = {}
     if resources.cpus is not None:
-        cpu["quota"] = int(resources.cpus * _PERIOD_USEC)
+        cpu["quota"] = int(resources.cpus * _PERIOD_USEC) or -1  # 0 lifts the limit
         cpu["period"] = _PERIOD_USEC
     if resources.cpu_shares is not None:
         cpu["shares"] = resources.cpu_shares

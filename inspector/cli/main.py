@@ -128,7 +128,7 @@ def _dispatch(arguments: list[str]) -> int:
             _unknown(name[0])
         if verb.name in _PLAIN:
             _asyncio_without_tls()
-        if not verb.module.startswith("inspector.cli.engine."):
+        if verb.name not in _OWN_STREAMS:
             # What is printed there is all that was asked for: writing it has to fail with EBADF.
             _give_stream(1, os.O_RDONLY)
         module = cast("VerbModule", importlib.import_module(verb.module))
@@ -154,6 +154,8 @@ def _verb_index(arguments: Sequence[str]) -> int:
 
 _PLAIN: Final = frozenset({"dump", "watch", "events", "doctor", "owner"})
 """Verbs that only look: they speak with local sockets."""
+_OWN_STREAMS: Final = frozenset({"run", "create", "start", "exec", "attach"})
+"""Verbs that hand the standard streams to a command: they see to those that were closed."""
 _BEFORE: Final = {
     "--root": 2,
     "--state": 2,

@@ -46,7 +46,9 @@ class ActionLog:
         try:
             self._append(json.dumps(entry).encode() + b"\n")
         except OSError as failure:
-            _log.warning("%s: not written: %s", self.path, failure.strerror)
+            # An action that failed has its own line to say, and most likely the same reason.
+            level = logging.WARNING if error is None else logging.INFO
+            _log.log(level, "%s: not written: %s", self.path, failure.strerror)
 
     @contextlib.contextmanager
     def doing(self, action: str, container: str, *, how: str | None = None) -> Generator[None]:

@@ -78,6 +78,9 @@ def _host_config(resources: Resources) -> dict[str, Any]:
     if resources.memory_bytes is not None:
         # Without it Docker refuses a memory limit above the swap limit that it set by itself.
         wanted |= {"Memory": resources.memory_bytes, "MemorySwap": -1}
+    if resources.cpus == 0:
+        # Its API takes 0 for "leave it", and CpuQuota only where NanoCpus was never set.
+        raise ActionFailed("Docker cannot lift a limit of cpus: say how many, as --cpus 2")
     if resources.cpus is not None:
         wanted["NanoCpus"] = int(resources.cpus * 1e9)
     if resources.cpu_shares is not None:

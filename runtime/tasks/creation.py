@@ -70,7 +70,10 @@ def _lowerdirs(options: ContainerOptions) -> tuple[str, ...]:
     if (options.image is None) == (options.rootfs is None):
         raise InvalidArgument("a container is made of an image or of a root directory: give one")
     if options.rootfs is not None:
-        return (os.path.abspath(options.rootfs),)
+        rootfs = os.path.abspath(options.rootfs)
+        if not os.path.isdir(rootfs):
+            raise NotFound(f"root directory {rootfs} does not exist, or is no directory")
+        return (rootfs,)
     if options.image == HOST_IMAGE:
         return ("/",)
     raise NotFound(f"no image {options.image!r}; {HOST_IMAGE} is always there")
@@ -183,6 +186,8 @@ async def start(engine: Engine, reference: str, stdio: Stdio | None = None) -> C
                 f"making container {record.name} was interrupted: it can only be removed"
             )
         found = engine.view(record).status
+        if found == "running" and stdio is None:
+            return record  # as asked for, and as Docker answers
         if found in {"running", "paused"}:
             raise FailedPrecondition(f"container {record.name} is {found} already")
         if found == "stopped" or stdio is not None:

@@ -167,8 +167,11 @@ def _kill_pid(pid: int, state: bundle.State, number: int) -> None:
             os.close(descriptor)
 
 
-async def stop(engine: Engine, reference: str, timeout_seconds: float) -> Exit:
-    """Ask it to end, then make it; a stopped one's exit is told again."""
+async def stop(engine: Engine, reference: str, timeout_seconds: float) -> Exit | None:
+    """Ask it to end, then make it; a stopped one's exit is told again.
+
+    None where it has ended and nobody saw how: its shim was killed before.
+    """
     record = engine.resolve(reference)
     found = engine.view(record).status
     if found == "created":
@@ -179,10 +182,19 @@ async def stop(engine: Engine, reference: str, timeout_seconds: float) -> Exit:
             await thaw(engine, record.id)
         try:
             async with asyncio.timeout(timeout_seconds):
-                return await wait(engine, record.id, "")
+                return await _ended(engine, record)
         except TimeoutError:
             await _signal(engine, record, signals.SIGKILL)
-    return await wait(engine, record.id, "")
+    return await _ended(engine, record)
+
+
+async def _ended(engine: Engine, record: ContainerRecord) -> Exit | None:
+    try:
+        return await wait(engine, record.id, "")
+    except Unavailable:
+        if engine.view(record).status != "stopped":
+            raise
+        return None
 
 
 async def _signal(engine: Engine, record: ContainerRecord, number: int) -> None:

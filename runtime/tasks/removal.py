@@ -26,7 +26,9 @@ async def remove(engine: Engine, reference: str, *, force: bool) -> None:
         record = engine.store.container(record.id)
         status = engine.view(record).status
         if status in {"running", "paused"} and not force:
-            raise FailedPrecondition(f"container {record.name} is {status}: stop it, or use force")
+            raise FailedPrecondition(
+                f"container {record.name} is {status}: stop it, or remove it by force (rm -f)"
+            )
         await take_down(engine, record)
         discard(engine, record)
 

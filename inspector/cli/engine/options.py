@@ -60,8 +60,8 @@ def add_resources(parser: argparse.ArgumentParser) -> None:
     """Add the limits."""
     group = parser.add_argument_group("limits")
     add = group.add_argument
-    add("-m", "--memory", metavar="SIZE", type=memory, help="as 512m")
-    add("--cpus", metavar="N", type=cpus, help="as 0.5")
+    add("-m", "--memory", metavar="SIZE", type=memory, help="as 512m; 0 or -1 is no limit")
+    add("--cpus", metavar="N", type=cpus, help="as 0.5; 0 is no limit")
     add("--cpu-shares", metavar="N", type=shares, help="relative weight, 1024 is the usual one")
     add("--cpuset-cpus", metavar="LIST", type=cpuset, help="as 0-3,6")
     add("--pids-limit", metavar="N", type=pids, help="processes and threads; -1 is no limit")
@@ -121,7 +121,7 @@ def container_options(args: argparse.Namespace) -> ContainerOptions:
         tty=args.tty,
         interactive=args.interactive,
         auto_remove=args.rm,
-        resources=_without_minus_one(resources(args)),
+        resources=_limits_alone(resources(args)),
         network=args.network,
         read_only=args.read_only_rootfs,
         cgroupns=args.cgroupns,
@@ -216,7 +216,9 @@ def volume(value: str) -> Volume:
 
 
 def memory(value: str) -> int:
-    """Return bytes, 4096 at least (the kernel's unit is a page)."""
+    """Return bytes, 4096 at least (the kernel's unit is a page); -1 (and 0, as Docker has it) says no limit."""
+    if value in {"-1", "0"}:
+        return -1
     found = options.size(value)
     if not 4096 <= found < 1 << 63:
         raise argparse.ArgumentTypeError(f"memory of {value!r}: at least 4096 bytes, below 2^63")
@@ -224,13 +226,13 @@ def memory(value: str) -> int:
 
 
 def cpus(value: str) -> float:
-    """Return cores, above 0: the kernel's least quota is 1 ms of a period of 100 ms."""
+    """Return cores; 0 says no limit. The kernel's least quota is 1 ms of a period of 100 ms."""
     try:
         found = float(value)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"not a number of cpus: {value!r}") from error
-    if not (math.isfinite(found) and 0.01 <= found <= 1_000_000):
-        raise argparse.ArgumentTypeError(f"cpus of {value!r}: 0.01 at least")
+    if found and not (math.isfinite(found) and 0.01 <= found <= 1_000_000):
+        raise argparse.ArgumentTypeError(f"cpus of {value!r}: 0.01 at least, or 0 for no limit")
     return found
 
 
@@ -278,9 +280,14 @@ def _image_and_command(args: argparse.Namespace) -> tuple[str | None, tuple[str,
     return words[0], words[1:]
 
 
-def _without_minus_one(asked: Resources) -> Resources:
+def _limits_alone(asked: Resources) -> Resources:
     """For a new container "no limit" is the absence of one."""
-    return asked if asked.pids_limit != -1 else replace(asked, pids_limit=None)
+    return replace(
+        asked,
+        memory_bytes=None if asked.memory_bytes == -1 else asked.memory_bytes,
+        cpus=asked.cpus or None,
+        pids_limit=None if asked.pids_limit == -1 else asked.pids_limit,
+    )
 
 
 def _set(found: dict[str, str], pair: str, where: str) -> None:

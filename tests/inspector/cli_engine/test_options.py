@@ -144,7 +144,6 @@ def test_an_env_file_that_is_not_there_is_named(tmp_path):
         ("-v", "/a:/b:ro:x"),
         ("--cpus", "nan"),
         ("--cpus", "inf"),
-        ("--cpus", "0"),
         ("--cpus", "-1"),
         ("-m", "4k-"),
         ("-m", "1"),
@@ -208,7 +207,7 @@ def test_a_size_is_read_or_refused(text):
         found = engine_options.memory(text)
     except argparse.ArgumentTypeError:
         return
-    assert 4096 <= found < 1 << 63
+    assert found == -1 or 4096 <= found < 1 << 63
 
 
 @given(st.text(alphabet="0123456789.,-eEinfa+ ", max_size=12))
@@ -217,7 +216,16 @@ def test_cpus_are_read_or_refused(text):
         found = engine_options.cpus(text)
     except argparse.ArgumentTypeError:
         return
-    assert 0.01 <= found <= 1_000_000
+    assert found == 0 or 0.01 <= found <= 1_000_000
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("-m", "0"), ("-m", "-1"), ("--cpus", "0"), ("--pids-limit", "0"), ("--pids-limit=-1",)],
+)
+def test_no_limit_is_said_as_docker_says_it(words):
+    args = parser(run).parse_args([*words, "@host", "true"])
+    assert engine_options.container_options(args).resources == Resources()
 
 
 @given(st.text(max_size=30))

@@ -429,7 +429,15 @@ async def test_a_stopped_container_starts_again_on_its_layers(engine):
 
 async def test_a_running_container_is_not_started_again(engine):
     container = await running(engine)
+    assert (await engine.start(container.id)).pid == container.pid
     with pytest.raises(FailedPrecondition, match="running already"):
+        await engine.start(container.id, stdio=Stdio())
+
+
+async def test_a_paused_container_is_not_started(engine):
+    container = await running(engine)
+    await engine.freeze(container.id)
+    with pytest.raises(FailedPrecondition, match="paused already"):
         await engine.start(container.id)
 
 
@@ -444,7 +452,7 @@ async def test_a_created_container_waits_and_may_be_removed(engine):
 
 async def test_a_running_container_is_removed_by_force_alone(engine):
     container = await running(engine)
-    with pytest.raises(FailedPrecondition, match="use force"):
+    with pytest.raises(FailedPrecondition, match="by force"):
         await engine.remove(container.id)
     assert (await engine.container(container.id)).status == "running"
     await engine.remove(container.id, force=True)
@@ -602,6 +610,14 @@ async def test_a_running_container_whose_shim_was_killed_is_removed_by_force(eng
     await until(lambda: not bundle.Shim.load(container.bundle).alive())
     await engine.remove(container.id, force=True)
     assert bundle.start_ticks(container.pid) is None
+
+
+async def test_a_running_container_whose_shim_was_killed_stops_and_nobody_saw_how(engine):
+    container = await running(engine)
+    os.kill(container.shim.pid, signal.SIGKILL)
+    await until(lambda: not bundle.Shim.load(container.bundle).alive())
+    assert await engine.stop(container.id, timeout_seconds=1) is None
+    assert (await engine.container(container.id)).status == "stopped"
 
 
 async def test_a_shim_that_hangs_does_not_keep_its_container(engine):
