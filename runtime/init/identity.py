@@ -227,17 +227,24 @@ class SwitchUser(Step):
         os.setresgid(child.gid, child.gid, child.gid)
         os.setresuid(child.uid, child.uid, child.uid)
         syscalls.prctl(constants.PR_SET_KEEPCAPS, 0)
+        # Whatever the host's fs.suid_dumpable makes of such a change (CVE-2016-9962).
+        syscalls.prctl(constants.PR_SET_DUMPABLE, 0)
         os.umask(self._umask)
 
 
 class Capabilities(Step):
-    """Set the capability sets that are asked for."""
+    """Set the capability sets that are asked for.
 
-    __slots__ = ("_ambient", "_sets")
+    `kept` stay permitted until the exec, which gives nobody more than the sets say: root gets what
+    is inheritable or in the bounding set, everybody else the ambient ones (capabilities(7)).
+    """
 
-    def __init__(self, sets: CapabilitySets, ambient: int) -> None:
+    __slots__ = ("_ambient", "_kept", "_sets")
+
+    def __init__(self, sets: CapabilitySets, ambient: int, *, kept: int = 0) -> None:
         self._sets = sets
         self._ambient = ambient
+        self._kept = kept
 
     def describe(self) -> str:
         """Give the sets as masks."""
@@ -249,7 +256,7 @@ class Capabilities(Step):
 
     def execute(self, _child: Child, /) -> None:
         """Set three at once, and the ambient ones after."""
-        syscalls.capset(self._sets)
+        syscalls.capset(self._sets._replace(permitted=self._sets.permitted | self._kept))
         syscalls.prctl(constants.PR_CAP_AMBIENT, constants.PR_CAP_AMBIENT_CLEAR_ALL)
         for number in range(self._ambient.bit_length()):
             if self._ambient >> number & 1:
@@ -273,12 +280,14 @@ class NoNewPrivileges(Step):
 class Seccomp(Step):
     """Load the filter of system calls."""
 
-    __slots__ = ("_flags", "_listens", "_program")
+    __slots__ = ("_flags", "_listens", "_needed", "_program")
 
-    def __init__(self, program: bytes, flags: int, listens: bool) -> None:  # noqa: FBT001 - of a tuple
+    def __init__(self, program: bytes, flags: int, listens: bool, needed: int = 0) -> None:  # noqa: FBT001 - of a tuple
+        """`needed` are the capabilities without which it cannot be loaded."""
         self._program = program
         self._flags = flags
         self._listens = listens
+        self._needed = needed
 
     def describe(self) -> str:
         """Give its length."""
@@ -287,6 +296,9 @@ class Seccomp(Step):
 
     def execute(self, child: Child, /) -> None:
         """Load it; the parent takes the listener's descriptor, as sending it might be filtered."""
+        if self._needed:
+            held = syscalls.capget()
+            syscalls.capset(held._replace(effective=held.effective | self._needed))
         if not self._listens:
             syscalls.seccomp_filter(self._program, self._flags)
             return

@@ -257,26 +257,25 @@ def become(
         identity.GiveStreams(terminal=bool(process.get("terminal"))),
     ]
     steps.extend(before)
-    privileged = not process.get("noNewPrivileges")
-    filters: list[Step] = [identity.Seccomp(*seccomp)] if seccomp else []
-    if privileged:  # loading it needs a privilege then, which the next steps give up
-        steps.extend(filters)
-    steps.extend(_privileges(process.get("capabilities"), user))
+    confined = bool(process.get("noNewPrivileges"))
+    # Without no_new_privs, loading a filter needs a capability: it is kept until then.
+    kept = caps.mask(("CAP_SYS_ADMIN",)) if seccomp and not confined else 0
+    steps.extend(_privileges(process.get("capabilities"), user, kept=kept))
     steps.append(identity.FindCommand(arguments))
-    if not privileged:
+    if confined:
         steps.append(identity.NoNewPrivileges())
-        if seccomp and seccomp.listens:
-            steps.extend(filters)
-            filters = []
-    steps.append(identity.CloseDescriptors(ready, preserve=preserve))
-    steps.append(ready)
-    if not privileged:
-        steps.extend(filters)
+    late: list[Step] = [identity.Seccomp(*seccomp, kept)] if seccomp else []
+    if seccomp and seccomp.listens:  # the parent must be there to take the listener
+        steps.extend(late)
+        late = []
+    steps.extend((identity.CloseDescriptors(ready, preserve=preserve), ready, *late))
     steps.append(identity.Execute(arguments))
     return steps
 
 
-def _privileges(wanted: Mapping[str, Any] | None, user: Mapping[str, Any]) -> list[Step]:
+def _privileges(
+    wanted: Mapping[str, Any] | None, user: Mapping[str, Any], *, kept: int
+) -> list[Step]:
     umask = user["umask"] if user.get("umask") is not None else 0o022
     if wanted is None:
         return [identity.SwitchUser(umask)]
@@ -288,5 +287,5 @@ def _privileges(wanted: Mapping[str, Any] | None, user: Mapping[str, Any]) -> li
     return [
         identity.BoundingSet(caps.mask(entries(wanted, "bounding"))),
         identity.SwitchUser(umask),
-        identity.Capabilities(sets, ambient),
+        identity.Capabilities(sets, ambient, kept=kept),
     ]

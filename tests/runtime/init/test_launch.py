@@ -154,12 +154,30 @@ def test_the_filter_is_loaded_whether_or_not_privileges_may_grow(shell, held):
     assert output.split() == ["Seccomp:", "2", "refused"]
 
 
-def test_a_filter_that_kills_what_the_runtime_needs_late_does_not_harm_the_start(shell):
-    names = ["getcwd", "recvfrom", "sendto", "prctl", "capset", "setresuid", "chdir"]
-    rule = {"names": names, "action": "SCMP_ACT_KILL_PROCESS"}
-    profile = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]}
-    output = shell("", process={"args": ["echo", "alive"]}, linux={"seccomp": profile})
-    assert output == "alive\n"
+@pytest.mark.parametrize("held", [True, False])
+@pytest.mark.parametrize("uid", [0, 1000])
+def test_a_filter_that_allows_only_what_the_command_needs_does_not_harm_the_start(shell, held, uid):
+    names = ["execve", "arch_prctl", "brk", "exit_group", "getrandom", "getuid", "mprotect"]
+    names += ["prctl", "prlimit64", "readlink", "rseq", "set_robust_list", "set_tid_address"]
+    names += ["getgid", "setgid", "setuid", "newfstatat"]
+    rule = {"names": [*names, "write"], "action": "SCMP_ACT_ALLOW"}
+    profile = {"defaultAction": "SCMP_ACT_KILL_PROCESS", "syscalls": [rule]}
+    process = {
+        "args": ["/bin/busybox", "echo", "alive"],
+        "noNewPrivileges": held,
+        "user": {"uid": uid, "gid": uid},
+    }
+    assert shell("", process=process, linux={"seccomp": profile}) == "alive\n"
+
+
+def test_what_is_kept_for_the_filter_is_gone_after_it(shell):
+    rule = {"names": ["chroot"], "action": "SCMP_ACT_ERRNO"}
+    linux = {"seccomp": {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]}}
+    few = {key: ["CAP_CHOWN"] for key in ("bounding", "effective", "permitted")}
+    for uid, held in ((0, 1), (1000, 0)):
+        process = {"noNewPrivileges": False, "capabilities": few, "user": {"uid": uid, "gid": uid}}
+        words = shell("grep Cap /proc/self/status", process=process, linux=linux).split()
+        assert [int(each, 16) for each in words[1::2]] == [0, held, held, 1, 0]
 
 
 def test_no_descriptor_leaks(shell):
