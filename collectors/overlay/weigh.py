@@ -67,6 +67,8 @@ class Weight(Struct, frozen=True, kw_only=True):
     directories: int
     complete: bool
     """False when there is more to walk, or something could not be opened."""
+    walked_ratio: float
+    """How much of what is visible was walked, 0 to 1: each directory has an equal share of the one above."""
 
     @property
     def visible_bytes(self) -> int:
@@ -122,6 +124,7 @@ class Weighing:
         self._same_bytes = 0
         self._entries = 0
         self._kept = 0
+        self._walked_ratio = 0.0
         self._ended = False
         self._work = self._all()
 
@@ -172,16 +175,21 @@ class Weighing:
             entries=self._entries,
             directories=self._tree.directories_read,
             complete=self._ended and not self._tree.lowers.unread and not self._tree.lowers.missing,
+            walked_ratio=1.0 if self._ended else min(1.0, self._walked_ratio),
         )
 
     def _all(self) -> Generator[None]:
-        waiting = [self._tree.lowers.top()]
+        waiting = [(self._tree.lowers.top(), 1.0)]
         while waiting:
-            places = waiting.pop()
+            places, share = waiting.pop()
+            below: list[tuple[Place, ...]] = []
             with self._tree.lowers.at(places) as directory:
                 for seen in self._tree.read(directory):
-                    self._visit(seen, directory, waiting)
+                    self._visit(seen, directory, below)
                     yield
+            part = share / (len(below) + 1)
+            self._walked_ratio += part
+            waiting.extend((one, part) for one in below)
         for hidden in self._directories:
             yield from self._hidden_directory(hidden)
         for candidate in self._alike:
@@ -189,15 +197,13 @@ class Weighing:
                 same = yield from compare(self._tree.lowers, candidate)
                 self._same_bytes += candidate.size_bytes if same else 0
 
-    def _visit(
-        self, seen: Seen, directory: LowerDirectory, waiting: list[tuple[Place, ...]]
-    ) -> None:
+    def _visit(self, seen: Seen, directory: LowerDirectory, below: list[tuple[Place, ...]]) -> None:
         self._entries += 1
         if seen.hider is not None:
             self._hide(seen, seen.hider)
         elif seen.kind == "directory":
             if seen.first:
-                waiting.append(self._merged(seen, directory))
+                below.append(self._merged(seen, directory))
         elif seen.metacopy:
             self._borrow(seen, directory)
         elif seen.kind == "file" and not seen.covered:

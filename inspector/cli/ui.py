@@ -41,7 +41,9 @@ def run(args: argparse.Namespace) -> int:
         session.execute(engine, container.start(engine, options.talk))
     from screens.app import CinspectApp  # noqa: PLC0415 - Textual takes longer to load than the rest
 
-    control = LiveControl(chosen.root, chosen.state, read_only=chosen.read_only)
+    control = LiveControl(
+        chosen.root, chosen.state, read_only=chosen.read_only, host_root=chosen.host_root
+    )
     app = CinspectApp(
         live.source(chosen, interval=args.interval),
         control,

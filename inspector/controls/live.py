@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, Final, TypeVar
 
 from collectors.errors import CollectError
@@ -16,8 +17,10 @@ from collectors.root import Root
 from inspector.control import ActionFailed, LayerReport, StartRequest
 from inspector.controls import targets
 from inspector.controls.actions import Actions, Target, open_actions
+from inspector.controls.files import LiveFiles
 from inspector.domains.containers.model import Container
 from inspector.domains.layers.model import Change
+from inspector.layers import places
 from runtime.types import ContainerOptions, Resources
 
 T = TypeVar("T")
@@ -26,11 +29,10 @@ _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*", re.ASCII)
 _VERBS: Final[Mapping[str, str]] = {"signal": "kill", "remove": "rm", "exec": "exec -it"}
 """What the screens call an action, where the command line has another word."""
 _WALK_SECONDS: Final = 20.0
-_LOWER_SECONDS: Final = 5.0
-"""For an upper layer, and for each lower one."""
+"""For an upper layer."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LiveControl:
     """Acts on this host; implements `inspector.control.Control`.
 
@@ -41,6 +43,12 @@ class LiveControl:
     root: str
     state: str
     read_only: bool = False
+    host_root: str = "/"
+
+    @cached_property
+    def files(self) -> LiveFiles:
+        """What reads the files of its layers."""
+        return LiveFiles(Root(self.host_root), read_only=self.read_only)
 
     async def start(self, request: StartRequest) -> str:
         """Start a container of the embedded engine, detached; return its id."""
@@ -77,10 +85,10 @@ class LiveControl:
         return f"cinspect {_VERBS.get(action, action)} {shlex.quote(reference)}"
 
     async def layers(self, container: Container) -> LayerReport:
-        """Walk its layers: sizes, and every changed path."""
+        """Walk its upper layer: its size, and every changed path."""
         if container.rootfs is None:
             raise ActionFailed(f"{container.name}: its root filesystem is not known")
-        return await asyncio.to_thread(_walk, container)
+        return await asyncio.to_thread(_walk, Root(self.host_root), container)
 
     async def _do_to(
         self, container: Container, work: Callable[[Actions, Target], Coroutine[Any, Any, None]]
@@ -139,56 +147,19 @@ def _options(request: StartRequest) -> ContainerOptions:
     )
 
 
-def _walk(container: Container) -> LayerReport:
-    root = Root()
-    overlay = _overlay(root, container)
-    if overlay is None:
+def _walk(root: Root, container: Container) -> LayerReport:
+    overlay = places.overlay_of(root, container)
+    if overlay is None or overlay.upperdir is None:
         raise ActionFailed(f"{container.name}: its root is no overlay with an upper layer")
     try:
         upper = layers.scan(root, overlay, seconds=_WALK_SECONDS)
     except CollectError as failure:
         raise ActionFailed(f"{container.name}: {failure}") from failure
-    sizes = {upper.upperdir: upper.size_bytes} if upper.complete else {}
-    for path in overlay.lowerdirs:
-        found = _lower_size(root, path)
-        if found is not None:
-            sizes[path] = found
     return LayerReport(
-        sizes=sizes,
+        sizes={upper.upperdir: upper.size_bytes} if upper.complete else {},
         changes=tuple(_change(each) for each in upper.changes),
         complete=upper.complete,
     )
-
-
-def _overlay(root: Root, container: Container) -> layers.Overlay | None:
-    """Return its root mount as the kernel has it; of a stopped one, as its engine says."""
-    namespace = container.namespaces.get("mnt")
-    found = next((each for each in layers.find(root)[0] if each.namespace == namespace), None)
-    if found is None and container.rootfs is not None and container.rootfs.driver == "overlay":
-        by_role: dict[str, list[str]] = {}
-        for layer in container.rootfs.layers:
-            by_role.setdefault(layer.role, []).append(layer.path)
-        found = layers.Overlay(
-            namespace=0,
-            device="",
-            lowerdirs=tuple(by_role.get("lower", ())),
-            upperdir=next(iter(by_role.get("upper", ())), None),
-            workdir=next(iter(by_role.get("work", ())), None),
-            merged=None,
-            options=(),
-        )
-    return found if found is not None and found.upperdir is not None else None
-
-
-def _lower_size(root: Root, path: str) -> int | None:
-    """Return a lower layer's size; the host's own root is not walked, and no layer for ever."""
-    if path == "/":
-        return None
-    try:
-        (found,) = layers.layer_sizes(root, [path], seconds=_LOWER_SECONDS)
-    except CollectError:
-        return None  # the report leaves it out: not counted
-    return found.size_bytes if found.complete else None
 
 
 def _change(found: layers.FileChange) -> Change:

@@ -44,6 +44,8 @@ class Rules(Struct, frozen=True, kw_only=True):
     """Uid and gid, as the host counts them; None keeps what the copying process makes."""
     set_id: bool = False
     """Keep set-user-id and set-group-id: never out of a container, whose files would be root's here."""
+    replace: bool = True
+    """Whether a file that is there under the name gives way; else `FileExistsError`, and it stays."""
     stop: Callable[[], bool] | None = None
     """Asked between pieces: whether somebody wants it to end."""
 
@@ -60,6 +62,19 @@ def copy(
             return _copy(seen, path, into, to, rules)
     except CollectError as error:
         raise Failure(f"{error.path}: {error.message}") from error
+
+
+def save(fd: int, path: str, into: Inside, to: str, *, rules: Rules) -> Copied:
+    """Copy one open regular file, whose name is the last of `path`; raise as `copy` does.
+
+    Raises `FileExistsError` where the rules keep what is there.
+    """
+    try:
+        return _copy(fd, path, into, to, rules)
+    except CollectError as error:
+        if isinstance(error.__cause__, FileExistsError):
+            raise error.__cause__ from error
+        raise Failure(f"{to}: {error.message}") from error
 
 
 def _copy(seen: int, path: str, into: Inside, to: str, rules: Rules) -> Copied:
@@ -184,7 +199,12 @@ class _Copier:
         temporary = f".cinspect-{secrets.token_hex(6)}"
         try:
             yield temporary
-            os.rename(temporary, name, src_dir_fd=into, dst_dir_fd=into)
+            if self._rules.replace:
+                os.rename(temporary, name, src_dir_fd=into, dst_dir_fd=into)
+            else:
+                # rename(2) replaces without a word; link(2) never does.
+                os.link(temporary, name, src_dir_fd=into, dst_dir_fd=into, follow_symlinks=False)
+                os.unlink(temporary, dir_fd=into)
         except BaseException:
             with suppress(FileNotFoundError):
                 os.unlink(temporary, dir_fd=into)

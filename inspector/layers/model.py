@@ -86,6 +86,8 @@ class Waste(Struct, frozen=True, kw_only=True):
     paths: tuple[WastedPath, ...]
     entries: int
     complete: bool
+    walked_ratio: float
+    """How much of what is visible was walked, 0 to 1: an estimate, from the directories that are known."""
 
 
 class Holder(Struct, frozen=True):

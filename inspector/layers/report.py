@@ -128,6 +128,7 @@ def waste(overlay: Overlay, weight: Weight) -> Waste:
         ),
         entries=weight.entries,
         complete=weight.complete,
+        walked_ratio=weight.walked_ratio,
     )
 
 

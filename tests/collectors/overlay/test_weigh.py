@@ -269,3 +269,19 @@ def test_what_is_visible_is_what_the_kernel_shows_and_the_rest_is_hidden(stack):
         assert (weight.visible_bytes, weight.hidden_bytes) == (shown, whole - shown)
         assert sum(weight.by_reason.values()) == weight.hidden_bytes
         assert sum(one.size_bytes for one in weight.wasted) == weight.hidden_bytes
+
+
+def test_how_far_a_walk_is_only_grows_and_ends_at_the_whole(tmp_path):
+    layers = make(tmp_path, lowers=2)
+    for name in ("a/b/c", "a/d", "e", "f/g"):
+        put(layers.lowers[0] / name / "file", 10)
+    put(layers.lowers[1] / "a/b/below/file", 10)
+    ratios = []
+    with Weighing(Root(), layers.overlay()) as weighing:
+        while not weighing.advance(entries=1):
+            ratios.append(weighing.reading().walked_ratio)
+        ratios.append(weighing.reading().walked_ratio)
+    assert ratios == sorted(ratios)
+    assert ratios[0] == 0
+    assert ratios[-1] == 1
+    assert len({ratio for ratio in ratios if 0 < ratio < 1}) > 3

@@ -224,3 +224,19 @@ def test_no_descriptor_is_left_whatever_happened(box, tmp_path):
     with pytest.raises(Failure):
         copy(box, "/src/file", tmp_path / "none/below")
     assert sorted(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_file_that_is_there_stays_when_it_may_not_be_replaced(box, tmp_path):
+    there = tmp_path / "out" / "file"
+    there.write_text("mine")
+    with (
+        Inside.of_directory(Root(), "/") as host,
+        (box / "src/file").open("rb") as file,
+    ):
+        for to in (there, there.parent):
+            with pytest.raises(FileExistsError):
+                copying.save(file.fileno(), "/src/file", host, str(to), rules=Rules(replace=False))
+        assert there.read_text() == "mine"
+        copying.save(file.fileno(), "/src/file", host, str(there), rules=Rules())
+    assert there.read_text() == "contents"
+    assert names(there.parent) == {"file"}
