@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 
 IMAGE: Final = "cinspect-test:1"
+BRIDGE: Final = f"cnb{os.getpid() % 0xFFFFFFF:x}"
+SILENT: Final[Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 APPLETS: Final = (
     "sh",
     "sleep",
@@ -113,22 +116,43 @@ def containerd(scratch: Path) -> Iterator[Engine]:
 
 @contextlib.contextmanager
 def docker(scratch: Path, containerd_address: str, rootfs_tar: Path) -> Iterator[Engine]:
-    """Run a dockerd upon that containerd, without a network; yield `docker` with the image in it."""
+    """Run a dockerd upon that containerd, on a bridge of its own; yield `docker` with the image in it.
+
+    Who publishes a port has docker-proxy listen for it: no rule of the host's firewall is touched.
+    """
     socket = f"unix://{scratch}/docker.sock"
     command = (
         *("dockerd", "--data-root", f"{scratch}/docker", "--exec-root", f"{scratch}/docker-exec"),
         *("--host", socket, "--pidfile", f"{scratch}/docker.pid"),
         *("--containerd", containerd_address),
-        *("--iptables=false", "--ip6tables=false", "--bridge=none"),
+        *("--iptables=false", "--ip6tables=false", f"--bridge={BRIDGE}"),
+        *("--ip-forward=false", "--ip-masq=false"),
     )
     cli = Engine(("docker", "--host", socket), {"DOCKER_HOST": socket}, socket, scratch)
-    with daemon(command, scratch, lambda: cli("version")):
+    with bridge(), daemon(command, scratch, lambda: cli("version")):
         cli("import", str(rootfs_tar), IMAGE)
         try:
             yield cli
         finally:
             if ids := cli("ps", "--all", "--quiet").split():
                 cli("rm", "--force", *ids)
+    # What names the host's network for containers that share it stays mounted.
+    subprocess.run(("umount", f"{scratch}/docker-exec/netns/default"), check=False, **SILENT)
+
+
+@contextlib.contextmanager
+def bridge() -> Iterator[None]:
+    """Make a bridge with a network behind it that nobody routes to, and remove it at the end."""
+    for words in (
+        ("link", "add", BRIDGE, "type", "bridge"),
+        ("address", "add", "192.0.2.1/28", "dev", BRIDGE),  # TEST-NET-1: nobody's (RFC 5737)
+        ("link", "set", BRIDGE, "up"),
+    ):
+        subprocess.run(("ip", *words), check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(("ip", "link", "delete", BRIDGE), check=True)
 
 
 @contextlib.contextmanager
