@@ -52,8 +52,13 @@ _ARCHITECTURES: Final = (
     *("MIPSEL64N32", "PARISC", "PARISC64", "PPC", "PPC64", "PPC64LE", "RISCV64", "S390", "S390X"),
     *("X32", "X86", "X86_64"),
 )
+_X32: Final = 0x4000003E
+_X32_BIT: Final = 0x40000000
 _EPERM: Final = 1
 _EEXIST: Final = 17
+_ENOSYS: Final = 38
+_FORM: Final = b"2"
+"""Part of what programs are kept by: to be changed whenever the same profile compiles to others."""
 
 
 _memory: dict[int, tuple[Mapping[str, Any], bytes]] = {}
@@ -68,7 +73,8 @@ def program(profile: Mapping[str, Any], *, cache: str | None = None) -> bytes:
     if id(profile) in _memory:
         return _memory[id(profile)][1]
     text = json.dumps(profile, sort_keys=True).encode()
-    key = blake2b(os.uname().machine.encode() + b"\0" + text, digest_size=32).hexdigest()
+    text = b"\0".join((_FORM, os.uname().machine.encode(), text))
+    key = blake2b(text, digest_size=32).hexdigest()
     found = _read(f"{cache}/{key}.bpf") if cache else None
     if found is None:
         found = compile_profile(profile)
@@ -130,7 +136,7 @@ def compile_profile(profile: Mapping[str, Any]) -> bytes:
             _add_architecture(library, context, name)
         for rule in entries(profile, "syscalls"):
             _add_rule(library, context, rule, default=default)
-        return _export(library, context)
+        return _unknown_calls(library, profile, default=default) + _export(library, context)
     finally:
         library.seccomp_release(context)
 
@@ -146,6 +152,8 @@ def _library() -> ctypes.PyDLL:
     library.seccomp_attr_set.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_uint32]
     library.seccomp_arch_resolve_name.restype = ctypes.c_uint32
     library.seccomp_arch_add.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
+    library.seccomp_arch_native.restype = ctypes.c_uint32
+    library.seccomp_syscall_resolve_name_arch.argtypes = [ctypes.c_uint32, ctypes.c_char_p]
     library.seccomp_rule_add_array.argtypes = [
         ctypes.c_void_p,
         ctypes.c_uint32,
@@ -166,10 +174,46 @@ def _action(name: object, errno: object) -> int:
     return value
 
 
-def _add_architecture(library: ctypes.PyDLL, context: int, name: str) -> None:
+def _unknown_calls(library: ctypes.PyDLL, profile: Mapping[str, Any], *, default: int) -> bytes:
+    """Return instructions that answer ENOSYS to calls newer than any that the profile names.
+
+    C libraries try a new call first and fall back on that answer, but not on EPERM. What follows
+    them is the program proper: so they end by falling through. They read `struct seccomp_data`: nr
+    at 0, arch at 4 (seccomp(2)).
+    """
+    allowing = {_ACTIONS["SCMP_ACT_ALLOW"], _ACTIONS["SCMP_ACT_LOG"]}
+    if default in {*allowing, _ACTIONS["SCMP_ACT_ERRNO"] | _ENOSYS}:
+        return b""
+    names = [name.encode() for rule in entries(profile, "syscalls") for name in rule["names"]]
+    tokens = {_architecture(library, name) for name in entries(profile, "architectures")}
+    tokens = {library.seccomp_arch_native(), *tokens} - {_X32}  # of x86_64, by a bit of the number
+    program = b""
+    for token in sorted(tokens):
+        numbers = [library.seccomp_syscall_resolve_name_arch(token, name) for name in names]
+        newest = max(numbers, default=-1)
+        if newest < 0:
+            continue
+        for code, yes, no, value in (
+            (0x20, 0, 0, 4),  # load arch
+            (0x15, 0, 4, token),  # another: to the next one
+            (0x20, 0, 0, 0),  # load nr
+            (0x35, 2, 0, _X32_BIT),  # at or above: x32
+            (0x25, 0, 1, newest),  # above: unknown
+            (0x06, 0, 0, _ACTIONS["SCMP_ACT_ERRNO"] | _ENOSYS),
+        ):
+            program += struct.pack("@HBBI", code, yes, no, value)
+    return program
+
+
+def _architecture(library: ctypes.PyDLL, name: str) -> int:
     token = library.seccomp_arch_resolve_name(name.removeprefix("SCMP_ARCH_").lower().encode())
     if not token:
         raise InvalidArgument(f"linux.seccomp.architectures: {name!r} is unknown")
+    return int(token)
+
+
+def _add_architecture(library: ctypes.PyDLL, context: int, name: str) -> None:
+    token = _architecture(library, name)
     result = library.seccomp_arch_add(context, token)
     if result not in {0, -_EEXIST}:
         raise InvalidArgument(f"linux.seccomp.architectures: {name}: {os.strerror(-result)}")

@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import stat
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -115,6 +116,37 @@ def test_the_default_profile_covers_the_machines_other_architectures():
         "SCMP_ARCH_X32",
     ]
     assert seccomp_default.profile((), machine="riscv64")["architectures"] == []
+
+
+CALL = "import ctypes; c = ctypes.CDLL(None, use_errno=True)"
+CALL += "; c.syscall({}, 0, 0, 0, 0); raise OSError(ctypes.get_errno(), '')"
+
+
+@pytest.mark.parametrize(
+    ("default", "number", "expected"),
+    [
+        ("SCMP_ACT_ERRNO", "1000", errno.ENOSYS),
+        ("SCMP_ACT_KILL_PROCESS", "1000", errno.ENOSYS),
+        ("SCMP_ACT_ERRNO", "435 - 1", errno.EPERM),  # pidfd_open: known, and not allowed
+        ("SCMP_ACT_ERRNO", "436 - 1", errno.EINVAL),  # clone3, with nothing: allowed
+    ],
+)
+def test_a_call_newer_than_the_profile_does_not_exist(default: str, number: str, expected: int):
+    names = "clone3 exit_group exit write read close mmap munmap brk futex rt_sigaction openat"
+    names += " newfstatat fstat lseek ioctl getdents64 pread64 mprotect rt_sigprocmask getpid"
+    rule = {"names": names.split(), "action": "SCMP_ACT_ALLOW"}
+    profile = {"defaultAction": default, "syscalls": [rule]}
+    assert errno_of(profile, CALL.format(number)) == expected
+
+
+def test_the_newest_call_is_told_apart_by_architecture():
+    rule = {"names": ["read", "sethostname"], "action": "SCMP_ACT_ALLOW"}
+    architectures = ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"]
+    profile = {"defaultAction": "SCMP_ACT_ERRNO", "architectures": architectures}
+    program = seccomp.compile_profile(profile | {"syscalls": [rule]})
+    head = list(struct.iter_unpack("@HBBI", program))[:12]
+    newest = {head[at + 1][3]: head[at + 4][3] for at in (0, 6)}
+    assert newest == {0xC000003E: 170, 0x40000003: 74}
 
 
 def test_a_program_is_kept_on_disk_and_read_back(tmp_path: Path):
