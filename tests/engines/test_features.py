@@ -20,7 +20,9 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "features.md"
 ROWS = {
     number: command.replace("\\|", "|")
     for number, command in re.findall(
-        r"^\| (\d+) \|.*\| `(cinspect .*)` \|$", DOCUMENT.read_text(), re.MULTILINE
+        r"^\| (\d+) \|.*\| `(cinspect .*)` \|$",
+        DOCUMENT.read_text().partition("\n# ")[0],
+        re.MULTILINE,
     )
 }
 SHOWN = {

@@ -1,0 +1,133 @@
+"""What docs/features.md says is told of each container: its commands are run upon one, as they stand."""
+
+import os
+import re
+import shlex
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests import command, requirements
+from tests.live import host
+from tests.live.engine import Engine
+
+pytestmark = pytest.mark.root
+
+DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "features.md"
+ROWS: Final = {
+    number: shown.replace("\\|", "|")
+    for number, shown in re.findall(
+        r"^\| (\d+) \|.*\| `(cinspect .*)` \|$",
+        DOCUMENT.read_text().partition("\n# ")[2],
+        re.MULTILINE,
+    )
+}
+NUMBER: Final = r"\d+(\.\d+)?"
+SHOWN: Final[Mapping[str, str]] = {
+    "20": r'"rx_bytes":\d+,"tx_bytes":\d+',
+    "28": r"^[1-9]\d*$",
+    "29": r'^\["',
+    "30": r'"mode":"(v1|hybrid|unified)"',
+    "31": r"^[1-9]\d*$",
+    "34": r"^[1-9]\d*$",
+    "36": r"^\[\d+,\{",
+    "37": r'^\["/cinspect/[0-9a-f]{64}","[0-9a-f]{64}"\]',
+    "38": r"^(web){3}$",
+    "40": r'\["net",\d+,\d+,null\]',
+    "41": r'^\[\["user"',
+    "42": r"^\d+$",
+    "43": r'"inside":0,"outside":0',
+    "44": r"\[\d+,1\]",
+    "45": r"^sh$",
+    "47": r'\["added","/made-here"\]',
+    "48": r"A/made-here",
+    "49": r'\["upper","/.+"\]\["lower","/"\]',
+    "50": rf"^\[[1-9]\d*,{NUMBER}\]$",
+    "51": r"efficiency",
+    "52": r"^changed$",
+    "53": r'\["/data","/usr"\]',
+    "54": r'"/proc/keys".*"/proc/sys"',
+    "55": r"/tasks/start",
+    "56": r"^\{.*/tasks/start",
+    "59": r"sleep1000",
+    "60": r'\[\d+,\d+,"sh"\].*\[\d+,\d+,"sleep"\]',
+    "61": r'"CAP_CHOWN".*"filter",true',
+    "62": r"^[1-9]\d*$",
+    "63": r"\[8080,\[\d+",
+    "64": r'"listen":1',
+}
+"""What a row's command prints, without white space."""
+MEASURED: Final[Mapping[str, tuple[str, str]]] = {
+    "13": ("cpu", rf"^{NUMBER}"),
+    "14": ("cpu", rf"^\[[1-9]\d*,[1-9]\d*,[1-9]\d*,{NUMBER}\]$"),
+    "15": ("memory", r"^\[[1-9]\d*,[1-9]\d*\]$"),
+    "16": ("memory", r"^\[[1-9]\d*,\d+,\d+,\d+\]$"),
+    "17": ("memory", r'^\[0,\{"'),
+    "21": ("pids", r'^\{"current":[1-9]\d*,"limit":50'),
+    "24": ("memory", r'^\[67108864,"/cinspect/[0-9a-f]+",0\.2,"/cinspect/[0-9a-f]+",50\]$'),
+    "27": ("cpu", r"throttled"),
+    "32": ("memory", r"67108864"),
+}
+"""The same of rows for which the host needs a controller of cgroups."""
+
+
+@pytest.fixture(scope="module")
+def environment(
+    engine: Engine, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, str]]:
+    """Return an environment in which `cinspect` means the tests' engine, with `web` in it."""
+    requirements.commands("jq", "python3")
+    directory = tmp_path_factory.mktemp("bin")
+    wrapper = directory / "cinspect"
+    words = shlex.join((command.CINSPECT, *engine.options))
+    wrapper.write_text(f'#!/bin/sh\nexec {words} "$@"\n')
+    wrapper.chmod(0o755)
+    limits = [
+        word
+        for name, words in (
+            ("memory", ("--memory", "64m")),
+            ("cpu", ("--cpus", "0.2")),
+            ("pids", ("--pids-limit", "50")),
+        )
+        if name in host.controllers()
+        for word in words
+    ]
+    script = (
+        "echo changed > /etc/hostname; echo new > /made-here; python3 -m http.server 8080 & "
+        "sleep 1000 & while :; do :; done"
+    )
+    volume = ("--volume", "/usr:/data:ro")
+    engine("run", "-d", "--name", "web", *volume, *limits, "@host", "sh", "-c", script)
+    try:
+        time.sleep(2)  # a few periods of the cpu controller, and a server that listens
+        yield {**os.environ, "PATH": f"{directory}:{os.environ['PATH']}"}
+    finally:
+        engine("rm", "--force", "web")
+
+
+def test_every_row_is_known_here() -> None:
+    assert len(ROWS) == 46
+    assert set(SHOWN) | set(MEASURED) <= set(ROWS)
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_rows_command_tells_what_the_row_claims(row: str, environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        ("bash", "-o", "pipefail", "-c", ROWS[row]),
+        check=False,
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    printed = re.sub(r"\s", "", done.stdout)
+    assert printed
+    assert re.search(SHOWN.get(row, ""), printed), printed
+    controller, expected = MEASURED.get(row, ("", ""))
+    if controller in host.controllers():
+        assert re.search(expected, printed), printed
