@@ -31,13 +31,21 @@ def start(request: Request) -> int:
 
 
 def begin(container: Container) -> None:
-    """Let the init go on, and return when it has executed the command."""
+    """Let the init go on, and return when it has executed the command.
+
+    Where that fails, or a hook before or after it does, nothing stays (runtime.md, "Lifecycle");
+    one whose init had ended before is left for `delete`.
+    """
     spec = container.spec()
-    launch.start_parked(container.directory)
-    if hooks.of(spec, "poststart"):
-        record = container.record
-        who = plan.Identity(record.id, record.bundle)
-        launcher.after_start(spec, who, record.pid)
+    try:
+        launch.start_parked(container.directory)
+        if hooks.of(spec, "poststart"):
+            launcher.after_start(spec, _who(container), container.record.pid)
+    except FailedPrecondition:
+        raise
+    except RuntimeFailure:
+        _take_down(container, force=True)
+        raise
 
 
 def kill(request: Request) -> int:
@@ -163,10 +171,8 @@ def _end(container: Container) -> None:
 
 def run_poststop(container: Container, spec: Spec) -> None:
     """Run the hooks after the end; one that fails is told of and stops nothing (runtime.md)."""
-    record = container.record
-    told = hooks.state(spec, container_id=record.id, bundle=record.bundle, pid=0, status="stopped")
-    for hook in hooks.of(spec, "poststop"):
-        try:
-            hooks.run([hook], told)
-        except RuntimeFailure as error:
-            log.warn(f"poststop: {error}")
+    launcher.after_end(spec, _who(container), warn=log.warn)
+
+
+def _who(container: Container) -> plan.Identity:
+    return plan.Identity(container.record.id, container.record.bundle)

@@ -38,7 +38,7 @@ class Launched:
         self._after: Callable[[int], None] | None = None
 
     def afterwards(self, action: Callable[[int], None]) -> None:
-        """Have `start` end with an action, which is given the pid."""
+        """Have `start` end with an action, which is given the pid; if it raises, the init ends."""
         self._after = action
 
     def start(self) -> None:
@@ -59,7 +59,12 @@ class Launched:
         if message:
             raise failure(message)
         if self._after is not None:
-            self._after(self.pid)
+            try:
+                self._after(self.pid)
+            except BaseException:
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+                raise
 
     def close(self) -> None:
         """Close the descriptors; an init that still waits ends."""

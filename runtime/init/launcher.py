@@ -4,7 +4,6 @@ Only for a process without threads: the child is the same interpreter, which run
 plan, waits for the start, and executes the command.
 """
 
-import contextlib
 import errno
 import os
 from collections.abc import Callable
@@ -53,7 +52,7 @@ def create(
 
     Its id, for hooks and its keyring, is the last part of the cgroup's path, its bundle the
     directory that `rootfs` is in, unless `parked` says otherwise. The spec's hooks up to poststart
-    are run; one of poststart that fails changes nothing.
+    are run; one of poststart that fails ends the container.
     `rootfs` is the absolute path of the mounted root, `seccomp_cache` a directory where compiled
     filters are kept (without it each start from cold takes 25 ms longer). Whatever fails raises
     with the step's name, and leaves no process and no mount.
@@ -127,12 +126,23 @@ def _before(spec: Spec, who: plan.Identity, pid: int) -> None:
 
 
 def after_start(spec: Spec, who: plan.Identity, pid: int) -> None:
-    """Run the hooks after the start; the container runs whatever comes of them (runtime.md)."""
+    """Run the hooks after the start; raises for one that fails: the container must end then."""
     told = hooks.state(
         spec, container_id=who.container_id, bundle=who.bundle, pid=pid, status="running"
     )
-    with contextlib.suppress(RuntimeFailure):
-        hooks.run(hooks.of(spec, "poststart"), told)
+    hooks.run(hooks.of(spec, "poststart"), told)
+
+
+def after_end(spec: Spec, who: plan.Identity, *, warn: Callable[[str], None]) -> None:
+    """Run the hooks after the end; one that fails is told of and stops nothing (runtime.md)."""
+    told = hooks.state(
+        spec, container_id=who.container_id, bundle=who.bundle, pid=0, status="stopped"
+    )
+    for hook in hooks.of(spec, "poststop"):
+        try:
+            hooks.run([hook], told)
+        except RuntimeFailure as error:
+            warn(f"poststop: {error}")
 
 
 def exec_process(  # noqa: PLR0913 - two processes, each with what belongs to it

@@ -15,6 +15,7 @@ from runtime.errors import (
     RuntimeFailure,
 )
 from runtime.init import launcher
+from runtime.init.plan import Identity
 from runtime.proto.events import (
     TaskCreate,
     TaskDelete,
@@ -367,3 +368,4 @@ class Container:
         except RuntimeFailure as error:
             say(f"cannot remove the cgroups of {self.id}: {error}")
         rootfs.unmount_all(self._rootfs)
+        launcher.after_end(self.spec, Identity(self.id, self.bundle), warn=say)

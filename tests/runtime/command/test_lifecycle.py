@@ -207,11 +207,24 @@ def test_a_command_that_is_not_there_is_told_at_create(runtime):
 
 def test_what_fails_after_the_start_is_told_by_the_start(runtime):
     hook = {"path": "/bin/sh", "args": ["sh", "-c", "echo wilted; exit 3"]}
-    runtime.sleeper("one", hooks={"startContainer": [hook]})
-    done = runtime("start", "one", check=False)
-    assert done.returncode == 1
-    assert "wilted" in done.stderr
-    command.eventually(lambda: runtime.state("one")["status"] == "stopped")
+    told = {"path": "/bin/sh", "args": ["sh", "-c", f"cat > {runtime.directory}/told"]}
+    for kind in ("startContainer", "poststart"):
+        runtime.sleeper("one", hooks={kind: [hook], "poststop": [told]})
+        done = runtime("start", "one", check=False)
+        assert done.returncode == 1
+        assert "wilted" in done.stderr
+        assert runtime.left() == NOTHING
+        state = json.loads((runtime.directory / "told").read_text())
+        assert (state["id"], state["status"]) == ("one", "stopped")
+        (runtime.directory / "told").unlink()
+
+
+def test_a_hook_after_the_end_that_fails_stops_nothing(runtime):
+    second = {"path": "/bin/touch", "args": ["touch", str(runtime.directory / "second")]}
+    runtime.running("one", hooks={"poststop": [{"path": "/bin/false"}, second]})
+    done = runtime("delete", "--force", "one")
+    assert "poststop: hook /bin/false ended with 1" in done.stderr
+    assert (runtime.directory / "second").exists()
 
 
 def test_all_hooks_run_in_their_order_and_get_the_state(runtime):

@@ -36,6 +36,8 @@ class Arena:
         self.spec = scenario["spec"]
         self.result: dict = {}
         self.mounted = False
+        self.reader = -1
+        """What the init writes is read here, until its end."""
 
     def prepare(self) -> None:
         for name in ("upper", "work", "merged"):
@@ -120,6 +122,9 @@ class Arena:
                 signal.pidfd_send_signal(self.init.pidfd, signal.SIGKILL)
             with contextlib.suppress(ChildProcessError):
                 os.waitid(constants.P_PIDFD, self.init.pidfd, os.WEXITED)
+            self.init.close()
+        if self.reader >= 0:
+            os.close(self.reader)
         self.cgroup.delete()
         if self.mounted:
             mounts.unmount(self.root, constants.MNT_DETACH)
@@ -167,13 +172,12 @@ class Acts:
 
     def __init__(self, arena: Arena) -> None:
         self.arena = arena
-        self.reader = -1
         self.watch = None
 
     def create(self) -> int:
         result = self.arena.result
         self.arena.launch()
-        self.reader = result["init"].pop("output")
+        self.arena.reader = result["init"].pop("output")
         init = namespaces(self.arena.init.pid)
         result["namespaces"] = {"init": init, "host": namespaces("self")}
         return self.arena.init.pid
@@ -182,15 +186,16 @@ class Acts:
         self.arena.init.start()
 
     def finish(self) -> None:
-        self.arena.result["init"] = self.arena.finish(self.arena.init, self.reader)
+        reader, self.arena.reader = self.arena.reader, -1
+        self.arena.result["init"] = self.arena.finish(self.arena.init, reader)
 
     def until(self, words: str) -> None:
         """Wait until the container has said something."""
         seen = ""
         while words not in seen:
-            if not select.select([self.reader], [], [], SECONDS)[0]:
+            if not select.select([self.arena.reader], [], [], SECONDS)[0]:
                 raise TimeoutError(words)
-            seen += os.read(self.reader, 1 << 16).decode()
+            seen += os.read(self.arena.reader, 1 << 16).decode()
 
     def execute(self, process: dict) -> dict:
         return attempt(lambda: self.arena.execute(process))

@@ -56,9 +56,11 @@ def test_a_hook_that_fails_ends_the_creation(play, tmp_path, kind):
     assert not (tmp_path / "second").exists()
 
 
-def test_a_failure_after_the_start_changes_nothing(play, tmp_path):
-    result = play(hooks={"poststart": [hook(tmp_path, "poststart", "exit 3")]})
-    assert result["init"]["status"] == 0
+def test_a_failure_after_the_start_ends_the_container(play, tmp_path):
+    hooks = {"poststart": [hook(tmp_path, "poststart", "exit 3"), hook(tmp_path, "second")]}
+    result = play(hooks=hooks, process={"args": ["sleep", "100"]})
+    assert "ended with 3" in result["message"]
+    assert not (tmp_path / "second").exists()
 
 
 def test_a_hook_that_takes_too_long_is_killed(play):
