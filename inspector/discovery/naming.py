@@ -97,6 +97,9 @@ def _fill(first: EngineContainer, second: EngineContainer) -> EngineContainer:
     changes.pop("error", None)
     if second.engine in RUNTIMES:
         changes.pop("engine_namespace", None)
+        # Theirs are the spec's annotations: an engine that keeps labels has said all that there are.
+        if first.engine not in RUNTIMES:
+            changes.pop("labels", None)
     return structs.replace(first, **changes) if changes else first
 
 
