@@ -8,6 +8,7 @@ from collectors.collector import Collector, FileCollector
 from collectors.engine import Engine
 from collectors.kernel import (
     cgroups,
+    happened,
     host,
     layers,
     mounts,
@@ -23,12 +24,14 @@ from collectors.root import Root
 from collectors.table import Table
 
 
-def collectors(root: Root) -> Sequence[Collector[object]]:
-    """Return one of each collector."""
+def collectors(root: Root, *, listen: bool = False) -> Sequence[Collector[object]]:
+    """Return one of each collector; with `listen` also the one that hears what is between readings."""
     table = Table()
     tables = MountTables(table)
     groups = cgroups.Reader()
     who = Members(table=table, tables=tables)
+    heard = happened.Reader(who, groups.memory_directories)
+    listening = (FileCollector(happened.KEY, heard.read, root),) if listen and root.live else ()
     return (
         FileCollector(host.KEY, host.read, root),
         FileCollector(processes.KEY, processes.Reader(table).read, root),
@@ -42,6 +45,7 @@ def collectors(root: Root) -> Sequence[Collector[object]]:
         FileCollector(sockets.KEY, sockets.SocketReader(who).read, root),
         FileCollector(ports.KEY, ports.ForwardsReader().read, root),
         FileCollector(security.KEY, partial(security.read, who=who), root),
+        *listening,
     )
 
 

@@ -97,6 +97,7 @@ class Reader:
         self._numa: bool | None = None
         """Whether memory is in several nodes, so that where it is can matter."""
         self._names: tuple[frozenset[str], Mapping[str, str]] = (frozenset(), {})
+        self._last: tuple[Iterable[Hierarchy], Iterable[Cgroup]] = ((), ())
 
     def read(self, root: Root) -> CgroupsReading:
         """Return every cgroup, as `read` does; how old its numbers may be is said by `Walker`."""
@@ -109,6 +110,7 @@ class Reader:
         for hierarchy in found:
             cgroups.extend(self._walker.walk(hierarchy, problems))
         self._walker.end()
+        self._last = (found, cgroups)
         devices = frozenset(device.device for cgroup in cgroups for device in cgroup.io or ())
         if devices != self._names[0]:
             self._names = (devices, _device_names(root, devices, problems))
@@ -120,6 +122,19 @@ class Reader:
             problems=problems.all(),
             changes=self._walker.changes(),
         )
+
+    def memory_directories(self) -> Mapping[str, str]:
+        """Return where the cgroups of a version 1 memory hierarchy are, but its root: their paths."""
+        found, groups = self._last
+        for one in found:
+            if one.version == 1 and "memory" in one.controllers:
+                name = ",".join(one.controllers)
+                return {
+                    one.mountpoint + group.path: group.path
+                    for group in groups
+                    if group.hierarchy == name and group.path != "/"
+                }
+        return {}
 
     def read_depth(self, root: Root) -> DepthReading:
         """Return what the cgroups of the last reading say besides."""
