@@ -37,6 +37,13 @@ _STATIC = (
     ".effective",
     "effective_cpus",
     "effective_mems",
+    "_device",
+    ".partition",
+    ".depth",
+    ".descendants",
+    ".swappiness",
+    "_migrate",
+    ".writeback",
 )
 """How the names of files end that change only when somebody writes them, there or above."""
 
@@ -118,6 +125,8 @@ class Group:
         self._problems = problems
         self._kept = kept
         self._all = everything
+        if everything:
+            self.memory.values.clear()  # those that only `depth` asks for are read again then, too
 
     def __enter__(self) -> Self:
         return self

@@ -53,6 +53,8 @@ class Memory(Struct, frozen=True, kw_only=True, gc=False):
     limit_bytes: int | None = None
     high_bytes: int | None = None
     swap_limit_bytes: int | None = None
+    hierarchical_limit_bytes: int | None = None
+    """v1: the smallest limit of its own and of those above that count what is in it."""
     oom_kills: int | None = None
     events: Mapping[str, int] = {}
     stat: Mapping[str, int] = {}
@@ -108,6 +110,32 @@ class Hugetlb(Struct, frozen=True, kw_only=True, gc=False):
     peak_bytes: int | None = None
     failures: int | None = None
     """How often the limit was hit."""
+    reserved_bytes: int | None = None
+    """Set aside by mmap(2), touched or not."""
+    reserved_limit_bytes: int | None = None
+
+
+class Cpuset(Struct, frozen=True, kw_only=True):
+    """Where it may run and have its memory (cpuset.rst): lists as `0-3,8`."""
+
+    cpus: str | None = None
+    """Asked for; None: nothing, it has what the one above has."""
+    mems: str | None = None
+    effective_cpus: str | None = None
+    effective_mems: str | None = None
+    partition: str | None = None
+    """v2: `member`, `root`, `isolated`, and why it is invalid."""
+    memory_migrate: bool | None = None
+    """v1: whether pages follow when `mems` changes."""
+
+
+class IoLimit(Struct, frozen=True, kw_only=True):
+    """What it may do on one block device, a second; None: no limit of its own."""
+
+    read_bytes: int | None = None
+    write_bytes: int | None = None
+    read_ops: int | None = None
+    write_ops: int | None = None
 
 
 class Counted(Struct, frozen=True, gc=False):
@@ -126,8 +154,15 @@ class Depth(Struct, frozen=True, kw_only=True, gc=False):
     descendants: int | None = None
     dying_descendants: int | None = None
     """Removed ones that the kernel still keeps, for something is charged to them."""
+    descendants_limit: int | None = None
+    depth_limit: int | None = None
     cpu_burst_limit_usec: int | None = None
     cpu_idle: bool | None = None
+    cpu_throttled_local_usec: int | None = None
+    """How long its own tasks were held back, whosever quota it was (cpu.stat.local)."""
+    cpu_usage_percpu_usec: tuple[int, ...] | None = None
+    """v1: by processor; version 2 does not tell."""
+    cpuset: Cpuset | None = None
     memory_min_bytes: int | None = None
     memory_low_bytes: int | None = None
     memory_soft_limit_bytes: int | None = None
@@ -136,7 +171,14 @@ class Depth(Struct, frozen=True, kw_only=True, gc=False):
     memory_events_local: Mapping[str, int] | None = None
     zswap_bytes: int | None = None
     zswap_limit_bytes: int | None = None
+    zswap_writeback: bool | None = None
     swap_peak_bytes: int | None = None
+    swap_high_bytes: int | None = None
+    swap_events: Mapping[str, int] | None = None
+    tcp_bytes: int | None = None
+    """v1: what sockets take; in version 2 `sock` of memory.stat."""
+    swappiness: int | None = None
+    """v1: 0 to 200."""
     pids_peak: int | None = None
     pids_events: Mapping[str, int] | None = None
     hugetlb: Mapping[str, Hugetlb] = {}
@@ -144,5 +186,8 @@ class Depth(Struct, frozen=True, kw_only=True, gc=False):
     rdma: Mapping[str, Mapping[str, Counted]] = {}
     """By device, then by resource."""
     misc: Mapping[str, Counted] = {}
+    io_weight: int | None = None
+    io_limits: Mapping[str, IoLimit] = {}
+    """By device, those that have any."""
     numa: Mapping[str, Mapping[str, int]] = {}
     """memory.numa_stat, by what is counted and node; only where there are several nodes."""

@@ -89,6 +89,7 @@ def _memory(group: Group) -> Memory | None:
         peak_bytes=group.number("memory.max_usage_in_bytes"),
         limit_bytes=limit,
         swap_limit_bytes=_swap_limit(group, limit),
+        hierarchical_limit_bytes=no_limit(stat.get("hierarchical_memory_limit")),
         oom_kills=events.get("oom_kill"),
         events=events,
         stat=_stat(stat),

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from collectors.kernel import cgroups as raw
-from inspector.domains.cgroups import depths, verdicts
+from inspector.domains.cgroups import depths, rates, verdicts
 from inspector.domains.cgroups.limits import Limits, Table
 from inspector.domains.cgroups.model import (
     Cgroup,
@@ -64,6 +64,7 @@ def cpu(table: Table, groups: Sequence[raw.Cgroup], limits: Limits) -> Cpu | Non
         else None,
         bursts=rule.bursts if rule else None,
         burst_usec=rule.burst_usec if rule else None,
+        **rates.of_cpu(table, counted, governed),
         **depths.cpu(table, groups),
     )
 
@@ -96,7 +97,7 @@ def memory(table: Table, groups: Sequence[raw.Cgroup], limits: Limits) -> Memory
         swap_limit_bytes=int(limits.swap.value) if limits.swap else None,
         swap_limited_by=limits.swap.path if limits.swap else None,
         stat=depths.stat(said.stat),
-        per_second=depths.grown(earlier, said.stat, table.seconds),
+        per_second=rates.of_stat(earlier, said.stat, table.seconds),
         **depths.memory(table, group),
     )
 
@@ -132,10 +133,12 @@ def io(table: Table, groups: Sequence[raw.Cgroup]) -> Io | None:
                 discard_bytes=device.discard_bytes,
                 discard_ops=device.discard_ops,
                 cost=device.cost,
+                **rates.of_device(then, device, table.seconds),
             )
             for device in sorted(group.io, key=lambda device: _numbers(device.device))
             for then in (earlier.get(device.device),)
-        )
+        ),
+        **depths.io(table, group),
     )
 
 
@@ -153,15 +156,22 @@ def pids(table: Table, groups: Sequence[raw.Cgroup], limits: Limits) -> Pids | N
     )
 
 
-def pressure(groups: Sequence[raw.Cgroup]) -> Mapping[str, Pressure] | None:
+def pressure(table: Table, groups: Sequence[raw.Cgroup]) -> Mapping[str, Pressure] | None:
     """Return pressure as shares from 0 to 1; only version 2 has it."""
-    said = _first(group.pressure for group in groups if group.pressure)
-    if said is None:
+    group = _first(group for group in groups if group.pressure)
+    if group is None:
         return None
-    return {
-        resource: Pressure(some=_line(lines.some), full=_line(lines.full))
-        for resource, lines in said.items()
-    }
+    before = table.previous(group)
+    earlier = (before.pressure if before is not None else None) or {}
+    seconds = table.seconds
+    found: dict[str, Pressure] = {}
+    for resource, lines in (group.pressure or {}).items():
+        then = earlier.get(resource)
+        found[resource] = Pressure(
+            some=_line(lines.some, then.some if then else None, seconds),
+            full=_line(lines.full, then.full if then else None, seconds),
+        )
+    return found
 
 
 def _cgroup(table: Table, group: raw.Cgroup, owners: Mapping[tuple[str, str], str]) -> Cgroup:
@@ -180,13 +190,16 @@ def _cgroup(table: Table, group: raw.Cgroup, owners: Mapping[tuple[str, str], st
         memory=memory(table, groups, limits),
         io=io(table, groups),
         pids=pids(table, groups, limits),
-        pressure=pressure(groups),
+        pressure=pressure(table, groups),
+        recreated=table.recreated(group),
         **depths.cgroup(table, group),
         verdicts=verdicts.verdicts(table, groups, limits),
     )
 
 
-def _line(line: raw.PressureLine | None) -> PressureLine | None:
+def _line(
+    line: raw.PressureLine | None, before: raw.PressureLine | None, seconds: float | None
+) -> PressureLine | None:
     if line is None:
         return None
     return PressureLine(
@@ -194,6 +207,7 @@ def _line(line: raw.PressureLine | None) -> PressureLine | None:
         avg60=round(line.avg60 / 100, 6),
         avg300=round(line.avg300 / 100, 6),
         total_usec=line.total_usec,
+        ratio=rates.stalled(before, line, seconds),
     )
 
 

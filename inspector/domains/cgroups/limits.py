@@ -49,7 +49,14 @@ class Table:
     """Whether it was."""
     throttled: Ratios = field(default_factory=dict[Key, float])
     """Throttled periods over all since the sample before, 0 to 1."""
+    bounds: dict[Key, object] = field(default_factory=dict[Key, object])
+    """What binds besides, as `bounds` has found it."""
+    kills: dict[Key, int] = field(default_factory=dict[Key, int])
+    """As `kills` has counted them."""
     _limits: dict[Key, Limits] = field(default_factory=dict[Key, Limits])
+    _paths: set[Key] = field(default_factory=set[Key])
+    """Of the sample before; filled where it is asked for, as is the next."""
+    _children: dict[Key, list[Cgroup]] = field(default_factory=dict[Key, list[Cgroup]])
 
     def depth(self, cgroup: Cgroup) -> Depth | None:
         """Return what a cgroup says besides; None where it was not asked for."""
@@ -90,15 +97,40 @@ class Table:
 
     def _of(self, cgroup: Cgroup) -> Limits:
         """Return what binds one cgroup: found once for each, from what binds the one above."""
-        key = (cgroup.hierarchy, cgroup.path)
-        known = self._limits.get(key)
-        if known is None:
-            known = _own(cgroup)
-            if cgroup.path != "/":
-                for above in islice(self.chain(cgroup), 1, 2):
-                    known = _both(known, self._of(above))
-            self._limits[key] = known
-        return known
+        known = self._limits.get((cgroup.hierarchy, cgroup.path))
+        if known is not None:
+            return known
+        found = NO_LIMITS
+        # From the top: a tree may be deeper than functions may call themselves.
+        for one in reversed(tuple(self.chain(cgroup))):
+            key = (one.hierarchy, one.path)
+            known = self._limits.get(key)
+            if known is None:
+                own = _own(one)
+                known = self._limits[key] = _counted_above(one, _both(own, found), own)
+            found = known
+        return found
+
+    def above(self, cgroup: Cgroup) -> Cgroup | None:
+        """Return the nearest cgroup above one that is there; None above the root."""
+        return next(islice(self.chain(cgroup), 1, 2), None) if cgroup.path != "/" else None
+
+    def recreated(self, cgroup: Cgroup) -> bool:
+        """Return whether the sample before had another cgroup at its path."""
+        if not self.before or self.previous(cgroup) is not None:
+            return False
+        if not self._paths:
+            self._paths.update((hierarchy, path) for hierarchy, path, _ in self.before)
+        return (cgroup.hierarchy, cgroup.path) in self._paths
+
+    def below(self, cgroup: Cgroup) -> tuple[Cgroup, ...]:
+        """Return the cgroups right below one."""
+        if not self._children:
+            for one in self.current.values():
+                if one.path != "/":
+                    above = one.path.rpartition("/")[0] or "/"
+                    self._children.setdefault((one.hierarchy, above), []).append(one)
+        return tuple(self._children.get((cgroup.hierarchy, cgroup.path), ()))
 
 
 NO_LIMITS: Final = Limits(None, None, None)
@@ -108,18 +140,15 @@ def _own(cgroup: Cgroup) -> Limits:
     cpu, memory, pids = cgroup.cpu, cgroup.memory, cgroup.pids
     path = cgroup.path
 
-    def said(value: float | None) -> Limit | None:
-        return None if value is None else Limit(value, path)
-
     cores = None
     if cpu is not None and cpu.quota_usec is not None and cpu.period_usec:
         cores = Limit(cpu.quota_usec / cpu.period_usec, path)
     return Limits(
         cores,
-        said(memory.limit_bytes) if memory else None,
-        said(pids.limit) if pids else None,
-        said(memory.high_bytes) if memory else None,
-        said(memory.swap_limit_bytes) if memory else None,
+        _limit(memory.limit_bytes, path) if memory else None,
+        _limit(pids.limit, path) if pids else None,
+        _limit(memory.high_bytes, path) if memory else None,
+        _limit(memory.swap_limit_bytes, path) if memory else None,
     )
 
 
@@ -127,10 +156,29 @@ def _both(one: Limits, other: Limits) -> Limits:
     """Return the smaller of each; of equal ones the first's, which is the nearer."""
     if other == NO_LIMITS:
         return one
-    return one if one == other else Limits(*map(_smaller, one, other))
+    return one if one == other else Limits(*map(smaller, one, other))
 
 
-def _smaller(one: Limit | None, other: Limit | None) -> Limit | None:
+def _counted_above(cgroup: Cgroup, both: Limits, own: Limits) -> Limits:
+    """Return what binds without a limit above that does not count what is below.
+
+    Until Linux 5.11 a cgroup of version 1 could be so; `hierarchical_memory_limit` of its
+    memory.stat tells the smallest of those that count it.
+    """
+    told = cgroup.memory.hierarchical_limit_bytes if cgroup.memory is not None else None
+    if both.memory is None or both.memory is own.memory or not cgroup.hierarchy:
+        return both
+    return (
+        both if told is not None and told <= both.memory.value else both._replace(memory=own.memory)
+    )
+
+
+def _limit(value: float | None, path: str) -> Limit | None:
+    return None if value is None else Limit(value, path)
+
+
+def smaller(one: Limit | None, other: Limit | None) -> Limit | None:
+    """Return the smaller one; of equal ones the first."""
     if one is None or other is None:
         return one or other
     return one if one.value <= other.value else other
