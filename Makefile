@@ -10,7 +10,7 @@ RUN_PACKAGES := libseccomp2 util-linux
 TEST_PACKAGES := \
 	systemd dbus dbus-user-session libpam-systemd kmod iproute2 iptables e2fsprogs procps \
 	user-mode-linux busybox-static jq strace tmux \
-	containerd runc crun docker.io podman conmon uidmap slirp4netns bubblewrap lxc systemd-container
+	containerd runc crun docker.io podman conmon catatonit uidmap slirp4netns bubblewrap lxc systemd-container
 
 # The quickest first, and in order: a mistake in a parser shows before a machine is started.
 TESTS := \

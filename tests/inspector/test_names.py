@@ -42,6 +42,14 @@ def test_an_engine_names_what_the_kernel_shows(docker):
     assert "Docker lists it as web" in one.evidence
 
 
+def test_a_runtimes_annotations_are_not_labels_of_the_engines_above_it(docker):
+    runc = EngineContainer(id=A, engine="runc", pid=100, labels={"an.annotation": "x"})
+    docker.engine("docker", EngineContainer(id=A, engine="docker", name="web", pid=100))
+    docker.engine("runc", runc)
+    (one,) = containers(docker)
+    assert one.labels == {}
+
+
 def test_a_short_id_is_enough(docker):
     docker.engine("docker", EngineContainer(id=A[:12], engine="docker", name="web"))
     (one,) = containers(docker)
