@@ -51,14 +51,14 @@ def second(resources: Mapping[str, Any], current: Reader) -> Sequence[Write]:
         if current("io.bfq.weight") is not None:
             writes.append(Write("io.bfq.weight", str(weight)))
         else:
-            writes.append(Write("io.weight", str(_weight(weight))))
+            writes.append(Write("io.weight", str(second_weight(weight))))
     for each in entries(block, "weightDevice"):
         if each.get("weight"):
             device, chosen = f"{each['major']}:{each['minor']}", each["weight"]
             if current("io.bfq.weight") is not None:
                 writes.append(Write("io.bfq.weight", f"{device} {chosen}"))
             else:
-                writes.append(Write("io.weight", f"{device} {_weight(chosen)}"))
+                writes.append(Write("io.weight", f"{device} {second_weight(chosen)}"))
     for key, _, name in _THROTTLES:
         writes.extend(
             Write("io.max", f"{each['major']}:{each['minor']} {name}={each['rate']}")
@@ -67,5 +67,6 @@ def second(resources: Mapping[str, Any], current: Reader) -> Sequence[Write]:
     return writes
 
 
-def _weight(first: int) -> int:
+def second_weight(first: int) -> int:
+    """Return v1's weight (10 to 1000) as v2's (1 to 10000)."""
     return 1 + (first - 10) * 9999 // 990

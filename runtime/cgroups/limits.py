@@ -38,10 +38,12 @@ def apply(controller: str, resources: Mapping[str, Any], *, directory: str, vers
     """
     module = _MODULES[controller]
     translate = module.first if version == 1 else module.second
-    perform(directory, translate(resources, _reader(directory)))
+    perform(directory, translate(resources, reader(directory)))
 
 
-def _reader(directory: str) -> Reader:
+def reader(directory: str) -> Reader:
+    """Return what reads the files of a cgroup."""
+
     def current(file: str) -> str | None:
         try:
             return read(f"{directory}/{file}").decode()

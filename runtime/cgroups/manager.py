@@ -1,14 +1,12 @@
 """One container's cgroups in every hierarchy of this host, v1, hybrid or v2, under one name."""
 
-import contextlib
-import errno
 import os
 import signal as signals
 import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from runtime.cgroups import devices, freezer, limits, statistics, tree
+from runtime.cgroups import devices, directories, freezer, limits, statistics, tree
 from runtime.cgroups.controller import Write
 from runtime.cgroups.hierarchy import Hierarchy, discover, read, write
 from runtime.cgroups.join import Join
@@ -17,15 +15,13 @@ from runtime.errors import (
     FailedPrecondition,
     Internal,
     InvalidArgument,
-    PermissionDenied,
     Unimplemented,
 )
 from runtime.linux import bpf
 
-_V2 = ("cpu", "cpuset", "hugetlb", "io", "memory", "pids", "rdma")
+_V2 = frozenset({"cpu", "cpuset", "hugetlb", "io", "memory", "pids", "rdma"})
 """What a container's cgroup gets on v2 where it is to be had."""
 _REMOVAL_SECONDS = 10.0
-_REFUSALS = {errno.EACCES, errno.EPERM, errno.EROFS}
 _FIRST_NAMES = {"io": "blkio"}
 
 
@@ -45,7 +41,13 @@ class Manager:
     Where the visible root cannot be written, `path` is below the caller's own cgroup instead.
     """
 
-    def __init__(self, path: str) -> None:
+    unit = ""
+    """systemd's unit of the same cgroup, if it is systemd's."""
+    user = False
+    """Whether that is a user's own systemd."""
+
+    def __init__(self, path: str, *, whole: bool = False) -> None:
+        """With `whole` the path is from the mounts' roots, writable or not."""
         parts = path.split("/")
         if not path.startswith("/") or not path.strip("/") or {"..", "."} & set(parts):
             raise InvalidArgument(f"not the path of a cgroup: {path!r}")
@@ -53,7 +55,10 @@ class Manager:
         self._hierarchies = discover()
         if not self._hierarchies:
             raise FailedPrecondition("no cgroup hierarchy is mounted here")
-        self._bases = {each.name: _base(each) for each in self._hierarchies}
+        self._bases = {
+            each.name: each.mountpoint.rstrip("/") if whole else directories.base(each)
+            for each in self._hierarchies
+        }
 
     # What is where
 
@@ -113,11 +118,12 @@ class Manager:
         made: list[str] = []
         try:
             for each in self._hierarchies:
-                _make(self._bases[each.name], self.path, made=made)
+                directories.make(self._bases[each.name], self.path, made=made)
                 if each.version == 2:
-                    self._enable(each)
+                    directories.check_domain(self._directory(each))
+                    directories.enable(self._bases[each.name], self.path, controllers=_V2)
                 elif "cpuset" in each.controllers:
-                    _inherit_cpuset(self._bases[each.name], self.path)
+                    directories.inherit_cpuset(self._bases[each.name], self.path)
             self._check_enabled(resources)
             self._apply(resources)
             self._attach_devices(resources)
@@ -126,6 +132,9 @@ class Manager:
                 tree.remove_one(directory)
             raise
 
+    def settled(self) -> None:
+        """Be told that the init is in, after `create`; nothing to do here."""
+
     def update(self, resources: Mapping[str, Any]) -> None:
         """Change the limits that `resources` names; the others stay."""
         self._check(resources)
@@ -133,6 +142,10 @@ class Manager:
         if resources.get("devices") and self._of("devices") is None:
             raise Unimplemented("device rules of a running container cannot change on cgroup v2")
         self._apply(resources)
+
+    def limits(self, resources: Mapping[str, Any]) -> bool:
+        """Tell whether resources ask for a limit that only a cgroup can keep, devices left out."""
+        return any(limits.needed(resources)) or bool(resources.get("unified"))
 
     def _check(self, resources: Mapping[str, Any]) -> None:
         for controller, key in limits.needed(resources):
@@ -153,17 +166,6 @@ class Manager:
                     f"linux.resources.{key}: the {controller} controller cannot be enabled below "
                     f"{self._bases[unified.name] or '/'}: processes are in it"
                 )
-
-    def _enable(self, unified: Hierarchy) -> None:
-        """Enable v2's controllers from the root down to the parent; what fails is found later."""
-        directory = self._bases[unified.name]
-        for part in self.path.strip("/").split("/"):
-            offered = read(f"{directory}/cgroup.controllers").decode().split()
-            enabled = read(f"{directory}/cgroup.subtree_control").decode().split()
-            for controller in set(_V2) & set(offered) - set(enabled):
-                with contextlib.suppress(OSError):
-                    write(f"{directory}/cgroup.subtree_control", f"+{controller}")
-            directory = f"{directory}/{part}"
 
     def _apply(self, resources: Mapping[str, Any]) -> None:
         for name in limits.CONTROLLERS:
@@ -349,32 +351,3 @@ class Manager:
                     continue
             time.sleep(pause)
             pause = min(pause * 2, 0.05)
-
-
-def _base(hierarchy: Hierarchy) -> str:
-    root = hierarchy.mountpoint.rstrip("/")
-    return root if os.access(root, os.W_OK) else root + hierarchy.own.rstrip("/")
-
-
-def _make(base: str, path: str, *, made: list[str]) -> None:
-    directory = base
-    for part in path.strip("/").split("/"):
-        directory = f"{directory}/{part}"
-        try:
-            os.mkdir(directory, 0o755)
-        except FileExistsError:
-            continue
-        except OSError as error:
-            kind = PermissionDenied if error.errno in _REFUSALS else Internal
-            raise kind(f"{directory}: cannot make the cgroup: {error.strerror}") from error
-        made.append(directory)
-
-
-def _inherit_cpuset(base: str, path: str) -> None:
-    """Give each level the cpus and memory nodes of the one above: v1 begins with none."""
-    directory = base
-    for part in path.strip("/").split("/"):
-        parent, directory = directory, f"{directory}/{part}"
-        for file in ("cpuset.cpus", "cpuset.mems"):
-            if not read(f"{directory}/{file}").strip():
-                write(f"{directory}/{file}", read(f"{parent}/{file}").decode().strip())

@@ -14,7 +14,7 @@ from runtime.errors import InvalidArgument, RuntimeFailure
 from runtime.formats.spec import Spec, section
 from runtime.init import launcher, plan
 from runtime.linux import constants, syscalls
-from runtime.oci import config
+from runtime.oci import config, support
 
 _STREAMS = (0, 1, 2)
 
@@ -108,6 +108,7 @@ def _bundle(request: Request) -> _Bundle:
     config.check(spec)
     if not spec.get("process"):
         raise InvalidArgument("config.json: process: is missing")
+    support.refuse(spec)
     return _Bundle(path, os.path.join(path, str(spec["root"]["path"])), spec)
 
 
@@ -115,15 +116,13 @@ def _make(request: Request, *, detached: bool) -> launcher.Launched:
     preserve = preserved(request)
     bundle = _bundle(request)
     check_console(bool(bundle.spec["process"].get("terminal")), request, detached=detached)
-    shared = request.shared
     with Store(request).new(request.id) as container:
-        systemd = shared is not None and shared.on("systemd-cgroup")
-        cgroup = cgroups.choose(bundle.spec, request.id, systemd=systemd)
+        cgroup = cgroups.choose(bundle.spec, request.id, request)
         record = container.record
         record.version = str(bundle.spec.get("ociVersion"))
         record.bundle, record.rootfs, record.created = bundle.path, bundle.rootfs, now()
         record.annotations = {str(k): v for k, v in section(bundle.spec, "annotations").items()}
-        record.cgroup = cgroup.path
+        cgroups.remember(record, cgroup)
         write_file(f"{container.directory}/config.json", json.dumps(bundle.spec).encode())
         container.save()
         manner = plan.Manner(
@@ -145,7 +144,8 @@ def _launch(
 ) -> launcher.Launched:
     """Clone the init; whatever fails leaves no process, no cgroup and no mount."""
     launched: launcher.Launched | None = None
-    cgroup.create(section(section(bundle.spec, "linux"), "resources"))
+    cgroup = cgroups.make(cgroup, bundle.spec, request)
+    cgroups.remember(container.record, cgroup)
     try:
         launched = launcher.create(
             bundle.spec,
@@ -159,6 +159,7 @@ def _launch(
                 container.written_down,
             ),
         )
+        cgroup.settled()
         hand_over(launched, request)
         write_pid(request, launched.pid)
     except BaseException:

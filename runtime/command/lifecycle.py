@@ -53,7 +53,8 @@ def kill(request: Request) -> int:
     number = parse_signal(request.arguments[1] if len(request.arguments) > 1 else "SIGTERM")
     container = Store(request).find(request.id)
     private = own_pid_namespace(container.spec())
-    if request.on("all") or (not private and number == signal.SIGKILL):
+    everybody = request.on("all") or (not private and number == signal.SIGKILL)
+    if everybody and container.record.cgroup:
         if not container.alive() and not container.cgroup.pids():
             if request.on("all"):
                 return 0
@@ -67,10 +68,12 @@ def kill(request: Request) -> int:
         raise FailedPrecondition(f"container not running: {request.id} has stopped") from None
     finally:
         os.close(pidfd)
+    if number == signal.SIGKILL and container.cgroup.frozen():
+        container.cgroup.thaw()  # in v1 what is frozen does not die before
     return 0
 
 
-def parse_signal(text: str) -> signal.Signals | int:
+def parse_signal(text: str) -> int:
     """Return the signal of a number or a name with or without SIG, or raise `InvalidArgument`."""
     if text.isascii() and text.isdigit() and 0 < int(text) <= signal.SIGRTMAX:
         return int(text)

@@ -14,7 +14,6 @@ import errno
 import fcntl
 import json
 import os
-import re
 import time
 from collections.abc import Generator, Mapping
 from typing import Any, Final
@@ -33,7 +32,7 @@ from runtime.errors import (
 from runtime.formats.spec import Spec
 from runtime.init.ready import START
 
-_ID: Final = re.compile(r"[A-Za-z0-9_+.-]+\Z")
+_ID: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+.-")
 _LONGEST_ID: Final = 255  # a directory's name (path_resolution(7))
 _MAX_JSON: Final = 16 << 20
 _LOCK_SECONDS: Final = 30.0
@@ -117,7 +116,9 @@ class Record:
         "id",
         "pid",
         "rootfs",
+        "session",
         "ticks",
+        "unit",
         "version",
     )
 
@@ -129,6 +130,10 @@ class Record:
         self.rootfs = ""
         self.cgroup = ""
         """Its path below each hierarchy's root; empty without cgroups."""
+        self.unit = ""
+        """Its unit of systemd; empty where the cgroups were made without."""
+        self.session = False
+        """Whether that is the user's own systemd."""
         self.created = ""
         self.pid = 0
         """The init's; 0 while there is none yet."""
@@ -163,7 +168,7 @@ class Container:
     def cgroup(self) -> Manager:
         """Its cgroups."""
         if self._cgroup is None:
-            self._cgroup = cgroups.manager(self.record.cgroup)
+            self._cgroup = cgroups.recorded(self.record)
         return self._cgroup
 
     def spec(self) -> Spec:
@@ -241,7 +246,7 @@ class Store:
 
     def directory(self, container_id: str) -> str:
         """Return a container's directory; raises `InvalidArgument` for what is no id."""
-        if not _ID.match(container_id) or container_id in {".", ".."}:
+        if not container_id or not _ID.issuperset(container_id) or container_id in {".", ".."}:
             raise InvalidArgument(
                 f"invalid container ID: {container_id!r}: letters, digits and _+.- only"
             )

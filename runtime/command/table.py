@@ -15,7 +15,9 @@ SHARED: Final = (
     Option("log-format", "FORMAT", "text or json"),
     Option("debug", help="say more"),
     Option("systemd-cgroup", help="have systemd make the cgroups"),
-    Option("rootless", "BOOL", "true, false or auto: whether missing rights are expected"),
+    Option(
+        "rootless", "BOOL", "true, false or auto (default): whether rights are expected to lack"
+    ),
     Option("criu", "PATH", "taken for compatibility"),
     Option("help", help="show help", short="h"),
     Option("version", help="print the version", short="v"),

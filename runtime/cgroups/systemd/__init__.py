@@ -1,0 +1,1 @@
+"""The cgroup driver that has systemd make a container's cgroups: a transient scope for each."""
