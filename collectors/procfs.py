@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from functools import cache
 
 from collectors.errors import CollectError, Gone, Missing, Problem, Problems
 from collectors.root import Directory, Root
@@ -19,7 +20,7 @@ def opened(root: Root, problems: Problems, below: str = "") -> Iterator[tuple[in
     One that exited meanwhile is left out; one that may not be looked at is a problem.
     """
     numbers = pids(root)
-    hidden(numbers, problems)
+    limits(root, numbers, problems)
     for pid in numbers:
         try:
             directory = root.directory(f"proc/{pid}{below}")
@@ -32,8 +33,19 @@ def opened(root: Root, problems: Problems, below: str = "") -> Iterator[tuple[in
             yield pid, directory
 
 
-def hidden(numbers: list[int], problems: Problems) -> None:
-    """Say so when other users' processes are not even listed: every pid namespace has a pid 1."""
+def limits(root: Root, numbers: list[int], problems: Problems) -> None:
+    """Say so when this /proc does not show all, or not what this process's own pids name."""
+    if root.live and not _own():
+        problems.add(
+            Problem(
+                "/proc",
+                "readlink",
+                "unavailable",
+                "/proc shows another pid namespace than this process's: pids are that one's, "
+                "and nothing can be done to its processes from here",
+            )
+        )
+    # Every pid namespace has a pid 1.
     if numbers and numbers[0] != 1:
         problems.add(
             Problem(
@@ -43,6 +55,15 @@ def hidden(numbers: list[int], problems: Problems) -> None:
                 "pid 1 is not listed: /proc is mounted with hidepid, other users' processes are hidden",
             )
         )
+
+
+@cache
+def _own() -> bool:
+    """Tell whether /proc is of this process's own pid namespace (pid_namespaces(7))."""
+    try:
+        return os.readlink("/proc/self") == str(os.getpid())
+    except OSError:
+        return False
 
 
 def own_pid(root: Root) -> int:

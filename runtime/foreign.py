@@ -166,6 +166,11 @@ def processes(target: ForeignContainer) -> tuple[int, ...]:
 
 def _open_first(target: ForeignContainer) -> int:
     """Return a pidfd of the first process, which is then known to be the right one."""
+    if not _own_proc():
+        raise FailedPrecondition(
+            f"{target.name}: /proc shows another pid namespace than this process's own: "
+            f"pid {target.pid} may be another process here"
+        )
     try:
         descriptor = os.pidfd_open(target.pid)
     except ProcessLookupError:
@@ -179,6 +184,14 @@ def _open_first(target: ForeignContainer) -> int:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def _own_proc() -> bool:
+    """Tell whether /proc numbers processes as this process's pid namespace does."""
+    try:
+        return os.readlink("/proc/self") == str(os.getpid())
+    except FileNotFoundError:
+        return False
 
 
 def _check_namespaces(target: ForeignContainer) -> None:

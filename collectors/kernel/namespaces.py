@@ -101,7 +101,7 @@ class Reader:
         survey = _Survey(root, problems, self._memory)
         own = _own(root)
         entries = self._table.view(root, KEY.name)
-        procfs.hidden(self._table.numbers, problems)
+        procfs.limits(root, self._table.numbers, problems)
         for entry in entries:
             seen: Seen | None = entry.kept.get(KEY.name)
             if seen is None or seen.walk < entry.version:

@@ -100,7 +100,7 @@ class Reader:
         problems = Problems()
         processes: list[Process] = []
         entries = self._table.view(root, KEY.name)
-        procfs.hidden(self._table.numbers, problems)
+        procfs.limits(root, self._table.numbers, problems)
         for entry in entries:
             seen: _Seen | None = entry.kept.get(KEY.name)
             if seen is None or seen.walk < entry.version:
