@@ -79,10 +79,13 @@ def _rank(container: EngineContainer) -> int:
 def _same(one: EngineContainer, other: EngineContainer) -> bool:
     """Return whether two records with one id are one container.
 
-    A hexadecimal id was drawn at random; one that a person chose, as `c1`, may be there twice.
+    A hexadecimal id was drawn at random; one that a person chose, as `c1`, may be there twice, but
+    not in one namespace of the engine that had a runtime start it.
     """
     if one.engine == other.engine and one.engine_namespace != other.engine_namespace:
         return False
+    if other.engine in RUNTIMES and one.engine_namespace == other.engine_namespace is not None:
+        return True
     if len(one.id) == 64 and _hexadecimal(one.id):
         return True
     return one.pid is not None and one.pid == other.pid

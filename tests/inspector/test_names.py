@@ -50,6 +50,22 @@ def test_a_runtimes_annotations_are_not_labels_of_the_engines_above_it(docker):
     assert one.labels == {}
 
 
+def test_one_that_ended_is_not_listed_again_by_the_runtime_that_started_it():
+    host = Host()
+    ended = {"id": "c1", "engine_namespace": "default", "status": "stopped"}
+    host.engine("containerd", EngineContainer(engine="containerd", exit_code=3, **ended))
+    host.engine("runc", EngineContainer(engine="runc", **ended))
+    (one,) = containers(host)
+    assert (one.id, one.engine, one.exit_code) == ("c1", "containerd", 3)
+
+
+def test_two_of_one_name_in_two_places_are_two():
+    host = Host()
+    host.engine("containerd", EngineContainer(id="c1", engine="containerd", engine_namespace="a"))
+    host.engine("runc", EngineContainer(id="c1", engine="runc", engine_namespace="b"))
+    assert len(containers(host)) == 2
+
+
 def test_a_short_id_is_enough(docker):
     docker.engine("docker", EngineContainer(id=A[:12], engine="docker", name="web"))
     (one,) = containers(docker)
