@@ -18,6 +18,7 @@ from collectors.kernel import (
     processes,
     security,
     sockets,
+    tasks,
 )
 from collectors.members import Members, MountTables
 from collectors.root import Root
@@ -44,6 +45,7 @@ def collectors(root: Root, *, listen: bool = False) -> Sequence[Collector[object
         FileCollector(network.LINKS, network.LinkReader(who).read, root),
         FileCollector(sockets.KEY, sockets.SocketReader(who).read, root),
         FileCollector(ports.KEY, ports.ForwardsReader().read, root),
+        FileCollector(tasks.KEY, partial(tasks.read, who=who), root),
         FileCollector(security.KEY, partial(security.read, who=who), root),
         *listening,
     )

@@ -20,6 +20,7 @@ from inspector.domains.namespaces import derive as namespaces
 from inspector.domains.network import derive as network
 from inspector.domains.network import spaces
 from inspector.domains.processes import derive as processes
+from inspector.domains.tasks import derive as tasks
 from inspector.frame import Cost, Frame, Image
 from inspector.join import Joined, join
 from inspector.placement import Placement, nearest, owners, placements
@@ -58,6 +59,7 @@ def derive(previous: Sample | None, current: Sample) -> Frame:
         network_namespaces=spaces.derive(joined, _sole_owners(joined, NET))
         if "network" in asked
         else UNSET,
+        tasks=tasks.derive(joined) if "tasks" in asked else UNSET,
         images=_images(current) if "images" in asked else UNSET,
         events=events.told(current) if "events" in asked else UNSET,
         errors=(*current.problems, *_remarks(joined)),

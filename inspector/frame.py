@@ -15,6 +15,7 @@ from inspector.domains.mounts.model import Mount
 from inspector.domains.namespaces.model import Namespace
 from inspector.domains.network.model import Interface, NetworkNamespace
 from inspector.domains.processes.model import Process
+from inspector.domains.tasks.model import Tasks
 
 SCHEMA_VERSION: Final = "1"
 
@@ -27,6 +28,7 @@ Section = Literal[
     "network",
     "images",
     "events",
+    "tasks",
 ]
 SECTIONS: Final[tuple[Section, ...]] = (
     "containers",
@@ -38,6 +40,10 @@ SECTIONS: Final[tuple[Section, ...]] = (
     "images",
     "events",
 )
+
+
+ON_REQUEST: Final[tuple[Section, ...]] = ("tasks",)
+"""Sections that are only there where they were named: they cost more than they mostly tell."""
 
 
 class Cost(Struct, frozen=True):
@@ -75,4 +81,5 @@ class Frame(Struct, frozen=True, kw_only=True):
     """With the section `network`: what listens in each, its connections and routes."""
     images: tuple[Image, ...] | UnsetType = UNSET
     events: tuple[Event, ...] | UnsetType = UNSET
+    tasks: tuple[Tasks, ...] | UnsetType = UNSET
     errors: tuple[Problem, ...] = ()

@@ -36,6 +36,7 @@ NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     "processes": ("processes", "namespaces"),
     "network": ("namespaces", "members", "links", "sockets", "ports"),
     "images": (),
+    "tasks": ("processes", "namespaces", "mounts", "tasks"),
     "events": ("processes", "namespaces", "cgroups"),
 }
 """Which readings each section is derived from; `members` is a few processes of each container."""

@@ -6,7 +6,7 @@ from typing import TypeVar
 from msgspec import UNSET, UnsetType, structs
 
 from inspector.domains.containers.model import Container
-from inspector.frame import SECTIONS, Frame
+from inspector.frame import ON_REQUEST, SECTIONS, Frame
 
 T = TypeVar("T")
 
@@ -53,6 +53,7 @@ def narrow(frame: Frame, references: Sequence[str]) -> tuple[Frame, tuple[str, .
             network=_keep(frame.network, lambda i: i.namespace in spaces),
             network_namespaces=_keep(frame.network_namespaces, lambda n: n.inode in spaces),
             images=_keep(frame.images, lambda i: i.name in images),
+            tasks=_keep(frame.tasks, lambda t: t.container in chosen),
             events=_keep(frame.events, lambda e: e.container in names),
         ),
         tuple(unknown),
@@ -61,7 +62,7 @@ def narrow(frame: Frame, references: Sequence[str]) -> tuple[Frame, tuple[str, .
 
 def only(frame: Frame, sections: Collection[str]) -> Frame:
     """Return the frame without the sections that were not asked for."""
-    left_out: list[str] = [name for name in SECTIONS if name not in sections]
+    left_out: list[str] = [name for name in (*SECTIONS, *ON_REQUEST) if name not in sections]
     if "network" in left_out:
         left_out.append("network_namespaces")
     return structs.replace(frame, **dict.fromkeys(left_out, UNSET))

@@ -78,10 +78,10 @@ def _throttled(group: Group, *, version2: bool) -> int | None:
 
 def _percpu(data: bytes) -> tuple[int, ...]:
     """Return cpuacct.usage_percpu in microseconds."""
-    try:
-        return tuple(int(word) // 1000 for word in data.split())
-    except ValueError:
-        raise FormatError(f"not nanoseconds by processor: {data[:80]!r}") from None
+    words = data.split()
+    if not all(word.isdigit() and len(word) < 20 for word in words):
+        raise FormatError(f"not nanoseconds by processor: {data[:80]!r}")
+    return tuple(int(word) // 1000 for word in words)
 
 
 def _cpuset(group: Group, *, version2: bool) -> Cpuset | None:

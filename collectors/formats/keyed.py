@@ -35,8 +35,15 @@ def numa(data: bytes) -> dict[str, dict[str, int]]:
     for row in data.splitlines():
         try:
             name, *pairs = row.decode("ascii").split()
-            nodes = {key: int(value) for key, _, value in (pair.partition("=") for pair in pairs)}
+            nodes = {
+                key: _count(value) for key, _, value in (pair.partition("=") for pair in pairs)
+            }
         except ValueError:
             raise FormatError(f"not a line of memory.numa_stat: {row[:80]!r}") from None
         found[name.partition("=")[0].removeprefix("hierarchical_")] = nodes
     return found
+
+
+def _count(value: str) -> int:
+    """Return a number that fits into the kernel's own; raise `ValueError` for any other word."""
+    return int(value if len(value) < 20 else "too long")

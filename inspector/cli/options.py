@@ -28,6 +28,8 @@ SECTIONS: Final = (
     "events",
 )
 """As `inspector.frame` has them; said again here so that parsing loads no model."""
+ON_REQUEST: Final = ("tasks",)
+"""Sections that are there only where they are named."""
 _SIZE: Final = re.compile(
     r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*([kmgtp]?)(i?b)?", re.ASCII | re.IGNORECASE
 )
@@ -134,7 +136,8 @@ def add_selectors(parser: argparse.ArgumentParser) -> None:
         action="append",
         type=_sections,
         default=[],
-        help=f"only this part (again for more): {', '.join(SECTIONS)}",
+        help=f"only this part (again for more): {', '.join(SECTIONS)}; and {', '.join(ON_REQUEST)}, "
+        "which is there only when named",
     )
     parser.add_argument(
         "--container",
@@ -193,8 +196,9 @@ def talk(message: str) -> None:
 def _sections(value: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in value.split(","))
     for name in names:
-        if name not in SECTIONS:
-            raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(SECTIONS)}")
+        if name not in SECTIONS and name not in ON_REQUEST:
+            known = ", ".join((*SECTIONS, *ON_REQUEST))
+            raise argparse.ArgumentTypeError(f"{name!r} is none of {known}")
     return names
 
 

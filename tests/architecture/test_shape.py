@@ -10,7 +10,7 @@ import pytest
 from collectors.registry import collectors, engines
 from collectors.root import Root
 from inspector.cli.main import VERBS
-from inspector.frame import SECTIONS, Frame
+from inspector.frame import ON_REQUEST, SECTIONS, Frame
 from inspector.sampler import NEEDS
 from runtime import errors
 
@@ -99,8 +99,9 @@ def test_a_verb_has_its_module(verb):
 
 
 def test_every_section_is_in_the_frame_and_has_its_needs():
-    assert set(SECTIONS) <= set(Frame.__struct_fields__)
-    assert set(NEEDS) == set(SECTIONS)
+    sections = {*SECTIONS, *ON_REQUEST}
+    assert sections <= set(Frame.__struct_fields__)
+    assert set(NEEDS) == sections
 
 
 def test_error_classes_have_codes_of_their_own():

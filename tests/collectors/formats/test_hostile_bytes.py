@@ -14,14 +14,17 @@ from collectors.formats import (
     cpuset,
     diskstats,
     io_device,
+    keyed,
     meminfo,
     ns_link,
     os_release,
     pid_cgroup,
+    pid_limits,
     pid_stat,
     pid_status,
     pressure,
     scalar,
+    schedstat,
     system_stat,
     uptime,
 )
@@ -59,6 +62,13 @@ PARSERS: dict[str, tuple[Parser, bytes]] = {
     "uptime": (uptime.parse, (V2 / "proc/uptime").read_bytes()),
     "os_release": (os_release.parse, (V2 / "etc/os-release").read_bytes()),
     "diskstats": (diskstats.parse, (V2 / "proc/diskstats").read_bytes()),
+}
+
+PARSERS |= {
+    "pid_limits": (pid_limits.parse, Path("/proc/self/limits").read_bytes()),
+    "schedstat": (schedstat.parse, b"150234 2000 12\n"),
+    "numa": (keyed.numa, b"anon N0=4096 N1=0\nfile=3 N0=1 N1=2\n"),
+    "misc": (keyed.limits, b"sev 8\nsev_es max\n"),
 }
 
 parsers = pytest.mark.parametrize(

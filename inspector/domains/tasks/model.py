@@ -1,0 +1,34 @@
+"""What a container's processes hold, as the dump shows it where the section `tasks` was asked for."""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+
+class Fullest(Struct, frozen=True):
+    """The process that is nearest to its limit of open files."""
+
+    pid: int
+    descriptors: int
+    limit: int
+
+
+class Tasks(Struct, frozen=True, kw_only=True):
+    """Sums over a container's processes; what could not be read of all of them is null."""
+
+    container: str
+    processes: int
+    threads: int
+    states: Mapping[str, int]
+    """Processes by what their first thread does: `running`, `sleeping`, `disk_sleep`, `stopped`…"""
+    descriptors: int | None
+    sockets: int | None
+    run_usec: int | None
+    """On a processor: of first threads, since each began; of those that ended nothing is left."""
+    wait_usec: int | None
+    """Ready to run, but others had the processor."""
+    timeslices: int | None
+    open_files_limit: int | None
+    """The soft limit of the first process; null: unlimited or not known."""
+    processes_limit: int | None
+    fullest: Fullest | None
