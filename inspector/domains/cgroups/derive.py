@@ -32,7 +32,9 @@ def cpu(table: Table, groups: Sequence[raw.Cgroup], limits: Limits) -> Cpu | Non
     `busy_cores` is the change of usage_usec over the time between; `throttled_ratio` that of
     throttled periods over that of all periods, 0 when none has passed.
     """
-    counted = _first(group for group in groups if group.cpu and group.cpu.usage_usec is not None)
+    counting = [group for group in groups if group.cpu and group.cpu.usage_usec is not None]
+    # Version 2 counts without a controller too, from when a process entered: after cpuacct's.
+    counted = _first(group for group in (*filter(_of_version_1, counting), *counting))
     governed = _first(
         group
         for group in groups
@@ -67,6 +69,10 @@ def cpu(table: Table, groups: Sequence[raw.Cgroup], limits: Limits) -> Cpu | Non
         **rates.of_cpu(table, counted, governed),
         **depths.cpu(table, groups),
     )
+
+
+def _of_version_1(group: raw.Cgroup) -> bool:
+    return bool(group.hierarchy)
 
 
 def memory(table: Table, groups: Sequence[raw.Cgroup], limits: Limits) -> Memory | None:
