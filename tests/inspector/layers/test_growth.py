@@ -26,8 +26,8 @@ def walked(*changes, at=0.0, size=0, complete=True):
     )
 
 
-def file(path, size, *, kind="added", modified=1.0):
-    return FileChange(path, kind, size, False, None, modified)
+def file(path, size, *, modified=1.0):
+    return FileChange(path, "added", size, False, None, modified)
 
 
 def directory(path):
