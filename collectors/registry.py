@@ -8,7 +8,6 @@ from collectors.collector import Collector, FileCollector
 from collectors.engine import Engine
 from collectors.kernel import (
     cgroups,
-    happened,
     host,
     layers,
     mounts,
@@ -31,9 +30,7 @@ def collectors(root: Root, *, listen: bool = False) -> Sequence[Collector[object
     tables = MountTables(table)
     groups = cgroups.Reader()
     who = Members(table=table, tables=tables)
-    heard = happened.Reader(who, groups.memory_directories)
-    listening = (FileCollector(happened.KEY, heard.read, root),) if listen and root.live else ()
-    return (
+    made = (
         FileCollector(host.KEY, host.read, root),
         FileCollector(processes.KEY, processes.Reader(table).read, root),
         FileCollector(namespaces.KEY, namespaces.Reader(table, tables).read, root),
@@ -47,8 +44,14 @@ def collectors(root: Root, *, listen: bool = False) -> Sequence[Collector[object
         FileCollector(ports.KEY, ports.ForwardsReader().read, root),
         FileCollector(tasks.KEY, partial(tasks.read, who=who), root),
         FileCollector(security.KEY, partial(security.read, who=who), root),
-        *listening,
     )
+    if not listen or not root.live:
+        return made
+    from collectors.kernel import happened  # noqa: PLC0415 - who reads once does not listen
+
+    heard = happened.Reader(who, groups.memory_directories)
+    listening = FileCollector(happened.KEY, heard.read, root)
+    return (*made, listening)
 
 
 def engines(*, engine_root: str, engine_state: str) -> Sequence[Engine]:

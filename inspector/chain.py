@@ -1,16 +1,18 @@
 """Frames from a run of samples: each is derived with the one before it, and events are kept."""
 
 import time
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import UNSET, structs
 
-from inspector import kernel_events
 from inspector.derive import derive
 from inspector.domains.events import derive as events
 from inspector.domains.events.model import Event
 from inspector.frame import Cost, Frame
 from inspector.sample import Sample
+
+if TYPE_CHECKING:
+    from inspector.kernel_events import KernelEvents
 
 KEPT: Final = 2000
 """Events that a screen can look back on."""
@@ -25,6 +27,7 @@ class Chain:
         self._sample: Sample | None = None
         self._frame: Frame | None = None
         self._events: tuple[Event, ...] = ()
+        self._kernel: KernelEvents | None = None
 
     def advance(self, sample: Sample) -> Frame:
         """Return the next frame; what deriving it cost is in its cost."""
@@ -46,11 +49,20 @@ class Chain:
         if before is not None and before.containers is not UNSET:
             after = frame.containers if frame.containers is not UNSET else ()
             new.extend(events.observed(before.containers, after, sample))
-        new.extend(kernel_events.events(before, frame, sample))
+        if before is not None and self._sample is not None:
+            new.extend(self._happened(before, self._sample).advance(frame, sample, tuple(new)))
         if not self._keep:
             return merge((), new)
         self._events = merge(self._events, new)[-self._keep :]
         return self._events
+
+    def _happened(self, frame: Frame, sample: Sample) -> "KernelEvents":
+        if self._kernel is None:
+            # Only from the second frame on: nothing happens in one.
+            from inspector.kernel_events import KernelEvents  # noqa: PLC0415
+
+            self._kernel = KernelEvents(frame, sample)
+        return self._kernel
 
 
 def merge(old: tuple[Event, ...], new: list[Event]) -> tuple[Event, ...]:

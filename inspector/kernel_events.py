@@ -1,13 +1,17 @@
 """Events of the kernel's side: cgroups made, removed and limited, namespaces and mounts that came and went."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 from msgspec import UNSET
 
-from collectors.kernel import cgroups
+from collectors.kernel import cgroups, happened, namespaces
 from inspector.domains.containers.model import Container
+from inspector.domains.events import owners
+from inspector.domains.events.counters import Counters
+from inspector.domains.events.heard import Heard
 from inspector.domains.events.model import Event
+from inspector.domains.events.processes import Attribution
 from inspector.frame import Frame
 from inspector.sample import Sample
 
@@ -19,20 +23,53 @@ Found = tuple[str, str | None, dict[str, object]]
 """Topic, container, body."""
 
 
-def events(before: Frame | None, after: Frame, current: Sample) -> tuple[Event, ...]:
-    """Return what happened between two frames, stamped with the later one.
+class KernelEvents:
+    """Makes events of frames and samples, one after the other.
 
     Topics: `cgroup-made`, `cgroup-removed`, `cgroup-written` as the kernel tells of them, also of
-    what did not last until a frame; `limit`, `namespace-born`, `namespace-gone`, `mounted`,
-    `unmounted` from the difference of the two.
+    what did not last until a frame; so `mounted`, `unmounted`, `remounted` and the processes' where
+    it is listened to; `limit`, `namespace-born`, `namespace-gone`, and the counters' (`Counters`)
+    from the difference of the two.
     """
-    containers = after.containers if after.containers is not UNSET else ()
-    found: list[Found] = list(_cgroups(current, containers))
-    if before is not None:
-        found += _limits(before, after)
-        found += _namespaces(before, after)
-        found += _mounts(before, after)
-    return tuple(_stamped(found, current))
+
+    def __init__(self, frame: Frame, sample: Sample) -> None:
+        """Begin with a frame and its sample; what follows is compared with them."""
+        self._counters = Counters()
+        self._attribution = Attribution()
+        self._heard = Heard()
+        self._before, self._sample = frame, sample
+        self._watched(sample, _containers(frame), ())
+
+    def advance(
+        self, after: Frame, current: Sample, told: Iterable[Event] = ()
+    ) -> tuple[Event, ...]:
+        """Return what happened since the last frame; `told` is what engines said meanwhile."""
+        before, self._before = self._before, after
+        earlier, self._sample = self._sample, current
+        containers = _containers(after)
+        heard = current.get(happened.KEY)
+        watched = heard.watched if heard is not None else frozenset[int]()
+        found: list[Found] = [
+            *_cgroups(current, containers),
+            *_limits(before, after),
+            *_namespaces(before, after, earlier, current),
+            *_mounts(before, after, watched),
+        ]
+        counted, events = self._watched(current, containers, told)
+        return (*_stamped([*found, *counted], current), *events)
+
+    def _watched(
+        self, sample: Sample, containers: tuple[Container, ...], told: Iterable[Event]
+    ) -> tuple[list[Found], list[Event]]:
+        heard = sample.get(happened.KEY)
+        events = self._attribution.advance(heard, containers, told)
+        if heard is not None:
+            events += self._heard.advance(heard, containers, taken_at=sample.taken_at)
+        return self._counters.advance(sample, containers), events
+
+
+def _containers(frame: Frame) -> tuple[Container, ...]:
+    return frame.containers if frame.containers is not UNSET else ()
 
 
 def _stamped(found: list[Found], current: Sample) -> Iterator[Event]:
@@ -65,7 +102,7 @@ def _cgroups(current: Sample, containers: tuple[Container, ...]) -> Iterator[Fou
     names = {
         one.mountpoint: ",".join(one.controllers) for one in reading.hierarchies if one.version == 1
     }
-    owners = {path: one.id for one in containers for path in one.cgroups.values() if path != "/"}
+    own = owners.by_path(containers)
     joined: dict[tuple[str, str, str | None], list[str]] = {}
     for change in reading.changes:
         key = (change.kind, change.path, change.file)
@@ -74,15 +111,7 @@ def _cgroups(current: Sample, containers: tuple[Container, ...]) -> Iterator[Fou
         body: dict[str, object] = {"path": path, "hierarchies": sorted(set(hierarchies))}
         if file is not None:
             body["file"] = file
-        yield f"cgroup-{kind}", _owner(owners, path), body
-
-
-def _owner(owners: Mapping[str, str], path: str) -> str | None:
-    while path not in {"", "/"}:
-        if path in owners:
-            return owners[path]
-        path = path.rpartition("/")[0]
-    return None
+        yield f"cgroup-{kind}", owners.of_path(own, path), body
 
 
 def _limits(before: Frame, after: Frame) -> Iterator[Found]:
@@ -115,38 +144,70 @@ def _limits_of(one: Container) -> dict[str, tuple[float | None, str | None]]:
     }
 
 
-def _namespaces(before: Frame, after: Frame) -> Iterator[Found]:
+def _namespaces(before: Frame, after: Frame, earlier: Sample, current: Sample) -> Iterator[Found]:
     """Yield namespaces but those that came, or went, with a container: it is told of already."""
-    if before.namespaces is UNSET or after.namespaces is UNSET:
+    old, new = _spaces(earlier), _spaces(current)
+    if old is None or new is None or old.keys() == new.keys():
         return
-    earlier = {(one.type, one.inode): one for one in before.namespaces}
-    later = {(one.type, one.inode): one for one in after.namespaces}
     lasting = _ids(before) & _ids(after)
-    for topic, these, others in (
-        ("namespace-gone", earlier, later),
-        ("namespace-born", later, earlier),
+    for topic, these, others, frame, sample in (
+        ("namespace-gone", old, new, before, earlier),
+        ("namespace-born", new, old, after, current),
     ):
-        for key, one in these.items():
-            if key not in others and (not one.containers or lasting.intersection(one.containers)):
-                owner = one.containers[0] if len(one.containers) == 1 else None
-                body: dict[str, object] = {"type": one.type, "inode": one.inode}
-                yield topic, owner, body | {"processes": one.processes}
+        differing = these.keys() - others.keys()
+        if not differing:
+            continue
+        members = _members(sample, differing)
+        whose = _owners(frame)
+        for inode in these:
+            if inode not in differing:
+                continue
+            containers = {whose[pid] for pid in members[inode] if pid in whose}
+            if not containers or containers & lasting:
+                owner = containers.pop() if len(containers) == 1 else None
+                body: dict[str, object] = {"type": these[inode], "inode": inode}
+                yield topic, owner, body | {"processes": len(members[inode])}
+
+
+def _spaces(sample: Sample) -> dict[int, str] | None:
+    reading = sample.get(namespaces.KEY)
+    return None if reading is None else {one.inode: one.type for one in reading.namespaces}
+
+
+def _members(sample: Sample, wanted: Collection[int]) -> dict[int, list[int]]:
+    """Return the pids in each of some namespaces."""
+    found: dict[int, list[int]] = {inode: [] for inode in wanted}
+    reading = sample.get(namespaces.KEY)
+    for one in reading.memberships if reading is not None else ():
+        for inode in one.inodes:
+            if inode in found:
+                found[inode].append(one.pid)
+    return found
+
+
+def _owners(frame: Frame) -> dict[int, str]:
+    if frame.containers is UNSET:
+        return {}
+    return {pid: one.id for one in frame.containers for pid in one.pids}
 
 
 def _ids(frame: Frame) -> set[str]:
     return {one.id for one in frame.containers} if frame.containers is not UNSET else set()
 
 
-def _mounts(before: Frame, after: Frame) -> Iterator[Found]:
-    """Yield mounts of namespaces that are in both frames: a new one's all came with it."""
-    if before.mounts is UNSET or after.mounts is UNSET:
+def _mounts(before: Frame, after: Frame, watched: Collection[int]) -> Iterator[Found]:
+    """Yield mounts of namespaces that are in both frames: a new one's all came with it.
+
+    Those that are watched told of their changes themselves.
+    """
+    if before.mounts is UNSET or after.mounts is UNSET or before.mounts is after.mounts:
         return
     earlier = {(one.namespace, one.mount_id): one for one in before.mounts}
     later = {(one.namespace, one.mount_id): one for one in after.mounts}
     lasting = {namespace for namespace, _ in earlier} & {namespace for namespace, _ in later}
     for topic, these, others in (("unmounted", earlier, later), ("mounted", later, earlier)):
         for key, one in these.items():
-            if key not in others and key[0] in lasting:
+            if key not in others and key[0] in lasting and key[0] not in watched:
                 yield (
                     topic,
                     one.container,

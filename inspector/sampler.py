@@ -37,7 +37,7 @@ NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     "network": ("namespaces", "members", "links", "sockets", "ports"),
     "images": (),
     "tasks": ("processes", "namespaces", "mounts", "tasks"),
-    "events": ("processes", "namespaces", "cgroups"),
+    "events": ("processes", "namespaces", "cgroups", "happened"),
 }
 """Which readings each section is derived from; `members` is a few processes of each container."""
 _AGAIN: Final = 10

@@ -23,6 +23,8 @@ _TOLD_BY_THE_KERNEL = frozenset(
     {"cgroup.events", "memory.events", "memory.events.local", "pids.events", "pids.events.local"}
 )
 """Files that the kernel itself says have changed: what they count is seen in the cgroup's record."""
+_LISTENED = "cgroup.event_control"
+"""Who writes to it asks to be told of something, as this program does: that changes nothing."""
 _PULSES = (
     "cpu.stat",
     "cpuacct.usage",
@@ -245,6 +247,8 @@ class Walker:
             key = self._by_watch.get(happened.watch)
             known = self._known.get(key) if key is not None else None
             if key is None or known is None:
+                continue
+            if happened.name == _LISTENED:
                 continue
             self._note(happened, *key)
             if happened.mask & (inotify.CREATE | inotify.DELETE):

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Final, Literal, NamedTuple
 
 from runtime.errors import FormatError
-from runtime.formats import mountinfo
+from runtime.formats import mountinfo, text
 from runtime.formats.mountinfo import MountInfo
 
 _CHUNK: Final = 1 << 16
@@ -124,6 +124,9 @@ def _tell(
 ) -> None:
     with contextlib.suppress(FormatError):
         (mount,) = mountinfo.parse(line + b"\n")
+        mount = mount._replace(
+            mountpoint=text.clean(mount.mountpoint), source=text.clean(mount.source)
+        )
         found.append(MountChange(what, one.namespace, one.pid, mount))
 
 

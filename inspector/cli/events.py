@@ -52,7 +52,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Do it; return the exit status."""
     wanted = event_filter(args.filter)
-    asyncio.run(_print(args, wanted.matches, live.sampler(options.settings(args))))
+    asyncio.run(
+        _print(
+            args, wanted.matches, live.sampler(options.settings(args), listen=not args.no_follow)
+        )
+    )
     return 0
 
 

@@ -15,8 +15,11 @@ from inspector.hub import LiveSource
 from inspector.sampler import Sampler
 
 
-def sampler(settings: Settings) -> Sampler:
-    """Return a sampler of the live host, or of the tree at --host-root, whose engines do not answer."""
+def sampler(settings: Settings, *, listen: bool = False) -> Sampler:
+    """Return a sampler of the live host, or of the tree at --host-root, whose engines do not answer.
+
+    With `listen` it hears also what is between two samples: for who takes one after the other.
+    """
     root = Root(settings.host_root)
     if not root.live and not os.path.isdir(root.resolve("proc")):
         raise Failure(f"{settings.host_root} has no proc below it: nothing to inspect there")
@@ -25,14 +28,14 @@ def sampler(settings: Settings) -> Sampler:
         if root.live
         else ()
     )
-    return Sampler(root, registry.collectors(root), engines)
+    return Sampler(root, registry.collectors(root, listen=listen), engines)
 
 
 def source(
     settings: Settings, *, interval: float = 1.0, sections: Collection[str] = SECTIONS
 ) -> LiveSource:
     """Return frames of the live host for one reader."""
-    return LiveSource(sampler(settings), interval=interval, sections=sections)
+    return LiveSource(sampler(settings, listen=True), interval=interval, sections=sections)
 
 
 async def frame(settings: Settings, sections: Collection[str]) -> Frame:

@@ -34,7 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do it; return the exit status."""
-    asyncio.run(_watch(args, live.sampler(options.settings(args))))
+    asyncio.run(_watch(args, live.sampler(options.settings(args), listen=True)))
     return 0
 
 

@@ -7,13 +7,26 @@ from typing import Any
 from msgspec import Struct
 
 
+class Account(Struct, frozen=True):
+    """Another source's word on an event."""
+
+    source: str
+    topic: str
+    timestamp: datetime
+
+
 class Event(Struct, frozen=True, kw_only=True):
     """One event; topics of shims and of this engine are containerd's."""
 
     timestamp: datetime
     source: str
-    """`cinspect`, `shim 1234`, `docker`, `kernel`…"""
+    """`cinspect`, `shim:ID`, `docker`, `kernel`…"""
     topic: str
     engine_namespace: str | None
     container: str | None
     event: Mapping[str, Any]
+    monotonic_seconds: float | None = None
+    """When it was, or where its source does not tell that, when it was heard of: of this boot's
+    monotonic clock, which no setting of the clock moves."""
+    seen_by: tuple[Account, ...] = ()
+    """Who else told of the same."""
