@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -24,6 +25,8 @@ def main(steps: Sequence[Step], state: Child, *, close: socket.socket) -> NoRetu
     step: Step | None = None
     try:
         close.close()
+        # Nothing is loaded from here on: it would be looked for among the container's files.
+        sys.meta_path.clear()
         os.umask(0)
         identity.reset_signals(state.ignored)
         for step in steps:

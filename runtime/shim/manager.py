@@ -12,10 +12,10 @@ from typing import Final, Self
 from runtime.errors import DeadlineExceeded, Internal, Unavailable
 
 _START_SECONDS: Final = 30
-_COLD: Final = "from runtime.shim.entry import main; main()"
+_COLD: Final = "from runtime.shim.start import main; main()"
 _ROOM: Final = "." * 400
 """A last argument of a warm process, which its forks write over with what they are called."""
-_WARM: Final = "from runtime.shim.zygote import main; main()"
+_WARM: Final = "from runtime.shim.start import zygote; zygote()"
 
 
 def interpreter(code: str, *arguments: str) -> list[str]:

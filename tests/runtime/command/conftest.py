@@ -13,7 +13,7 @@ import pytest
 
 from tests import requirements, traces
 
-MAIN = "import sys; sys.path.insert(0, {!r}); from runtime.command.main import main; main()"
+MAIN = "import sys; sys.path.insert(0, {!r}); from runtime.command.start import main; main()"
 SOURCE = str(Path(__file__).parents[3])
 COMMAND = (sys.executable, "-I", "-S", "-c", MAIN.format(SOURCE))
 APPLETS = (

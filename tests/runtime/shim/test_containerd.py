@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.root, pytest.mark.timeout(120)]
 
 IMAGE = "docker.io/library/cinspect-shim-test:1"
 SHIM = """#!/bin/sh
-exec {python} -I -S -c 'import sys; sys.path.append("{library}"); from runtime.shim.entry import main; main()' "$@"
+exec {python} -I -S -c 'import sys; sys.path.append("{library}"); from runtime.shim.start import main; main()' "$@"
 """
 
 

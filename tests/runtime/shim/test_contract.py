@@ -23,7 +23,7 @@ from runtime.types import ContainerOptions
 pytestmark = [pytest.mark.root, pytest.mark.timeout(60)]
 
 V2, V3 = task.SERVICES
-CODE = "import sys; sys.path.append(sys.argv.pop(1)); from runtime.shim.entry import main; main()"
+CODE = "import sys; sys.path.append(sys.argv.pop(1)); from runtime.shim.start import main; main()"
 
 
 class Bundle:

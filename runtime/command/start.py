@@ -1,0 +1,17 @@
+"""Where the executable `cinspect-oci` begins: with stand-ins, as each of its runs is a short one."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+
+def main() -> NoReturn:
+    """Run the command line."""
+    from runtime import brief  # noqa: PLC0415 - before anything else is loaded
+
+    brief.install()
+    from runtime.command import main as command  # noqa: PLC0415 - after
+
+    command.main()
