@@ -164,8 +164,7 @@ def _usage(table: Table, before: Words, one: Any, after: Words) -> None:
     """Compare the numbers: what grows lies between two answers of the engine, the rest nearby."""
     first, last, got = before["stats"], after["stats"], one["resources"]
     cpu = [said["cpu_stats"]["cpu_usage"]["total_usage"] // 1000 for said in (first, last)]
-    # Two of version 1's and 2's hierarchies may count, and it entered one a moment after the other.
-    table.between("cpu microseconds", cpu[0], got["cpu"]["usage_usec"], cpu[1], within=5000)
+    table.between("cpu microseconds", cpu[0], got["cpu"]["usage_usec"], cpu[1], within=1)
     memory = first["memory_stats"]["usage"]
     table.near("memory", memory, got["memory"]["current_bytes"], within=MIB)
     parts = first["memory_stats"].get("stats")

@@ -42,9 +42,12 @@ def _process(table: Table, process: Words, one: Any, frame: Dump) -> None:
     uids = {each["uid"] for each in frame["processes"] if each["pid"] == one["pid"]}
     table.same("user", {process["user"]["uid"]}, uids)
     got = one["security"]
+    asked = {name: set(each) for name, each in (process.get("capabilities") or {}).items()}
+    # One that cannot be inherited cannot be ambient, whoever asks for it (capabilities(7)).
+    asked["ambient"] = asked.get("ambient", set()) & asked.get("inheritable", set())
     for name in ("bounding", "effective", "permitted", "inheritable", "ambient"):
-        asked = (process.get("capabilities") or {}).get(name) or []
-        table.same(f"capabilities: {name}", sorted(asked), sorted(got["capabilities"][name]))
+        theirs, ours = asked.get(name, set()), got["capabilities"][name]
+        table.same(f"capabilities: {name}", sorted(theirs), sorted(ours))
     table.same("no new privileges", process.get("noNewPrivileges", False), got["no_new_privs"])
 
 

@@ -197,7 +197,7 @@ def _usage(table: Table, before: Words, got: Any, after: Words) -> None:
         return int(cpu["usage_usec"] if "usage_usec" in cpu else cpu["usage"]["total"] // 1000)
 
     cpu = usec(before), got["cpu"]["usage_usec"], usec(after)
-    table.between("cpu microseconds", *cpu, within=5000)
+    table.between("cpu microseconds", *cpu, within=1)
     memory = before["memory"]["usage"]
     memory = memory["usage"] if isinstance(memory, dict) else memory
     table.near("memory", memory, got["memory"]["current_bytes"], within=MIB)

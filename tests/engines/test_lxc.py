@@ -2,16 +2,17 @@
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from collectors.engines.lxc import LxcEngine, Place
-from tests import requirements, traces
+from tests import command, requirements, traces
 from tests.command import eventually
 from tests.engines import seen
+from tests.engines.side_by_side import Dump, Table, Words, find, unnoticed
 
 pytestmark = [pytest.mark.engine, pytest.mark.root]
 
@@ -76,3 +77,53 @@ async def test_one_that_does_not_run_is_listed(path: Path) -> None:
     (one,) = reading.containers
     assert (one.id, one.engine, one.status) == (NAME, "lxc", None)
     assert one.labels["lxc.uts.name"] == "inside"
+
+
+def _told(path: Path) -> dict[str, str]:
+    """Return what lxc-info prints, by its own words."""
+    lines = [line.partition(":") for line in _lxc("lxc-info", path, "-H").splitlines()]
+    return {key.strip(): value.strip() for key, _, value in lines}
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_lxc_and_the_dump_say_the_same(
+    path: Path, started: str, *, frozen: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if frozen:
+        _lxc("lxc-freeze", path)
+    try:
+        # lxc-execute has an init of its own go before.
+        first = "init" if started == "lxc-execute" else "/bin/sleep 1000"
+        before = {**_told(path), "command": first}
+        frame, after = command.dump("dump", environment=seen.HIDDEN), _told(path)
+    finally:
+        _lxc("lxc-unfreeze", path)
+    table = compare(path, before, frame, after)
+    table.show(capsys)
+    assert table.differing() == []
+    claimed = ("engine", "name", "status", "pid", "command", "/processes")
+    counted = ("resources.cpu.usage_usec",) if "CPU use" in before else ()
+    assert unnoticed(_with(path, before, after), frame, NAME, (*claimed, *counted)) == []
+
+
+def _with(path: Path, before: Words, after: Words) -> Callable[[Dump], Table]:
+    return lambda frame: compare(path, before, frame, after)
+
+
+def compare(path: Path, before: Words, frame: Dump, after: Words) -> Table:
+    one = find(frame, NAME)
+    table = Table(f"lxc: {NAME}")
+    table.same("engine", "lxc", one["engine"])
+    table.same("name", before["Name"], one["name"])
+    table.same("status", {"FROZEN": "paused"}.get(before["State"], "running"), one["status"])
+    table.same("pid", int(before["PID"]), one["pid"])
+    table.same("command", before["command"], " ".join(one["command"]))
+    inside = {each["pid"] for each in frame["processes"] if each["container"] == NAME}
+    table.same("processes", set(one["pids"]), inside)
+    if "CPU use" in before:
+        cpu = [int(said["CPU use"]) // 1000 for said in (before, after)]
+        table.between("cpu microseconds", cpu[0], one["resources"]["cpu"]["usage_usec"], cpu[1])
+    if "Memory use" in before:
+        ours = one["resources"]["memory"]["current_bytes"]
+        table.near("memory", int(before["Memory use"]), ours, within=1 << 20)
+    return table
