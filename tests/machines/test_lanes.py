@@ -18,8 +18,13 @@ pytestmark = [pytest.mark.machine, pytest.mark.root, pytest.mark.timeout(1000)]
 
 PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--durations=10")
 ROOT = ("-m", "root and not machine and not engine")
-EVERYWHERE = ("tests/live", "tests/runtime/cgroups")
-NATIVE = ("tests/runtime/init", "tests/runtime/linux", "tests/runtime/snapshots")
+EVERYWHERE = ("tests/live", "tests/runtime/cgroups", "tests/runtime/command/test_systemd.py")
+NATIVE = (
+    "tests/runtime/command",
+    "tests/runtime/init",
+    "tests/runtime/linux",
+    "tests/runtime/snapshots",
+)
 """What User-Mode Linux, where a system call takes 75 times as long, has no time for."""
 CGROUP_FILE_SYSTEMS = {"ns-v1": "tmpfs", "ns-v2": "cgroup2fs", "uml": "cgroup2fs"}
 

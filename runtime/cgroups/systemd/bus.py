@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Final, NamedTuple, cast
 
-from runtime.errors import DeadlineExceeded, Unavailable
+from runtime.errors import DeadlineExceeded, FailedPrecondition, Unavailable
 
 _SONAME: Final = "libsystemd.so.0"
 _PRIVATE: Final = b"unix:path=/run/systemd/private"
@@ -47,7 +47,7 @@ MANAGER: Final = Address(
 _BUS: Final = Address("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
 
 
-class Refused(Exception):  # noqa: N818 - the peer's word for it is in `name`
+class Refused(FailedPrecondition):
     """The peer answered with an error, whose D-Bus name tells which."""
 
     def __init__(self, name: str, message: str) -> None:
@@ -87,12 +87,13 @@ def _check(result: int, what: str) -> int:
 class Bus:
     """A connection to systemd: the host's, or a user's own."""
 
-    __slots__ = ("_handle", "_library")
+    __slots__ = ("_handle", "_library", "_subscribed")
 
     def __init__(self, *, user: bool) -> None:
         """Connect; raises `Unavailable` if nobody listens."""
         self._library = _library()
         self._handle = ctypes.c_void_p()
+        self._subscribed = False
         open_it = self._library.sd_bus_open_user if user else self._library.sd_bus_open_system
         result = open_it(ctypes.byref(self._handle))
         if result < 0 and not user and os.geteuid() == 0:
@@ -212,8 +213,10 @@ class Bus:
         value = target.value
         return os.fsdecode(value) if isinstance(value, bytes) else value
 
-    def subscribe(self) -> None:
+    def _subscribe(self) -> None:
         """Have systemd tell how its jobs end."""
+        if self._subscribed:
+            return
         rule = (
             f"type='signal',sender='{MANAGER.service}',interface='{MANAGER.interface}',"
             "member='JobRemoved'"
@@ -222,12 +225,14 @@ class Bus:
         with contextlib.suppress(Refused):
             self.call(_BUS, "AddMatch", "s", rule)
         self.call(MANAGER, "Subscribe")
+        self._subscribed = True
 
     def wait_for_job(self, start: Callable[[], str], *, seconds: float) -> str:
         """Start a job and return how it ended: `done`, `failed`, `timeout` and so on.
 
-        `start` returns the job's path. `subscribe` comes before. Raises `DeadlineExceeded`.
+        `start` returns the job's path. Raises `DeadlineExceeded`.
         """
+        self._subscribe()
         job = start()
         deadline = time.monotonic() + seconds
         while True:

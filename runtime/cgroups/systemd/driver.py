@@ -96,9 +96,13 @@ class SystemdManager(Manager):
         self._check(resources)
         self._later = {"pids": resources.get("pids")}
         now = {key: value for key, value in resources.items() if key != "pids"}
+        self._placeholder = Placeholder()
         try:
-            self._placeholder = Placeholder()
             self._start(self._unit_properties(now, self._placeholder.pid))
+        except BaseException:
+            self._end_placeholder()  # the unit of that name, if there is one, is not ours
+            raise
+        try:
             super().create(now)
         except BaseException:
             with contextlib.suppress(RuntimeFailure):
@@ -193,14 +197,12 @@ class SystemdManager(Manager):
 
     def _job(self, member: str, signature: str, *values: object) -> None:
         """Start a job on the unit, and wait until it is done."""
-        bus = self._bus
-        bus.subscribe()
 
         def start() -> str:
             return self._call(member, signature, self.unit, "replace", *values, returns="o")
 
         try:
-            result = bus.wait_for_job(start, seconds=_JOB_SECONDS)
+            result = self._bus.wait_for_job(start, seconds=_JOB_SECONDS)
         except DeadlineExceeded:
             self._reset()
             raise

@@ -148,14 +148,6 @@ def test_a_line_that_is_none_is_refused(runtime, words):
     assert "Traceback" not in done.stderr
 
 
-def test_systemd_is_refused_as_long_as_it_is_not_supported(runtime):
-    done = runtime(
-        "--systemd-cgroup", "create", "--bundle", runtime.bundle("true"), "one", check=False
-    )
-    assert "--systemd-cgroup" in done.stderr
-    runtime("--systemd-cgroup", "delete", "--force", "one")
-
-
 def test_features_name_what_there_is(runtime):
     features = json.loads(runtime("features").stdout)
     assert features["ociVersionMin"] == "1.0.0"
