@@ -15,8 +15,15 @@ def compare(table: Table, spec: Words, one: Any, frame: Dump) -> None:
     """Add rows for what a spec (config.json, 1.x) asks for, and what a running one has of it."""
     process, linux = spec["process"], spec["linux"]
     _process(table, process, one, frame)
-    asked = {_SHORT.get(each["type"], each["type"]) for each in linux.get("namespaces") or ()}
-    table.same("shared with the host", set(one["namespaces"]) - asked, set(one["shared_with_host"]))
+    shared = set(one["namespaces"])
+    for each in linux.get("namespaces") or ():
+        kind = _SHORT.get(each["type"], each["type"])
+        joined = os.stat(each["path"]).st_ino if each.get("path") else None
+        if joined is not None:
+            table.same(f"namespace: {kind}", joined, one["namespaces"][kind])
+        if joined != os.stat(f"/proc/self/ns/{kind}").st_ino:
+            shared.discard(kind)
+    table.same("shared with the host", shared, set(one["shared_with_host"]))
     got = one["security"]
     for key, ours in (("maskedPaths", "masked_paths"), ("readonlyPaths", "readonly_paths")):
         there = [path for path in linux.get(key) or () if os.path.exists(path)]
