@@ -9,6 +9,7 @@ from inspector.derive import derive
 from inspector.domains.events import derive as events
 from inspector.domains.events.model import Event
 from inspector.frame import Cost, Frame
+from inspector.memos import Memos
 from inspector.sample import Sample
 
 if TYPE_CHECKING:
@@ -27,12 +28,13 @@ class Chain:
         self._sample: Sample | None = None
         self._frame: Frame | None = None
         self._events: tuple[Event, ...] = ()
+        self._memos = Memos()
         self._kernel: KernelEvents | None = None
 
     def advance(self, sample: Sample) -> Frame:
         """Return the next frame; what deriving it cost is in its cost."""
         began, cpu = time.monotonic(), time.thread_time()
-        frame = derive(self._sample, sample)
+        frame = derive(self._sample, sample, self._memos)
         if frame.events is not UNSET:
             frame = structs.replace(frame, events=self._remember(frame, sample))
         self._sample, self._frame = sample, frame

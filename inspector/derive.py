@@ -23,18 +23,26 @@ from inspector.domains.processes import derive as processes
 from inspector.domains.tasks import derive as tasks
 from inspector.frame import Cost, Frame, Image
 from inspector.join import Joined, join
+from inspector.memos import Memos
 from inspector.placement import Placement, nearest, owners, placements
 from inspector.sample import Sample
 
 
-def derive(previous: Sample | None, current: Sample) -> Frame:
-    """Return the frame of a moment; rates need `previous` and are null without it."""
-    joined = join(current)
+def derive(previous: Sample | None, current: Sample, memos: Memos | None = None) -> Frame:
+    """Return the frame of a moment; rates need `previous` and are null without it.
+
+    With the memos of the frames before, what is as it was is the same object as in those; what the
+    frame says is the same with any memos or none.
+    """
+    memos = memos or Memos()
+    memos.begin()
+    joined = join(current, memos)
     asked = current.sections
     # What happened to containers between two samples is events too: those need the containers.
     shown = bool(asked & {"containers", "events"})
-    placed = placements(joined) if shown or "cgroups" in asked else {}
+    placed = _placed(joined, memos) if shown or "cgroups" in asked else {}
     table = limits.table(previous, current)
+    alone = _Alone(joined, memos)
     return Frame(
         taken_at=current.taken_at,
         cost=Cost(
@@ -44,19 +52,19 @@ def derive(previous: Sample | None, current: Sample) -> Frame:
         ),
         host=host.derive(previous, current),
         engines=engines.derive(current),
-        containers=_containers(previous, joined, table, placed) if shown else UNSET,
-        namespaces=namespaces.derive(joined) if "namespaces" in asked else UNSET,
-        cgroups=cgroups.derive(table, _cgroup_owners(table, placed))
+        containers=_containers(previous, joined, table, placed, memos) if shown else UNSET,
+        namespaces=namespaces.derive(joined, memos) if "namespaces" in asked else UNSET,
+        cgroups=cgroups.derive(table, _cgroup_owners(table, placed, memos), memos)
         if "cgroups" in asked
         else UNSET,
-        mounts=mounts.derive(current, _sole_owners(joined, MNT), joined.world.host[MNT])
+        mounts=mounts.derive(current, alone.owners(MNT), joined.world.host[MNT], memos)
         if "mounts" in asked
         else UNSET,
-        processes=processes.derive(joined, previous) if "processes" in asked else UNSET,
-        network=network.derive(current, _sole_owners(joined, NET), joined.world.host[NET])
+        processes=processes.derive(joined, previous, memos) if "processes" in asked else UNSET,
+        network=network.derive(current, alone.owners(NET), joined.world.host[NET], memos)
         if "network" in asked
         else UNSET,
-        network_namespaces=spaces.derive(joined, _sole_owners(joined, NET))
+        network_namespaces=spaces.derive(joined, alone.owners(NET))
         if "network" in asked
         else UNSET,
         tasks=tasks.derive(joined) if "tasks" in asked else UNSET,
@@ -71,19 +79,44 @@ def _containers(
     joined: Joined,
     table: limits.Table,
     placed: Mapping[str, Placement],
+    memos: Memos,
 ) -> tuple[Container, ...]:
     found = layers.stacks(previous, joined.sample, joined.world.roots, joined.world.host[MNT])
-    return containers.derive(joined, resources.meter(joined, table, previous), found, placed)
+    meter = resources.meter(joined, table, previous)
+    return containers.derive(joined, meter, found, placed, memos)
+
+
+def _placed(joined: Joined, memos: Memos) -> dict[str, Placement]:
+    return memos.memo("placements", dict[str, Placement]).of(
+        "", (joined.structure,), lambda: placements(joined)
+    )
 
 
 def _cgroup_owners(
-    table: limits.Table, placed: Mapping[str, Placement]
+    table: limits.Table, placed: Mapping[str, Placement], memos: Memos
 ) -> dict[tuple[str, str], str]:
-    known = {
-        (name, table.local(name, path)): container
-        for (name, path), container in owners(placed).items()
-    }
-    return nearest(known, table.current)
+    def find() -> dict[tuple[str, str], str]:
+        known = {
+            (name, table.local(name, path)): container
+            for (name, path), container in owners(placed).items()
+        }
+        return nearest(known, table.current)
+
+    return memos.memo("owners", dict[tuple[str, str], str]).of(
+        "", (placed, table.roots, list(table.current)), find
+    )
+
+
+class _Alone:
+    """Whose each namespace of a type is, by its inode."""
+
+    def __init__(self, joined: Joined, memos: Memos) -> None:
+        self._joined = joined
+        self._memo = memos.memo("alone", dict[int, str])
+
+    def owners(self, kind: int) -> dict[int, str]:
+        structure = self._joined.structure
+        return self._memo.of(kind, (structure,), lambda: _sole_owners(self._joined, kind))
 
 
 def _sole_owners(joined: Joined, kind: int) -> dict[int, str]:

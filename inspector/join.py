@@ -1,17 +1,19 @@
 """Joins what the kernel shows with what engines say: every container, and whose each process is."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from collectors.engine import EngineContainer
-from collectors.kernel import host, processes
+from collectors.kernel import host, mounts, namespaces, processes
 from collectors.kernel.processes import Process
 from inspector.discovery import ancestry, cgroup_names, groups, naming, roles, world
 from inspector.discovery.ancestry import Supervisor
 from inspector.discovery.groups import Found, Group
 from inspector.discovery.roles import Role
+from inspector.discovery.standing import Standings
 from inspector.discovery.world import Inodes, World
+from inspector.memos import Memos
 from inspector.sample import Sample
 
 
@@ -39,7 +41,18 @@ class Entity:
         return self.group.init if self.group else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
+class Structure:
+    """Who owns what: the same object from frame to frame while that is so."""
+
+    world: World
+    """Its processes' counters may be those of an earlier frame."""
+    entities: tuple[Entity, ...]
+    owners: Mapping[int, str]
+    groups: tuple[Group, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Joined:
     """Who owns what, for the domains to derive from."""
 
@@ -49,6 +62,8 @@ class Joined:
     owners: Mapping[int, str]
     """From every pid that is in one to a container's id."""
     groups: tuple[Group, ...]
+    structure: Structure
+    """What of this does not change with counters: the same object while it is so."""
 
     def spaces(self, entity: Entity) -> Inodes | None:
         """Return a container's namespaces: those of its first process."""
@@ -64,9 +79,41 @@ class Joined:
         return datetime.fromtimestamp(seconds, UTC)
 
 
-def join(sample: Sample) -> Joined:
+def join(sample: Sample, memos: Memos | None = None) -> Joined:
     """Find the containers, name them, and tell whose each process is."""
-    seen = world.build(sample)
+    memos = memos or Memos()
+    read = sample.get(processes.KEY)
+    listed = read.processes if read else ()
+    standing = memos.one(Standings).of(listed)
+    structure = memos.memo("structure", Structure).of(
+        "", (standing, *_said(sample)), lambda: _structure(sample, standing)
+    )
+    return Joined(
+        sample=sample,
+        world=replace(structure.world, processes={one.pid: one for one in listed}),
+        entities=structure.entities,
+        owners=structure.owners,
+        groups=structure.groups,
+        structure=structure,
+    )
+
+
+def _said(sample: Sample) -> tuple[object, ...]:
+    """Return all that the structure is made from besides the processes."""
+    read = sample.get(processes.KEY)
+    spaces = sample.get(namespaces.KEY)
+    mounted = sample.get(mounts.KEY)
+    return (
+        read.own_pid if read else None,
+        (spaces.memberships, spaces.namespaces, spaces.own, spaces.init) if spaces else None,
+        mounted.namespaces if mounted else None,
+        [answer.reading.containers for answer in sample.engines if answer.reading is not None],
+        host_name(sample),
+    )
+
+
+def _structure(sample: Sample, listed: Iterable[Process]) -> Structure:
+    seen = world.build(sample, {process.pid: process for process in listed})
     found = groups.find(seen)
     named = naming.combine(
         container
@@ -77,12 +124,8 @@ def join(sample: Sample) -> Joined:
     entities = _entities(sample, seen, found, named)
     by_group = {id(entity.group): entity.id for entity in entities if entity.group}
     owners = {pid: by_group[id(group)] for pid, group in found.owner.items()}
-    return Joined(
-        sample=sample,
-        world=seen,
-        entities=entities,
-        owners=_complete(seen, owners),
-        groups=found.groups,
+    return Structure(
+        world=seen, entities=entities, owners=_complete(seen, owners), groups=found.groups
     )
 
 

@@ -2,7 +2,7 @@
 
 import posixpath
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from collectors.kernel.processes import CgroupEntry, Process
@@ -22,7 +22,7 @@ class Placement:
 
 def placements(joined: Joined) -> dict[str, Placement]:
     """Return each running container's cgroups by its id."""
-    paths = _Paths(joined.world.processes.values())
+    paths = _Paths(joined.structure.world.processes.values())
     inside = with_inner(joined.groups)
     return {
         entity.id: _placement(entity.group, paths, inside[id(entity.group)])
@@ -36,25 +36,33 @@ class _Paths:
 
     def __init__(self, processes: Iterable[Process]) -> None:
         self._of: dict[int, tuple[CgroupEntry, ...]] = {}
-        self._named: dict[tuple[CgroupEntry, ...], Mapping[str, str]] = {}
-        pids: dict[tuple[CgroupEntry, ...], set[int]] = {}
+        self._named: dict[int, Mapping[str, str]] = {}
+        """By the `id()` of a set of entries, which the processes keep."""
+        pids: dict[int, list[int]] = {}
         for process in processes:
-            self._of[process.pid] = process.cgroups
-            pids.setdefault(process.cgroups, set()).add(process.pid)
+            entries = process.cgroups
+            self._of[process.pid] = entries
+            members = pids.get(id(entries))
+            if members is None:
+                pids[id(entries)] = [process.pid]
+                self._named[id(entries)] = {hierarchy(entry): entry.path for entry in entries}
+            else:
+                members.append(process.pid)
         self._pids: dict[str, dict[str, set[int]]] = {}
-        for entries, members in pids.items():
-            named = self._named[entries] = {hierarchy(entry): entry.path for entry in entries}
-            for name, path in named.items():
+        for same, members in pids.items():
+            for name, path in self._named[same].items():
                 self._pids.setdefault(name, {}).setdefault(path, set()).update(members)
         self._sorted = {name: sorted(paths) for name, paths in self._pids.items()}
 
-    def common(self, name: str, pids: Iterable[int]) -> str:
-        """Return the deepest cgroup that all of these processes are in or below."""
-        found = {
-            path
-            for entries in {self._of[pid] for pid in pids if pid in self._of}
-            if (path := self._named[entries].get(name)) is not None
-        }
+    def sets(self, pids: Iterable[int]) -> Collection[int]:
+        """Return the different sets of cgroups that these processes are in."""
+        return {id(self._of[pid]) for pid in pids if pid in self._of}
+
+    def common(self, name: str, sets: Iterable[int]) -> str:
+        """Return the deepest cgroup of a hierarchy that all of these sets are in or below."""
+        found = {path for one in sets if (path := self._named[one].get(name)) is not None}
+        if len(found) == 1:
+            return found.pop()
         return posixpath.commonpath(found) if found else ""
 
     def exclusive(self, name: str, path: str, inside: set[int]) -> bool:
@@ -101,6 +109,7 @@ def nearest(
 def _placement(group: Group, known: _Paths, inside: set[int]) -> Placement:
     paths: dict[str, str] = {}
     own: set[str] = set()
+    sets = known.sets(group.pids)
     for entry in group.init.cgroups:
         name = hierarchy(entry)
         path = cgroup_names.own_path(entry.path, group.label)
@@ -108,7 +117,7 @@ def _placement(group: Group, known: _Paths, inside: set[int]) -> Placement:
         if group.kind == "self" or path != entry.path or _named(path, group):
             own.add(name)
         else:
-            common = known.common(name, group.pids)
+            common = known.common(name, sets)
             path = common if common not in {"", "/"} else entry.path
             if path != "/" and known.exclusive(name, path, inside):
                 own.add(name)

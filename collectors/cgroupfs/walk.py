@@ -204,6 +204,7 @@ class Walker:
         group.again(problems, self._kept, everything=rules)
         group.memory.bytes = dict(zip(known.files, pulse, strict=True)) if pulse else {}
         record = _reader(hierarchy)(group)
+        record = before if before is not None and before == record else record
         group.memory.bytes = {}
         known.record, known.pulse, known.touched = record, pulse, False
         known.pressed = _pressed(record)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from collectors.kernel.processes import Process
 from inspector.discovery import ancestry, cgroup_names
@@ -10,6 +10,8 @@ from inspector.discovery.cgroup_names import Label
 from inspector.discovery.world import ENDED, MNT, PID, Inodes, World
 
 Kind = Literal["cgroup", "pid", "sandbox", "self"]
+_UNSAID: Final = Label("", None, "")
+"""Stands for what was not looked up yet."""
 
 
 @dataclass(slots=True, eq=False)
@@ -59,12 +61,20 @@ class _Search:
         self._by_mount_namespace: dict[int, Group] = {}
         self._by_sandbox: dict[Inodes, Group] = {}
         self._user = [p for p in world.processes.values() if not p.kernel_thread]
+        # Thousands of processes share a few tuples: what these say is found out once, by `id()`.
+        self._apart: dict[int, bool] = {}
+        self._keys: dict[int, Inodes | None] = {}
+        self._owners: dict[tuple[int, int], Group | None] = {}
 
     def labelled(self) -> None:
         """Find those whose cgroup an engine named."""
         by_label: dict[str, list[Process]] = {}
+        said: dict[int, Label | None] = {}
         for process in self._user:
-            label = cgroup_names.label(process.cgroups)
+            entries = process.cgroups
+            label = said.get(id(entries), _UNSAID)
+            if label is _UNSAID:
+                label = said[id(entries)] = cgroup_names.label(entries)
             if label is not None:
                 self._labels[process.pid] = label
                 if process.state not in ENDED and self._isolated(process.pid):
@@ -163,9 +173,15 @@ class _Search:
     def _owner(self, process: Process) -> Group | None:
         inodes = self.world.members.get(process.pid)
         label = self._labels.get(process.pid)
-        named = self._by_label.get(label.id) if label else None
         if inodes is None:
-            return named
+            return self._by_label.get(label.id) if label else None
+        key = (id(inodes), id(label))
+        if key not in self._owners:
+            self._owners[key] = self._innermost(process, inodes, label)
+        return self._owners[key]
+
+    def _innermost(self, process: Process, inodes: Inodes, label: Label | None) -> Group | None:
+        named = self._by_label.get(label.id) if label else None
         if named is not None and self._isolated(process.pid):
             home = self.world.members.get(named.init.pid)
             if home is None or inodes[PID] in {None, home[PID], self.world.host[PID]}:
@@ -188,6 +204,11 @@ class _Search:
         inodes = self.world.members.get(process.pid)
         if inodes is None or process.pid in self._labels:
             return None
+        if id(inodes) not in self._keys:
+            self._keys[id(inodes)] = self._key_of(inodes)
+        return self._keys[id(inodes)]
+
+    def _key_of(self, inodes: Inodes) -> Inodes | None:
         homes = self._by_pid_namespace.get(inodes[PID] or 0, ())
         base = self.world.members.get(homes[0].init.pid) if homes else self.world.host
         differing = self.world.differing(inodes, base)
@@ -219,8 +240,12 @@ class _Search:
         inodes = self.world.members.get(pid)
         if inodes is None or self.world.inside:
             return True
-        differing = self.world.differing(inodes)
-        return bool({"mnt", "pid"} & set(differing)) or len(differing) > 1
+        apart = self._apart.get(id(inodes))
+        if apart is None:
+            differing = self.world.differing(inodes)
+            apart = bool({"mnt", "pid"} & set(differing)) or len(differing) > 1
+            self._apart[id(inodes)] = apart
+        return apart
 
     def _add(self, group: Group) -> None:
         self.groups.append(group)

@@ -68,11 +68,10 @@ class World:
         )
 
 
-def build(sample: Sample) -> World:
-    """Index a sample; what was not read is empty."""
+def build(sample: Sample, listed: Mapping[int, Process]) -> World:
+    """Index a sample and its processes; what was not read is empty."""
     read = sample.get(processes.KEY)
     spaces = sample.get(namespaces.KEY)
-    listed = {process.pid: process for process in read.processes} if read else {}
     members: dict[int, Inodes] = {}
     for member in spaces.memberships if spaces else ():
         process = listed.get(member.pid)

@@ -30,6 +30,9 @@ NONE: Final = Bounds()
 
 def of(table: Table, cgroup: Cgroup) -> Bounds:
     """Return what binds one cgroup: found once for each, from what binds the one above."""
+    kept = table.bounds.get((cgroup.hierarchy, cgroup.path))
+    if isinstance(kept, Bounds):
+        return kept
     found = NONE
     for one in reversed(tuple(table.chain(cgroup))):
         key = (one.hierarchy, one.path)

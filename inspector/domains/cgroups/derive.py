@@ -1,10 +1,11 @@
 """Numbers of cgroups from two samples: rates, shares, working set, binding limits."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import TypeVar
 
 from collectors.kernel import cgroups as raw
-from inspector.domains.cgroups import depths, rates, verdicts
+from inspector.domains.cgroups import depths, rates, still, verdicts
 from inspector.domains.cgroups.limits import Limits, Table
 from inspector.domains.cgroups.model import (
     Cgroup,
@@ -16,14 +17,26 @@ from inspector.domains.cgroups.model import (
     Pressure,
     PressureLine,
 )
+from inspector.memos import Memos
 from inspector.sample import rate
 
 T = TypeVar("T")
 
 
-def derive(table: Table, owners: Mapping[tuple[str, str], str]) -> tuple[Cgroup, ...]:
+def derive(
+    table: Table, owners: Mapping[tuple[str, str], str], memos: Memos | None = None
+) -> tuple[Cgroup, ...]:
     """Return every cgroup; `owners` tells the container by hierarchy and path."""
-    return tuple(_cgroup(table, group, owners) for group in table.current.values())
+    memo = (memos or Memos()).memo("cgroups", Cgroup)
+    rows: list[Cgroup] = []
+    for key, group in table.current.items():
+        made_from = still.about(table, group)
+        if made_from is None:
+            rows.append(_cgroup(table, group, owners))
+        else:
+            inputs = (made_from, owners.get(key))
+            rows.append(memo.of(key, inputs, partial(_cgroup, table, group, owners)))
+    return tuple(rows)
 
 
 def cpu(table: Table, groups: Sequence[raw.Cgroup], limits: Limits) -> Cpu | None:

@@ -12,6 +12,8 @@ from inspector.sample import Sample, elapsed
 Key = tuple[str, str]
 """Hierarchy and path."""
 Ratios = Mapping[Key, float]
+THROTTLED: Final = 0.05
+"""The share of throttled periods from which a sentence is said."""
 
 
 class Limit(NamedTuple):
@@ -53,6 +55,12 @@ class Table:
     """What binds besides, as `bounds` has found it."""
     kills: dict[Key, int] = field(default_factory=dict[Key, int])
     """As `kills` has counted them."""
+    made_from: dict[Key, tuple[object, ...] | None] = field(
+        default_factory=dict[Key, tuple[object, ...] | None]
+    )
+    """As `still` has found it."""
+    held: bool = False
+    """Whether any is throttled in `THROTTLED` of its periods or more."""
     _limits: dict[Key, Limits] = field(default_factory=dict[Key, Limits])
     _paths: set[Key] = field(default_factory=set[Key])
     """Of the sample before; filled where it is asked for, as is the next."""
@@ -212,6 +220,7 @@ def table(previous: Sample | None, current: Sample) -> Table:
         (group.hierarchy, group.path, group.inode): group
         for group in (earlier.cgroups if earlier else ())
     }
+    throttled = _throttled(listed, before)
     return Table(
         current={(group.hierarchy, group.path): group for group in listed},
         before=before,
@@ -220,7 +229,8 @@ def table(previous: Sample | None, current: Sample) -> Table:
         device_names=reading.device_names if reading else {},
         depths=depth.depths if depth else {},
         asked=depth is not None,
-        throttled=_throttled(listed, before),
+        throttled=throttled,
+        held=any(ratio >= THROTTLED for ratio in throttled.values()),
     )
 
 

@@ -5,11 +5,10 @@ from typing import Final
 
 from collectors.kernel import cgroups as raw
 from inspector import units
-from inspector.domains.cgroups.limits import Limit, Limits, Table
+from inspector.domains.cgroups.limits import THROTTLED, Limit, Limits, Table
 
-THROTTLED: Final = 0.05
-"""Shares from which a sentence is said."""
 NEAR: Final = 0.9
+"""Shares from which a sentence is said."""
 STALLED: Final = 0.1
 WAITING: Final = 0.25
 REFAULTS: Final = 4 << 20
@@ -84,7 +83,7 @@ def _there(table: Table, path: str, inode: int) -> bool:
 
 def _throttling(table: Table, groups: Sequence[raw.Cgroup]) -> Iterator[str]:
     """Say who is held back by a quota: its own, or one above that counts for all below it."""
-    if not any(ratio >= THROTTLED for ratio in table.throttled.values()):
+    if not table.held:
         return
     told: set[str] = set()
     for own in groups:

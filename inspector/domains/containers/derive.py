@@ -1,63 +1,118 @@
 """Containers: every one that was found, with names, numbers, surroundings and reasons."""
 
 from collections.abc import Mapping
+from datetime import datetime
+from functools import partial
+from typing import NamedTuple
 
 from collectors.kernel.namespaces import TYPES
+from inspector.discovery.groups import Group
 from inspector.discovery.world import Inodes
 from inspector.domains.containers import resources, security
 from inspector.domains.containers.evidence import evidence, listed
-from inspector.domains.containers.model import Container, Shim, Status
+from inspector.domains.containers.model import Container, Security, Shim, Status
 from inspector.domains.containers.resources import Meter
 from inspector.domains.layers import derive as layers
 from inspector.domains.layers.derive import Stacks
 from inspector.domains.layers.model import Rootfs
 from inspector.join import Entity, Joined
+from inspector.memos import Memos
 from inspector.placement import Placement
 
 
 def derive(
-    joined: Joined, meter: Meter, stacks: Stacks, placements: Mapping[str, Placement]
+    joined: Joined,
+    meter: Meter,
+    stacks: Stacks,
+    placements: Mapping[str, Placement],
+    memos: Memos | None = None,
 ) -> tuple[Container, ...]:
     """Return the containers: those with processes by age, then those that only an engine lists."""
+    memos = memos or Memos()
     spaces = {entity.id: joined.spaces(entity) for entity in joined.entities}
     users = layers.users(stacks, spaces)
-    sharing = _sharing(joined, spaces)
-    return tuple(
-        _running(
-            entity,
-            meter=meter,
-            rootfs=layers.rootfs(
-                stacks,
-                spaces[entity.id],
-                users,
-                container=entity.id,
-                digests=entity.named.layer_digests if entity.named is not None else (),
-            ),
+    sharing = memos.memo("sharing", dict[str, dict[str, tuple[str, ...]]]).of(
+        "", (joined.structure,), lambda: _sharing(joined, spaces)
+    )
+    memo = memos.memo("containers", Container)
+    reasons = memos.memo("evidence", tuple[str, ...])
+    found: list[Container] = []
+    for entity in joined.entities:
+        group = entity.group
+        if group is None:
+            found.append(memo.of(entity.id, (entity.named, entity), partial(_listed, entity)))
+            continue
+        rootfs = layers.rootfs(
+            stacks,
+            spaces[entity.id],
+            users,
+            container=entity.id,
+            digests=entity.named.layer_digests if entity.named is not None else (),
+            memos=memos,
+        )
+        parts = _Parts(
+            rootfs=rootfs,
             place=placements[entity.id],
             shared_with=sharing.get(entity.id, {}),
+            paused=resources.frozen(meter, group, placements[entity.id]),
+            command=_command(joined, entity),
+            begun=joined.started_at(group.init),
+            used=resources.resources(meter, entity, placements[entity.id], memos),
+            security=security.derive(joined, group.init, spaces[entity.id], memos),
+            evidence=reasons.of(
+                entity.id,
+                (joined.structure,),
+                partial(evidence, joined.world, entity, spaces[entity.id]),
+            ),
+            shared_with_host=_shared_with_host(joined, entity, spaces[entity.id]),
         )
-        if entity.group is not None
-        else _listed(entity)
-        for entity in joined.entities
+        inputs = (*_about(entity, group), spaces[entity.id], *parts)
+        found.append(memo.of(entity.id, inputs, partial(_running, entity, joined, parts)))
+    return tuple(found)
+
+
+class _Parts(NamedTuple):
+    """What a running container's row is made from besides who it is."""
+
+    rootfs: Rootfs | None
+    place: Placement
+    shared_with: Mapping[str, tuple[str, ...]]
+    paused: bool
+    command: tuple[str, ...]
+    begun: datetime | None
+    used: resources.Used
+    security: Security
+    evidence: tuple[str, ...]
+    shared_with_host: tuple[str, ...]
+
+
+def _about(entity: Entity, group: Group) -> tuple[object, ...]:
+    """Return who a container is, in values: its group is another object after each birth anywhere."""
+    return (
+        entity.id,
+        entity.name,
+        entity.engine,
+        entity.engine_namespace,
+        entity.named,
+        entity.supervisor,
+        entity.parent,
+        entity.pod,
+        entity.role,
+        group.init.pid,
+        group.init.comm,
+        group.pids,
     )
 
 
-def _running(
-    entity: Entity,
-    *,
-    meter: Meter,
-    rootfs: Rootfs | None,
-    place: Placement,
-    shared_with: Mapping[str, tuple[str, ...]],
-) -> Container:
-    joined, group, named = meter.joined, entity.group, entity.named
+def _running(entity: Entity, joined: Joined, parts: _Parts) -> Container:
+    group, named = entity.group, entity.named
     if group is None:
         raise AssertionError("only a container with processes runs")
     inodes = joined.spaces(entity)
     supervisor = entity.supervisor
-    status = _status(entity, paused=resources.frozen(meter, group, place))
+    status = _status(entity, paused=parts.paused)
     # A created one's process has begun, but what it is for has not.
-    begun = None if status == "created" else joined.started_at(group.init)
+    begun = None if status == "created" else parts.begun
     return Container(
         id=entity.id,
         name=entity.name,
@@ -67,7 +122,7 @@ def _running(
         image=named.image if named else None,
         image_digest=named.image_digest if named else None,
         labels=named.labels if named else {},
-        command=(named.command if named else None) or _command(joined, entity),
+        command=(named.command if named else None) or parts.command,
         status=status,
         pid=group.init.pid,
         pids=tuple(sorted(group.pids)),
@@ -78,15 +133,15 @@ def _running(
         runtime=(named.runtime if named else None) or (supervisor.runtime if supervisor else None),
         shim=_shim(entity),
         namespaces=dict(zip(TYPES, inodes, strict=True)) if inodes else {},
-        shared_with_host=_shared_with_host(joined, entity, inodes),
-        shared_with=shared_with,
-        cgroups=_by_controller(place),
-        rootfs=rootfs,
-        resources=resources.resources(meter, group, place, inodes),
-        security=security.derive(joined, group.init, inodes),
-        evidence=evidence(joined.world, entity, inodes),
+        shared_with_host=parts.shared_with_host,
+        shared_with=parts.shared_with,
+        cgroups=_by_controller(parts.place),
+        rootfs=parts.rootfs,
+        resources=parts.used.resources,
+        security=parts.security,
+        evidence=parts.evidence,
         parent=entity.parent,
-        verdicts=resources.judged(meter, place),
+        verdicts=parts.used.verdicts,
         role=entity.role,
     )
 

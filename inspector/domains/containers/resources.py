@@ -1,19 +1,23 @@
 """What a container uses and may use: from its own cgroups, or else summed over its processes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from collectors.kernel import processes
+from collectors.kernel.cgroups import Cgroup
+from collectors.kernel.network import NamespaceNetwork
 from collectors.kernel.processes import Process
 from inspector.discovery.groups import Group
 from inspector.discovery.world import NET, Inodes
-from inspector.domains.cgroups import derive, verdicts
+from inspector.domains.cgroups import derive, still, verdicts
 from inspector.domains.cgroups.limits import Limits, Table
 from inspector.domains.cgroups.model import Cpu, Memory, Pids
 from inspector.domains.containers.model import Measure, Resources
 from inspector.domains.network import derive as network
 from inspector.domains.network.model import NetworkUsage
-from inspector.join import Joined
+from inspector.join import Entity, Joined
+from inspector.memos import Memos
 from inspector.placement import Placement
 from inspector.sample import Sample, elapsed
 
@@ -25,28 +29,90 @@ class Meter:
     joined: Joined
     table: Table
     previous: Sample | None
-    earlier: Mapping[tuple[int, int], Process]
-    """The processes of the sample before, by pid and start."""
+    earlier: Mapping[int, Process]
+    """The processes of the sample before, by pid."""
+    networks: Mapping[int, NamespaceNetwork]
+    earlier_networks: Mapping[int, NamespaceNetwork]
+    network_seconds: float | None
 
 
 def meter(joined: Joined, table: Table, previous: Sample | None) -> Meter:
     """Index the sample before."""
     reading = previous.get(processes.KEY) if previous is not None else None
-    earlier = {(one.pid, one.start_ticks): one for one in reading.processes} if reading else {}
-    return Meter(joined, table, previous, earlier)
+    earlier = {one.pid: one for one in reading.processes} if reading else {}
+    return Meter(
+        joined=joined,
+        table=table,
+        previous=previous,
+        earlier=earlier,
+        networks=network.by_namespace(joined.sample),
+        earlier_networks=network.by_namespace(previous),
+        network_seconds=network.seconds(previous, joined.sample),
+    )
 
 
-def resources(meter: Meter, group: Group, place: Placement, inodes: Inodes | None) -> Resources:
-    """Return a running container's resources.
+class Used(NamedTuple):
+    """What a running container uses, and what is wrong with that, in plain sentences."""
+
+    resources: Resources
+    verdicts: tuple[str, ...]
+
+
+def resources(meter: Meter, entity: Entity, place: Placement, memos: Memos) -> Used:
+    """Return a running container's resources, and the verdicts on them.
 
     Limits are those of all cgroups that it is in, its own or not; numbers only of those that hold
     nobody else. What no such cgroup counts is the sum over its processes, and `measured_by` says so.
     """
+    group = entity.group
+    if group is None:
+        raise AssertionError("only a container with processes uses anything")
     placed = {name: meter.table.find(name, path) for name, path in place.paths.items()}
-    limits = meter.table.limits([group for group in placed.values() if group is not None])
+    limits = meter.table.limits([found for found in placed.values() if found is not None])
     own = [
         found for name, found in sorted(placed.items()) if found is not None and name in place.own
     ]
+    network = _network(meter, group, meter.joined.spaces(entity))
+
+    def make() -> Used:
+        made = _resources(meter, group, own, limits, network)
+        return Used(made, verdicts.verdicts(meter.table, own, limits))
+
+    made_from = still.abouts(meter.table, own)
+    summed = () if _all_counted(own) else _resting(meter, group)
+    if made_from is None or summed is None:
+        return make()
+    return memos.memo("resources", Used).of(entity.id, (made_from, summed, limits, network), make)
+
+
+def _resting(meter: Meter, group: Group) -> tuple[object, ...] | None:
+    """Return what sums over its processes are made from; None where any has changed since."""
+    members = _members(meter, group)
+    if any(meter.earlier.get(one.pid) is not one for one in members):
+        return None
+    return (*members, _seconds(meter) is None)
+
+
+def _seconds(meter: Meter) -> float | None:
+    return elapsed(meter.previous, meter.joined.sample, processes.KEY)
+
+
+def _all_counted(own: Sequence[Cgroup]) -> bool:
+    """Return whether cgroups count all that would be summed over processes otherwise."""
+    return (
+        any(one.cpu is not None and one.cpu.usage_usec is not None for one in own)
+        and any(one.memory is not None and one.memory.current_bytes is not None for one in own)
+        and any(one.pids is not None and one.pids.current is not None for one in own)
+    )
+
+
+def _resources(
+    meter: Meter,
+    group: Group,
+    own: Sequence[Cgroup],
+    limits: Limits,
+    network: NetworkUsage | None,
+) -> Resources:
     measured: dict[str, Measure] = {}
     cpu = derive.cpu(meter.table, own, limits) if own else None
     measured["cpu"] = "cgroup"
@@ -66,19 +132,9 @@ def resources(meter: Meter, group: Group, place: Placement, inodes: Inodes | Non
         io=derive.io(meter.table, own),
         pids=pids,
         pressure=derive.pressure(meter.table, own),
-        network=_network(meter, group, inodes),
+        network=network,
         measured_by=measured,
     )
-
-
-def judged(meter: Meter, place: Placement) -> tuple[str, ...]:
-    """Return what is wrong with a running container, in plain sentences."""
-    placed = {name: meter.table.find(name, path) for name, path in place.paths.items()}
-    limits = meter.table.limits([group for group in placed.values() if group is not None])
-    own = [
-        found for name, found in sorted(placed.items()) if found is not None and name in place.own
-    ]
-    return verdicts.verdicts(meter.table, own, limits)
 
 
 def frozen(meter: Meter, group: Group, place: Placement) -> bool:
@@ -126,12 +182,14 @@ def _cpu(meter: Meter, group: Group, limits: Limits) -> Cpu | None:
 
 
 def _busy(meter: Meter, members: list[Process], ticks_per_second: int) -> float | None:
-    seconds = elapsed(meter.previous, meter.joined.sample, processes.KEY)
+    seconds = _seconds(meter)
     if seconds is None:
         return None
     ticks = 0
     for process in members:
-        before = meter.earlier.get((process.pid, process.start_ticks))
+        before = meter.earlier.get(process.pid)
+        if before is not None and before.start_ticks != process.start_ticks:
+            before = None
         used = process.utime_ticks + process.stime_ticks
         # One that was not there before has used all of it since.
         ticks += max(0, used - (before.utime_ticks + before.stime_ticks if before else 0))
@@ -173,4 +231,7 @@ def _network(meter: Meter, group: Group, inodes: Inodes | None) -> NetworkUsage 
     own = inodes[NET] if inodes else None
     if own is None or (own == meter.joined.world.host[NET] and group.kind != "self"):
         return None
-    return network.usage(meter.previous, meter.joined.sample, own)
+    space = meter.networks.get(own)
+    if space is None:
+        return None
+    return network.usage(meter.earlier_networks.get(own), space, meter.network_seconds)

@@ -1,7 +1,8 @@
 """What the kernel holds a container's first process to."""
 
 from collections.abc import Iterable
-from typing import Final, Literal
+from functools import partial
+from typing import Final, Literal, NamedTuple
 
 from collectors.kernel import security
 from collectors.kernel.mounts import MountInfo
@@ -11,6 +12,7 @@ from inspector.discovery.world import FIRST, MNT, USER, Inodes
 from inspector.domains.containers import capabilities
 from inspector.domains.containers.model import IdMapping, Security
 from inspector.join import Joined
+from inspector.memos import Memos
 
 _SECCOMP: Final[dict[int, Literal["disabled", "strict", "filter"]]] = {
     0: "disabled",
@@ -19,9 +21,32 @@ _SECCOMP: Final[dict[int, Literal["disabled", "strict", "filter"]]] = {
 }
 
 
-def derive(joined: Joined, init: Process, inodes: Inodes | None) -> Security:
+def derive(joined: Joined, init: Process, inodes: Inodes | None, memos: Memos) -> Security:
     """Return it from the first process's status, its namespaces and its mounts."""
-    listed = _mounts(joined, inodes)
+    made = _Made(
+        init=init,
+        listed=_mounts(joined, inodes),
+        lsm=_lsm(joined, inodes, memos),
+        privileged=_privileged(joined, init, inodes),
+        uid_map=_id_map(joined, inodes, "uid_map"),
+        gid_map=_id_map(joined, inodes, "gid_map"),
+    )
+    return memos.memo("security", Security).of(init.pid, made, partial(_security, made))
+
+
+class _Made(NamedTuple):
+    """What it is made from."""
+
+    init: Process
+    listed: tuple[MountInfo, ...]
+    lsm: str | None
+    privileged: bool
+    uid_map: tuple[IdMap, ...] | None
+    gid_map: tuple[IdMap, ...] | None
+
+
+def _security(made: _Made) -> Security:
+    init, listed = made.init, made.listed
     return Security(
         capabilities={
             "effective": capabilities.names(init.cap_effective),
@@ -32,12 +57,12 @@ def derive(joined: Joined, init: Process, inodes: Inodes | None) -> Security:
         },
         seccomp=None if init.seccomp is None else _SECCOMP.get(init.seccomp),
         no_new_privs=init.no_new_privs,
-        lsm=_lsm(joined, inodes),
-        privileged=_privileged(joined, init, inodes),
+        lsm=made.lsm,
+        privileged=made.privileged,
         masked_paths=tuple(sorted({m.mountpoint for m in listed if _masks(m)})),
         readonly_paths=tuple(sorted({m.mountpoint for m in listed if _protects(m)})),
-        uid_map=_id_map(joined, inodes, "uid_map"),
-        gid_map=_id_map(joined, inodes, "gid_map"),
+        uid_map=mappings(made.uid_map),
+        gid_map=mappings(made.gid_map),
     )
 
 
@@ -77,11 +102,14 @@ def _protects(mount: MountInfo) -> bool:
     )
 
 
-def _lsm(joined: Joined, inodes: Inodes | None) -> str | None:
+def _lsm(joined: Joined, inodes: Inodes | None, memos: Memos) -> str | None:
     reading = joined.sample.get(security.KEY)
     if reading is None or inodes is None:
         return None
-    return next((label.lsm for label in reading.labels if label.namespace == inodes[MNT]), None)
+    labels = memos.memo("labels", dict[int, str | None]).of(
+        "", (reading.labels,), lambda: {one.namespace: one.lsm for one in reversed(reading.labels)}
+    )
+    return labels.get(inodes[MNT] or 0)
 
 
 def _privileged(joined: Joined, init: Process, inodes: Inodes | None) -> bool:
@@ -98,8 +126,8 @@ def _privileged(joined: Joined, init: Process, inodes: Inodes | None) -> bool:
 
 def _id_map(
     joined: Joined, inodes: Inodes | None, which: Literal["uid_map", "gid_map"]
-) -> tuple[IdMapping, ...]:
+) -> tuple[IdMap, ...] | None:
     space = joined.world.namespaces.get(inodes[USER] or 0) if inodes else None
     if space is None:
-        return ()
-    return mappings(space.uid_map if which == "uid_map" else space.gid_map)
+        return None
+    return space.uid_map if which == "uid_map" else space.gid_map

@@ -12,6 +12,7 @@ from collectors.kernel.mounts import MountInfo
 from inspector.discovery.world import MNT, Inodes
 from inspector.domains.layers import drivers
 from inspector.domains.layers.model import Change, Changes, Layer, Rootfs
+from inspector.memos import Memos
 from inspector.sample import Sample, elapsed
 
 _SHOWN: Final = 200
@@ -73,6 +74,7 @@ def rootfs(
     *,
     container: str,
     digests: Sequence[str] = (),
+    memos: Memos | None = None,
 ) -> Rootfs | None:
     """Return the root mount of a container and its layers; None where mounts were not read.
 
@@ -84,20 +86,45 @@ def rootfs(
         return None
     overlay = found.overlays.get(namespace or 0)
     upper = found.uppers.get(overlay.upperdir) if overlay and overlay.upperdir else None
-    path = overlay.merged if overlay and overlay.merged else _where(found, mount)
-    return Rootfs(
-        driver=mount.fstype,
-        path="/" if namespace == found.host else path,
-        read_only="ro" in mount.options or "ro" in mount.super_options,
-        layers=_layers(overlay, upper, shared, container=container, digests=digests)
-        if overlay
-        else (),
-        changes=_changes(found, upper) if upper else None,
-        source=mount.source,
-        dataset=drivers.dataset(mount),
-        about=drivers.said(mount, overlay, found.host_mounts),
-        data_layers=overlay.datadirs if overlay else (),
+    growth = _growth(found, upper) if upper else None
+    paths = (*overlay.lowerdirs, overlay.upperdir or "") if overlay else ()
+
+    def make() -> Rootfs:
+        layered = overlay and _layers(overlay, upper, shared, container=container, digests=digests)
+        return Rootfs(
+            driver=mount.fstype,
+            path="/" if namespace == found.host else _path(found, mount, overlay),
+            read_only="ro" in mount.options or "ro" in mount.super_options,
+            layers=layered or (),
+            changes=_changes(upper, growth) if upper else None,
+            source=mount.source,
+            dataset=drivers.dataset(mount),
+            about=drivers.said(mount, overlay, found.host_mounts),
+            data_layers=overlay.datadirs if overlay else (),
+        )
+
+    return (
+        (memos or Memos())
+        .memo("rootfs", Rootfs)
+        .of(
+            container,
+            (
+                namespace == found.host,
+                mount,
+                overlay,
+                upper and (upper.size_bytes, upper.complete, upper.changes),
+                growth,
+                found.host_mounts,
+                [shared.get(path) for path in paths],
+                digests,
+            ),
+            make,
+        )
     )
+
+
+def _path(found: Stacks, mount: MountInfo, overlay: Overlay | None) -> str | None:
+    return overlay.merged if overlay and overlay.merged else _where(found, mount)
 
 
 def of_engine(named: EngineContainer) -> Rootfs | None:
@@ -188,7 +215,7 @@ def _layer(role: str, path: str) -> Layer:
     )
 
 
-def _changes(found: Stacks, upper: UpperReading) -> Changes:
+def _changes(upper: UpperReading, growth: float | None) -> Changes:
     counts: dict[str, int] = {}
     for change in upper.changes:
         counts[change.kind] = counts.get(change.kind, 0) + 1
@@ -201,7 +228,7 @@ def _changes(found: Stacks, upper: UpperReading) -> Changes:
         opaque=counts.get("opaque", 0),
         complete=upper.complete,
         size_bytes=upper.size_bytes,
-        growth_bytes_per_second=_growth(found, upper),
+        growth_bytes_per_second=growth,
         files=tuple(_change(change) for change in newest[:_SHOWN]),
     )
 

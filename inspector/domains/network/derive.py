@@ -1,19 +1,24 @@
 """Interfaces of each network namespace, and what a container's own ones carried."""
 
 from collections.abc import Mapping
+from functools import partial
 
 from collectors.collector import Key
 from collectors.kernel import network
 from collectors.kernel.network import Interface as RawInterface
 from collectors.kernel.network import NamespaceNetwork, NetworkReading
 from inspector.domains.network.model import Interface, NetworkUsage, Peer
+from inspector.memos import Memos
 from inspector.sample import Sample, elapsed, rate
 
 _COUNTERS = ("rx_bytes", "tx_bytes", "rx_packets", "tx_packets")
 
 
 def derive(
-    current: Sample, owners: Mapping[int, str], host: int | None = None
+    current: Sample,
+    owners: Mapping[int, str],
+    host: int | None = None,
+    memos: Memos | None = None,
 ) -> tuple[Interface, ...]:
     """Return every interface; `owners` tells the container of a namespace that is one's alone.
 
@@ -22,21 +27,54 @@ def derive(
     reading = current.get(network.LINKS) or current.get(network.KEY)
     if reading is None:
         return ()
-    peers = _peers(reading)
-    return tuple(
-        _interface(space, raw, peers, owners.get(space.namespace), host=space.namespace == host)
-        for space in reading.namespaces
-        for raw in space.interfaces
+    memos = memos or Memos()
+    memo = memos.memo("network", tuple[Interface, ...])
+    peers = memos.memo("peers", dict[tuple[int, int], Peer]).of(
+        "", (_ends(reading),), lambda: _peers(reading)
     )
+    rows: list[Interface] = []
+    for space in reading.namespaces:
+        number, owner = space.namespace, owners.get(space.namespace)
+        inputs = (space, peers, owner, number == host)
+        rows.extend(memo.of(number, inputs, partial(_namespace, *inputs)))
+    return tuple(rows)
 
 
-def usage(previous: Sample | None, current: Sample, namespace: int | None) -> NetworkUsage | None:
-    """Return the sums over a namespace's interfaces, loopback left out; None when it was not read."""
-    now = _total(current, namespace)
-    if now is None:
-        return None
-    before = _total(previous, namespace) if previous is not None else None
-    seconds = elapsed(previous, current, _key(current))
+def _namespace(
+    space: NamespaceNetwork,
+    peers: Mapping[tuple[int, int], Peer],
+    container: str | None,
+    host: bool,  # noqa: FBT001 - the inputs of a memo, in their order
+) -> tuple[Interface, ...]:
+    return tuple(_interface(space, raw, peers, container, host=host) for raw in space.interfaces)
+
+
+def _ends(reading: NetworkReading) -> list[tuple[object, ...]]:
+    """Return all that pairs are found by."""
+    return [
+        (space.namespace, one.name, one.index, one.peer_index, one.peer_namespace)
+        for space in reading.namespaces
+        for one in space.interfaces
+    ]
+
+
+def by_namespace(sample: Sample | None) -> dict[int, NamespaceNetwork]:
+    """Return each namespace's interfaces by its inode, as far as they were read."""
+    reading = sample.get(_key(sample)) if sample is not None else None
+    return {one.namespace: one for one in reading.namespaces} if reading else {}
+
+
+def seconds(previous: Sample | None, current: Sample) -> float | None:
+    """Return the time between the counters of two samples; None without two."""
+    return elapsed(previous, current, _key(current))
+
+
+def usage(
+    earlier: NamespaceNetwork | None, space: NamespaceNetwork, seconds: float | None
+) -> NetworkUsage:
+    """Return the sums over a namespace's interfaces, loopback left out."""
+    now = _total(space)
+    before = _total(earlier) if earlier is not None else None
     return NetworkUsage(
         rx_bytes=now["rx_bytes"],
         tx_bytes=now["tx_bytes"],
@@ -47,14 +85,7 @@ def usage(previous: Sample | None, current: Sample, namespace: int | None) -> Ne
     )
 
 
-def _total(sample: Sample, namespace: int | None) -> dict[str, int] | None:
-    reading = sample.get(_key(sample))
-    space = next(
-        (one for one in reading.namespaces if one.namespace == namespace) if reading else iter(()),
-        None,
-    )
-    if space is None:
-        return None
+def _total(space: NamespaceNetwork) -> dict[str, int]:
     own = [one for one in space.interfaces if one.name != "lo" and one.kind != "loopback"]
     return {name: sum(one.counters.get(name, 0) for one in own) for name in _COUNTERS}
 

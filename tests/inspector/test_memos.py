@@ -1,0 +1,111 @@
+"""A frame that is derived from what is known of the one before says what one derived afresh does."""
+
+import random
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from collectors.registry import collectors
+from collectors.root import Root
+from inspector.derive import derive
+from inspector.frame import Frame
+from inspector.memos import Memo, Memos
+from inspector.sample import Sample
+from inspector.sampler import Sampler
+from tests.inspector.canned import A, Host, own
+from tests.inspector.churn import Churn
+
+FIXTURES = sorted((Path(__file__).parent.parent / "fixtures").glob("*/proc"))
+SECTIONS = {"containers", "namespaces", "cgroups", "mounts", "processes", "network"}
+
+
+def same(frame: Frame, other: Frame) -> None:
+    """Fail where two frames differ, in the order of anything too."""
+    one, another = msgspec.json.encode(frame), msgspec.json.encode(other)
+    if one != another:
+        assert msgspec.json.decode(one) == msgspec.json.decode(another)
+    assert one == another
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(seed=st.integers(0, 2**32), v1=st.booleans())
+def test_a_frame_derived_with_memos_says_what_one_without_does(seed: int, v1: bool):
+    churn = Churn(random.Random(seed), v1=v1)
+    memos, previous = Memos(), None
+    for _ in range(12):
+        sample = churn.sample()
+        same(derive(previous, sample, memos), derive(previous, sample))
+        previous = sample
+        churn.happen()
+
+
+@pytest.mark.parametrize("proc", FIXTURES, ids=lambda path: path.parent.name)
+async def test_of_a_recorded_host_too(proc: Path):
+    root = Root(str(proc.parent))
+    sampler = Sampler(root, collectors(root))
+    memos, previous = Memos(), None
+    for _ in range(3):
+        sample = await sampler.sample(SECTIONS)
+        same(derive(previous, sample, memos), derive(previous, sample))
+        previous = sample
+
+
+async def test_of_this_host_too():
+    root = Root()
+    sampler = Sampler(root, collectors(root))
+    memos, previous = Memos(), None
+    for _ in range(4):
+        sample = await sampler.sample(SECTIONS)
+        same(derive(previous, sample, memos), derive(previous, sample))
+        previous = sample
+
+
+def three(sample: Sample, later: Sample, last: Sample) -> tuple[Frame, Frame, Memos]:
+    memos = Memos()
+    derive(None, sample, memos)
+    second = derive(sample, later, memos)
+    return second, derive(later, last, memos), memos
+
+
+def host() -> Host:
+    made = Host()
+    made.process(100, 1, "web", cgroup=f"/docker/{A}", ns=own(1), inside=(1,))
+    made.group("/")
+    made.group(f"/docker/{A}", inode=2)
+    return made
+
+
+def test_where_nothing_changed_nothing_is_derived_again():
+    made = host()
+    second, third, memos = three(*(made.sample(at=at) for at in (100.0, 101.0, 102.0)))
+    assert memos.made == {}
+    for name in ("containers", "processes", "cgroups", "namespaces", "mounts"):
+        for one, kept in zip(getattr(second, name), getattr(third, name), strict=True):
+            assert one is kept, name
+
+
+def test_a_process_that_ran_costs_its_own_row_alone():
+    made = host()
+    first, later = made.sample(at=100.0), made.sample(at=101.0)
+    made.processes[-1] = msgspec.structs.replace(made.processes[-1], utime_ticks=50)
+    second, third, _ = three(first, later, made.sample(at=102.0))
+    changed = [
+        one.pid
+        for one, kept in zip(third.processes, second.processes, strict=True)
+        if one is not kept
+    ]
+    assert changed == [100]
+    assert [one.busy_cores for one in third.processes if one.pid == 100] == [0.5]
+
+
+def test_a_memo_forgets_what_a_frame_did_not_ask_for():
+    memo = Memo[str]()
+    memo.of("a", (1,), lambda: "one")
+    memo.begin()
+    assert memo.of("a", (1,), lambda: "another") == "one"
+    memo.begin()
+    memo.begin()
+    assert memo.of("a", (1,), lambda: "another") == "another"
