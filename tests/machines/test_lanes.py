@@ -120,6 +120,18 @@ def test_the_tests_for_every_host_pass(lane: str, results: Path) -> None:
             assert "root" not in skipped.attrib["message"], case.attrib["name"]
 
 
+@pytest.mark.engine
+@pytest.mark.parametrize("lane", ["ns-v1", "uml"], indirect=True)
+def test_engines_leave_cgroups_to_systemd_and_containers_to_our_runtime(
+    lane: str, results: Path
+) -> None:
+    command = (*PYTEST, "tests/engines/test_oci_systemd.py")
+    outcome = machine.run(lane, command, results, timeout_seconds=900)
+    assert outcome.exit_code == 0, outcome.output + outcome.console
+    assert "skipped" not in outcome.output
+    sys.stdout.write(f"{lane}: {outcome.output}")
+
+
 def eventually(holds: object, *, seconds: float) -> None:
     """Wait until this is so, at most this long."""
     assert callable(holds)
