@@ -19,6 +19,8 @@ PAUSE: Final = "localhost/cinspect-pause:1"
 """Both the pod's sandbox and what runs in it: a busybox as every other here."""
 _HOST_NETWORK: Final = 2
 """`NamespaceMode.NODE`: so there is no need of a network plugin."""
+_RUNNING: Final = 1
+"""`ContainerState.CONTAINER_RUNNING`."""
 Fields = Mapping[int, object]
 
 
@@ -52,13 +54,12 @@ class Kubelet:
     async def words_of(self, container: str) -> Any:
         """Return what the runtime says of a container: its status with `info`, and its statistics."""
         status = decode(await self._call("ContainerStatus", {1: container, 2: 1}))
-        stats = decode(await self._call("ContainerStats", {1: container}))
         info = dict(entry(each) for each in status[2])
-        return {
-            "status": decode(status[1][0]),
-            "info": json.loads(info["info"]),
-            "stats": decode(stats[1][0]),
-        }
+        said = {"status": decode(status[1][0]), "info": json.loads(info["info"])}
+        if said["status"].get(3) != [_RUNNING]:
+            return said
+        stats = decode(await self._call("ContainerStats", {1: container}))
+        return {**said, "stats": decode(stats[1][0])}
 
     async def remove_pod(self, sandbox: str) -> None:
         """Stop a pod with all that is in it, and forget it."""
