@@ -17,7 +17,7 @@ from runtime.errors import InvalidArgument
 from runtime.formats.spec import Spec, entries, section
 from runtime.init import launcher, plan
 from runtime.linux import caps
-from runtime.oci import config
+from runtime.oci import config, support
 
 _STREAMS = (0, 1, 2)
 _KINDS = ("bounding", "effective", "permitted")
@@ -72,6 +72,7 @@ def _process(request: Request, spec: Spec) -> Spec:
     if path := request.text("process"):
         process = read_json(path)
         config.process(process)
+        support.process(process, "")
         # What it leaves out is not the container's own.
         return {"env": [], **process}
     arguments = list(request.arguments[1:])
@@ -80,6 +81,7 @@ def _process(request: Request, spec: Spec) -> Spec:
     process = {**section(spec, "process"), "args": arguments}
     _override(process, request)
     config.process(process)
+    support.process(process, "process.")
     return process
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from runtime.command.arguments import Request
 from runtime.command.table import VERSION
 from runtime.formats import capabilities
-from runtime.init import options
+from runtime.init import attributes, options
 from runtime.linux import constants, seccomp
 
 
@@ -46,7 +46,11 @@ def describe() -> dict[str, Any]:
             "selinux": {"enabled": True},
             "intelRdt": {"enabled": False},
             "mountExtensions": {"idmap": {"enabled": True}},
-            "netDevices": {"enabled": False},
+            "netDevices": {"enabled": True},
+            "memoryPolicy": {
+                "modes": list(attributes.MEMORY_MODES),
+                "flags": sorted(attributes.MEMORY_FLAGS),
+            },
         },
         "annotations": {"org.cinspect.oci.version": VERSION},
     }

@@ -29,6 +29,22 @@ _SCHEDULER_FLAGS: Final = {
     "SCHED_FLAG_UTIL_CLAMP_MAX": 0x40,
 }
 _IO_CLASSES: Final = {"IOPRIO_CLASS_RT": 1, "IOPRIO_CLASS_BE": 2, "IOPRIO_CLASS_IDLE": 3}
+MEMORY_MODES: Final = (
+    "MPOL_DEFAULT",
+    "MPOL_PREFERRED",
+    "MPOL_BIND",
+    "MPOL_INTERLEAVE",
+    "MPOL_LOCAL",
+    "MPOL_PREFERRED_MANY",
+    "MPOL_WEIGHTED_INTERLEAVE",
+)
+"""By number (linux/mempolicy.h)."""
+MEMORY_FLAGS: Final = {
+    "MPOL_F_NUMA_BALANCING": 1 << 13,
+    "MPOL_F_RELATIVE_NODES": 1 << 14,
+    "MPOL_F_STATIC_NODES": 1 << 15,
+}
+_MOST_NODES: Final = 1024
 _DOMAINS: Final = {"LINUX": 0, "LINUX32": 8}  # linux/personality.h: PER_LINUX, PER_LINUX32
 
 
@@ -41,6 +57,8 @@ def of(spec: Spec, process: Spec) -> list[Step]:
         steps.append(Scheduler(scheduler))
     if priority := section(process, "ioPriority"):
         steps.append(IoPriority(priority))
+    if policy := section(section(spec, "linux"), "memoryPolicy"):
+        steps.append(MemoryPolicy(policy))
     return steps
 
 
@@ -117,6 +135,38 @@ class Personality(Step):
         syscalls.personality(_DOMAINS[self._domain])
 
 
+class MemoryPolicy(Step):
+    """Take memory from some nodes (set_mempolicy(2)); the command inherits it."""
+
+    __slots__ = ("_mode", "_name", "_nodes")
+
+    def __init__(self, wanted: Mapping[str, Any]) -> None:
+        self._name = str(wanted["mode"])
+        if self._name not in MEMORY_MODES:
+            raise InvalidArgument(f"linux.memoryPolicy.mode: {self._name!r} is unknown")
+        self._mode = MEMORY_MODES.index(self._name)
+        for name in entries(wanted, "flags"):
+            if name not in MEMORY_FLAGS:
+                raise InvalidArgument(f"linux.memoryPolicy.flags: {name!r} is unknown")
+            self._mode |= MEMORY_FLAGS[name]
+        key = "linux.memoryPolicy.nodes"
+        nodes: frozenset[int] = frozenset()
+        if wanted.get("nodes"):
+            nodes = parse_cpus(wanted["nodes"], key)
+        if nodes and max(nodes) >= _MOST_NODES:
+            raise InvalidArgument(f"{key}: {max(nodes)} is not below {_MOST_NODES}")
+        self._nodes = sum(1 << each for each in nodes).to_bytes(_MOST_NODES // 8, "little")
+
+    def describe(self) -> str:
+        """Name the mode."""
+        return f"linux.memoryPolicy: take memory by {self._name}"
+
+    def execute(self, _child: Child, /) -> None:
+        """Set it; the kernel takes one bit less than it is told of."""
+        nodes = self._nodes if any(self._nodes) else None
+        syscalls.call("set_mempolicy", self._mode, nodes, _MOST_NODES + 1 if nodes else 0)
+
+
 class CpuAffinity(Step):
     """Run on some CPUs only (sched_setaffinity(2))."""
 
@@ -142,8 +192,8 @@ def parse_cpus(text: str, key: str) -> frozenset[int]:
         first, dash, last = part.strip().partition("-")
         ends = (first, last) if dash else (first, first)
         if not all(each.isascii() and each.isdigit() and len(each) < 6 for each in ends):
-            raise InvalidArgument(f"{key}: {text!r} is not a list of CPUs")
+            raise InvalidArgument(f"{key}: {text!r} is not a list of numbers")
         found.update(range(int(ends[0]), int(ends[1]) + 1))
     if not found:
-        raise InvalidArgument(f"{key}: {text!r} is not a list of CPUs")
+        raise InvalidArgument(f"{key}: {text!r} is not a list of numbers")
     return frozenset(found)

@@ -4,10 +4,10 @@ import os
 import posixpath
 import stat
 
-from runtime.errors import FailedPrecondition, InvalidArgument
-from runtime.init import paths
+from runtime.errors import FailedPrecondition
+from runtime.init import paths, procfs
 from runtime.init.step import Child, Step
-from runtime.linux import constants, mounts, syscalls
+from runtime.linux import constants, mounts
 
 
 class ReadonlyPaths(Step):
@@ -113,7 +113,7 @@ class RootPropagation(Step):
 
 
 class Sysctl(Step):
-    """Set one kernel parameter, in the container's own procfs and nowhere else."""
+    """Set one kernel parameter of the container's namespaces."""
 
     __slots__ = ("_key", "_value")
 
@@ -126,15 +126,10 @@ class Sysctl(Step):
         return f"set sysctl {self._key}"
 
     def execute(self, child: Child, /) -> None:
-        """Write the value after making sure that the file is procfs's."""
-        path = f"/proc/sys/{self._key.replace('.', '/')}"
-        file = paths.find(child.rootfs, path, flags=os.O_WRONLY, strict=True)
-        try:
-            if syscalls.filesystem_magic(file) != constants.PROC_SUPER_MAGIC:
-                raise InvalidArgument(f"{path}: is not in a proc filesystem")
-            os.write(file, self._value.encode())
-        finally:
-            os.close(file)
+        """Write the value; what separates the parts of a name, dot or slash, is what comes first."""
+        first = next((each for each in self._key if each in "./"), ".")
+        path = self._key if first == "/" else self._key.translate(str.maketrans("./", "/."))
+        procfs.write(child.procfs, f"sys/{path}", self._value)
 
 
 class Device(Step):

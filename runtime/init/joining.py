@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from runtime.errors import Cancelled, FailedPrecondition, InvalidArgument
 from runtime.formats import idmap
+from runtime.init import procfs
 from runtime.init.step import Child, Step
 from runtime.linux import constants, syscalls
 
@@ -319,23 +320,29 @@ class SecurityModule(NamedTuple):
     name: str
     present: str
     """A path that is there where the module is in use."""
-    file: str
     form: str
 
+    def need(self, key: str, label: str) -> None:
+        """Refuse where it is not in use: running without it would be less than asked."""
+        if not os.path.exists(self.present):
+            raise FailedPrecondition(
+                f"{key}: the {self.name} label {label} is asked for, but this host does not use "
+                f"{self.name}"
+            )
 
-APPARMOR = SecurityModule(
-    "AppArmor", "/sys/kernel/security/apparmor", "/proc/self/attr/exec", "exec {}"
-)
-SELINUX = SecurityModule("SELinux", "/sys/fs/selinux/status", "/proc/self/attr/exec", "{}")
+
+APPARMOR = SecurityModule("AppArmor", "/sys/module/apparmor/parameters/mode", "exec {}")
+SELINUX = SecurityModule("SELinux", "/sys/fs/selinux/status", "{}")
 
 
 class Label(Step):
     """Have the command run under a security module's label."""
 
-    __slots__ = ("_label", "_module")
+    __slots__ = ("_key", "_label", "_module")
 
-    def __init__(self, module: SecurityModule, label: str) -> None:
+    def __init__(self, module: SecurityModule, key: str, label: str) -> None:
         self._module = module
+        self._key = key
         self._label = label
 
     def describe(self) -> str:
@@ -343,22 +350,12 @@ class Label(Step):
         return f"use the {self._module.name} label {self._label}"
 
     def prepare(self) -> None:
-        """Refuse where the module is not in use: running without it would be less than asked."""
-        if not os.path.exists(self._module.present):
-            raise FailedPrecondition(
-                f"the {self._module.name} label {self._label} is asked for, but this host does not "
-                f"use {self._module.name}"
-            )
+        """Refuse where the module is not in use."""
+        self._module.need(self._key, self._label)
 
-    def execute(self, _child: Child, /) -> None:
-        """Write it while /proc is still the host's; it takes effect at the exec."""
-        descriptor = os.open(self._module.file, os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            if syscalls.filesystem_magic(descriptor) != constants.PROC_SUPER_MAGIC:
-                raise InvalidArgument(f"{self._module.file}: is not in a proc filesystem")
-            os.write(descriptor, self._module.form.format(self._label).encode())
-        finally:
-            os.close(descriptor)
+    def execute(self, child: Child, /) -> None:
+        """Write it where nothing of the container can be; it takes effect at the exec."""
+        procfs.write(child.procfs, "self/attr/exec", self._module.form.format(self._label))
 
 
 class OomScore(Step):
@@ -375,8 +372,8 @@ class OomScore(Step):
 
     def execute(self, _child: Child, /) -> None:
         """Write it while /proc is still the host's."""
-        descriptor = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+        host = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            os.write(descriptor, str(self._value).encode())
+            procfs.write(host, "self/oom_score_adj", str(self._value))
         finally:
-            os.close(descriptor)
+            os.close(host)

@@ -7,7 +7,7 @@ plan, waits for the start, and executes the command.
 import errno
 import os
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from runtime import errors
 from runtime.cgroups.join import Join
@@ -19,6 +19,9 @@ from runtime.init import agent, hooks, joining, layout, namespaces, plan
 from runtime.init.launch import Answers, Launch, Launched, Place, Streams
 from runtime.init.step import explain
 from runtime.linux import constants, seccomp
+
+if TYPE_CHECKING:
+    from runtime.init import devices
 
 __all__ = ["Launched", "Parked", "Streams", "create", "exec_process"]
 
@@ -73,12 +76,13 @@ def create(
     )
     _check_streams(process, stdio)
     maps = id_maps(spec)
+    moved = _devices(spec)
     launch = Launch(
         steps,
         stdio=stdio,
         maps=maps,
         rlimits=plan.rlimits(process) if maps is not None else (),
-        answers=_answers(spec, who, parked),
+        answers=_answers(spec, who, parked, moved),
     )
     descriptor = None
     if "pid" in wanted.joined and "user" not in wanted.joined:
@@ -89,9 +93,15 @@ def create(
         launched = launch.run(
             cgroup.join_paths(), Place(flags, descriptor, namespaces.clocks(spec))
         )
-    except OSError as error:
-        raise Internal(explain("clone the container's init", error)) from error
+    except BaseException as error:
+        if moved is not None:
+            moved.give_back()
+        if isinstance(error, OSError):
+            raise Internal(explain("clone the container's init", error)) from error
+        raise
     finally:
+        if moved is not None:
+            moved.close()
         if descriptor is not None:
             os.close(descriptor)
     if hooks.of(spec, "poststart"):
@@ -108,8 +118,20 @@ class Parked(NamedTuple):
     """Called with the init's pid when all is set up; if it raises, the init ends."""
 
 
-def _answers(spec: Spec, who: plan.Identity, parked: Parked | None) -> Answers:
+def _devices(spec: Spec) -> "devices.Moved | None":
+    if not section(spec, "linux").get("netDevices"):
+        return None
+    from runtime.init import devices  # noqa: PLC0415 - few containers need it
+
+    return devices.Moved(spec)
+
+
+def _answers(
+    spec: Spec, who: plan.Identity, parked: Parked | None, moved: "devices.Moved | None"
+) -> Answers:
     def before(pid: int) -> None:
+        if moved is not None:
+            moved.move(pid)
         _before(spec, who, pid)
 
     answers = Answers(on_namespaces=before, on_listener=_listener(spec, who))

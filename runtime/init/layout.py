@@ -8,7 +8,7 @@ from typing import Any, Final
 from runtime.errors import InvalidArgument
 from runtime.formats.idmap import Extent
 from runtime.formats.spec import Spec, entries, section
-from runtime.init import hardening, mounting, namespaces, options
+from runtime.init import hardening, mounting, namespaces, options, paths
 from runtime.init.step import Step
 from runtime.linux import constants
 
@@ -28,6 +28,8 @@ _LINKS: Final = (
     ("/proc/kcore", "/dev/core"),
     ("pts/ptmx", "/dev/ptmx"),
 )
+_LABELLED: Final = frozenset({"tmpfs", "devpts", "ramfs"})
+"""Filesystems whose files have no labels of their own, but all that of the mount."""
 _KINDS: Final = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}
 _PROPAGATIONS: Final = {
     "private": constants.MS_PRIVATE,
@@ -75,6 +77,10 @@ def _mount(entry: Mapping[str, Any], linux: Spec, *, hierarchies: Hierarchies) -
             raise InvalidArgument(f"mounts: {destination}: a bind mount needs a source")
         maps = _mount_maps(entry, linux, mapped=chosen.idmap)
         return mounting.BindMount(entry["source"], destination, chosen, maps=maps)
+    if paths.clean(destination).split("/")[0] == "proc" and fstype != "proc":
+        raise InvalidArgument(f"mounts: {destination}: only a proc filesystem may be mounted there")
+    if fstype == "proc" and paths.clean(destination).startswith("proc/"):
+        raise InvalidArgument(f"mounts: {destination}: nothing may be mounted below /proc")
     if fstype in {"cgroup", "cgroup2"}:
         read_only = bool(chosen.flags & constants.MS_RDONLY)
         return mounting.CgroupMount(destination, hierarchies, read_only=read_only)
@@ -82,6 +88,9 @@ def _mount(entry: Mapping[str, Any], linux: Spec, *, hierarchies: Hierarchies) -
         raise InvalidArgument(f"mounts: {destination}: only bind mounts have ids mapped")
     if chosen.copy_up and fstype != "tmpfs":
         raise InvalidArgument(f"mounts: {destination}: tmpcopyup is for tmpfs only")
+    if linux.get("mountLabel") and fstype in _LABELLED:
+        context = f'context="{linux["mountLabel"]}"'
+        chosen = chosen._replace(data=f"{chosen.data},{context}" if chosen.data else context)
     source = entry.get("source") or fstype
     return mounting.FilesystemMount(fstype, source, destination, chosen)
 

@@ -14,6 +14,7 @@ from runtime.init import (
     layout,
     mounting,
     namespaces,
+    procfs,
 )
 from runtime.init.ready import Park, Ready
 from runtime.init.step import Step
@@ -80,44 +81,38 @@ def create(
     )
     if "user" not in wanted.new:
         steps.extend(rlimits(process))
-    steps.extend(_limits(process))
+    steps.extend(_oom_score(process))
     steps.extend(attributes.of(spec, process))
-    if "user" in wanted.joined:
-        pid_path = wanted.joined.get("pid")
-        flags = wanted.clone_flags
-        steps.append(joining.JoinUser(wanted.joined["user"], flags=flags, pid_path=pid_path))
-    if "cgroup" in wanted.new:
-        steps.append(joining.PrivateCgroups())
+    steps.extend(_last_namespaces(wanted))
     if manner.keyring:
         steps.append(joining.Keyring(keyring(who.container_id)))
-    if "network" in wanted.new:
-        steps.append(joining.Loopback())
     steps.extend(_names(spec, wanted))
     told = hooks.state(
         spec, container_id=who.container_id, bundle=who.bundle, pid=0, status="created"
     )
+    labels = _labels(process)
+    sysctls = _sysctls(spec)
+    if labels or sysctls:
+        steps.append(procfs.OpenProcfs())
     pivot = mounting.PivotRoot() if manner.pivot else mounting.MoveRoot()
     steps.extend(layout.plan(spec, rootfs=rootfs, hierarchies=hierarchies, pivot=pivot))
-    if spec.get("hooks"):
-        place = steps.index(pivot)
-        steps[place:place] = _hooks(spec, told)
+    place = steps.index(pivot)
+    steps[place:place] = _hooks(spec, told)
     terminal = bool(process.get("terminal"))
     steps.append(_terminal(process, console=True) if terminal else identity.Streams())
-    steps.extend(
-        hardening.Sysctl(key, str(value))
-        for key, value in sorted(section(section(spec, "linux"), "sysctl").items())
-    )
+    steps.extend(sysctls)
     steps.extend(_hardening(spec))
-    read_only = bool(section(spec, "root").get("readonly"))
     ready = Ready(wait=True) if manner.park is None else Park(manner.park)
-    read_only_root = [hardening.ReadonlyRoot()] if read_only else []
+    before: list[Step] = list(labels)
+    if section(spec, "root").get("readonly"):
+        before.insert(0, hardening.ReadonlyRoot())
     steps.extend(
         become(
             process,
             seccomp=seccomp,
             ready=ready,
             preserve=manner.preserve,
-            before=read_only_root,
+            before=before,
         )
     )
     if late := hooks.of(spec, "startContainer"):
@@ -126,8 +121,19 @@ def create(
 
 
 _UNSUPPORTED: Final = {
-    "linux": ("intelRdt", "memoryPolicy", "mountLabel", "netDevices"),
+    "linux": ("intelRdt",),
 }
+
+
+def _last_namespaces(wanted: namespaces.Namespaces) -> list[Step]:
+    """Return the steps into those that the process can enter only after all else."""
+    steps: list[Step] = []
+    if "user" in wanted.joined:
+        path, pid_path = wanted.joined["user"], wanted.joined.get("pid")
+        steps.append(joining.JoinUser(path, flags=wanted.clone_flags, pid_path=pid_path))
+    if "cgroup" in wanted.new:
+        steps.append(joining.PrivateCgroups())
+    return steps
 
 
 def _refuse_unsupported(spec: Spec) -> None:
@@ -144,7 +150,9 @@ def keyring(container_id: str) -> str:
 
 
 def _hooks(spec: Spec, told: hooks.State) -> list[Step]:
-    """Return the steps before the pivot: the runtime's hooks, then those of the container."""
+    """Return the steps before the pivot: what the parent does there, then the container's hooks."""
+    if not spec.get("hooks") and not section(spec, "linux").get("netDevices"):
+        return []
     steps: list[Step] = [hooks.RuntimeHooks()]
     if early := hooks.of(spec, "createContainer"):
         creating = {**told, "status": "creating"}
@@ -168,10 +176,13 @@ def enter(
         joining.EnterCgroups(),
         *_affinity(affinity, "final"),
         *rlimits(process),
-        *_limits(process),
+        *_oom_score(process),
         *attributes.of(spec, process),
-        joined,
     ]
+    labels = _labels(process)
+    if labels:
+        steps.append(procfs.OpenProcfs())
+    steps.append(joined)
     if manner.keyring:
         steps.append(joining.Keyring(name))
     if process.get("terminal"):
@@ -179,7 +190,13 @@ def enter(
     else:
         steps.append(identity.Streams())
     steps.extend(
-        become(process, seccomp=seccomp, ready=Ready(wait=False), preserve=manner.preserve)
+        become(
+            process,
+            seccomp=seccomp,
+            ready=Ready(wait=False),
+            preserve=manner.preserve,
+            before=labels,
+        )
     )
     return steps
 
@@ -190,12 +207,13 @@ def _affinity(wanted: Spec, when: str) -> list[Step]:
 
 
 def _names(spec: Spec, wanted: namespaces.Namespaces) -> list[Step]:
+    steps: list[Step] = [joining.Loopback()] if "network" in wanted.new else []
     hostname, domainname = spec.get("hostname") or "", spec.get("domainname") or ""
     if not hostname and not domainname:
-        return []
+        return steps
     if "uts" not in wanted.new and "uts" not in wanted.joined:
         raise InvalidArgument("hostname: needs a uts namespace of the container's own")
-    return [joining.Names(hostname, domainname)]
+    return [*steps, joining.Names(hostname, domainname)]
 
 
 def rlimits(process: Spec) -> list[joining.Rlimit]:
@@ -206,14 +224,23 @@ def rlimits(process: Spec) -> list[joining.Rlimit]:
     ]
 
 
-def _limits(process: Spec) -> list[Step]:
-    steps: list[Step] = []
-    for key, labels in (("apparmorProfile", joining.APPARMOR), ("selinuxLabel", joining.SELINUX)):
-        if process.get(key):
-            steps.append(joining.Label(labels, process[key]))
-    if process.get("oomScoreAdj") is not None:
-        steps.append(joining.OomScore(process["oomScoreAdj"]))
-    return steps
+def _oom_score(process: Spec) -> list[Step]:
+    value = process.get("oomScoreAdj")
+    return [] if value is None else [joining.OomScore(value)]
+
+
+def _labels(process: Spec) -> list[Step]:
+    modules = (("apparmorProfile", joining.APPARMOR), ("selinuxLabel", joining.SELINUX))
+    return [
+        joining.Label(module, f"process.{key}", process[key])
+        for key, module in modules
+        if process.get(key)
+    ]
+
+
+def _sysctls(spec: Spec) -> list[Step]:
+    parameters = section(section(spec, "linux"), "sysctl")
+    return [hardening.Sysctl(key, str(value)) for key, value in sorted(parameters.items())]
 
 
 def _hardening(spec: Spec) -> list[Step]:

@@ -16,6 +16,7 @@ class Child:
         "groups",
         "ignored",
         "pid",
+        "procfs",
         "report",
         "rootfs",
         "stdio",
@@ -35,6 +36,8 @@ class Child:
         """Its pid as the parent sees it, once the parent has said so."""
         self.rootfs = -1
         """The root directory, opened as a path: of the container to be, later of everything."""
+        self.procfs = -1
+        """A proc filesystem that nothing of the container covers, where a step has opened one."""
         self.stdio: tuple[int, int, int] | None = None
         self.report = sync.fileno()
         """Where a failure is told: the parent's socket, later perhaps what a start listens to."""

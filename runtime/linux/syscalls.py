@@ -20,6 +20,7 @@ _GENERIC: Final = {
     "pivot_root": 41,
     "rt_sigaction": 134,
     "keyctl": 219,
+    "set_mempolicy": 237,
     "sched_setattr": 274,
     "seccomp": 277,
     "bpf": 280,
@@ -27,6 +28,7 @@ _GENERIC: Final = {
 _X86_64: Final = {
     "rt_sigaction": 13,
     "pivot_root": 155,
+    "set_mempolicy": 238,
     "keyctl": 250,
     "ioprio_set": 251,
     "sched_setattr": 314,

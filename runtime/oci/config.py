@@ -5,217 +5,23 @@ specification demands (config.md, "Extensibility"). Whether this runtime and thi
 for who does it.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple, cast
+import os
+import re
+from collections.abc import Mapping, Sequence, Set
+from typing import Any, Final, cast
 
 from runtime.errors import InvalidArgument
-from runtime.linux import caps, constants
+from runtime.linux import caps
+from runtime.oci.shapes import CONFIG, PROCESS, RESOURCES, Absolute, MapOf, Number
 
-
-class Number(NamedTuple):
-    """An integer from `least` to `most`."""
-
-    least: int
-    most: int
-
-
-class Absolute(NamedTuple):
-    """A path that begins with a slash."""
-
-
-class MapOf(NamedTuple):
-    """An object of any keys."""
-
-    value: Any
-
-
-_U32: Final = Number(0, (1 << 32) - 1)
-_I32: Final = Number(-(1 << 31), (1 << 31) - 1)
-_U64: Final = Number(0, (1 << 64) - 1)
-_I64: Final = Number(-(1 << 63), (1 << 64) - 1)
-_ID: Final = Number(0, (1 << 32) - 2)  # the one above means "unchanged" to setuid's family
-_ABSOLUTE: Final = Absolute()
-_TEXTS: Final = [str]
-
-_HOOK: Final = {"path!": _ABSOLUTE, "args": _TEXTS, "env": _TEXTS, "timeout": Number(1, 1 << 31)}
-_MAP: Final = [{"containerID!": _ID, "hostID!": _ID, "size!": Number(1, (1 << 32) - 1)}]
-_RATES: Final = [{"major!": _U32, "minor!": _U32, "rate!": _U64}]
-_DEVICE_NUMBER: Final = Number(-1, (1 << 32) - 1)
-
-RESOURCES: Final = {
-    "devices": [
-        {
-            "allow!": bool,
-            "type": frozenset({"a", "b", "c", ""}),
-            "major": _DEVICE_NUMBER,
-            "minor": _DEVICE_NUMBER,
-            "access": str,
-        }
-    ],
-    "memory": {
-        **dict.fromkeys(("limit", "reservation", "swap", "kernel", "kernelTCP"), _I64),
-        "swappiness": Number(0, 200),
-        "disableOOMKiller": bool,
-        "useHierarchy": bool,
-        "checkBeforeUpdate": bool,
-    },
-    "cpu": {
-        "shares": _U64,
-        "quota": _I64,
-        "burst": _U64,
-        "period": _U64,
-        "realtimeRuntime": _I64,
-        "realtimePeriod": _U64,
-        "cpus": str,
-        "mems": str,
-        "idle": _I64,
-    },
-    "pids": {"limit": _I64},
-    "blockIO": {
-        "weight": Number(0, 65535),
-        "leafWeight": Number(0, 65535),
-        "weightDevice": [
-            {
-                "major!": _U32,
-                "minor!": _U32,
-                "weight": Number(0, 65535),
-                "leafWeight": Number(0, 65535),
-            }
-        ],
-        **dict.fromkeys(
-            (
-                "throttleReadBpsDevice",
-                "throttleWriteBpsDevice",
-                "throttleReadIOPSDevice",
-                "throttleWriteIOPSDevice",
-            ),
-            _RATES,
-        ),
-    },
-    "hugepageLimits": [{"pageSize!": str, "limit!": _U64}],
-    "network": {"classID": _U32, "priorities": [{"name!": str, "priority!": _U32}]},
-    "rdma": MapOf({"hcaHandles": _U32, "hcaObjects": _U32}),
-    "unified": MapOf(str),
-}
-"""linux.resources (config-linux.md, "Control groups")."""
-
-PROCESS: Final = {
-    "terminal": bool,
-    "consoleSize": {"height!": Number(0, 65535), "width!": Number(0, 65535)},
-    "cwd!": _ABSOLUTE,
-    "env": _TEXTS,
-    "args!": _TEXTS,
-    "rlimits": [{"type!": str, "soft!": _U64, "hard!": _U64}],
-    "apparmorProfile": str,
-    "selinuxLabel": str,
-    "capabilities": MapOf(_TEXTS),
-    "noNewPrivileges": bool,
-    "oomScoreAdj": Number(-1000, 1000),
-    "scheduler": {
-        "policy!": str,
-        "nice": Number(-20, 19),
-        "priority": _I32,
-        "flags": _TEXTS,
-        "runtime": _U64,
-        "deadline": _U64,
-        "period": _U64,
-    },
-    "ioPriority": {
-        "class!": frozenset({"IOPRIO_CLASS_RT", "IOPRIO_CLASS_BE", "IOPRIO_CLASS_IDLE"}),
-        "priority": Number(0, 7),
-    },
-    "execCPUAffinity": {"initial": str, "final": str},
-    "user": {
-        "uid": _ID,
-        "gid": _ID,
-        "umask": Number(0, 0o777),
-        "additionalGids": [_ID],
-        "username": str,
-    },
-}
-"""process (config.md, "Process")."""
-
-_SECCOMP: Final = {
-    "defaultAction!": str,
-    "defaultErrnoRet": Number(0, 65535),
-    "architectures": _TEXTS,
-    "flags": _TEXTS,
-    "listenerPath": str,
-    "listenerMetadata": str,
-    "syscalls": [
-        {
-            "names!": _TEXTS,
-            "action!": str,
-            "errnoRet": Number(0, 65535),
-            "args": [{"index!": Number(0, 5), "value!": _U64, "valueTwo": _U64, "op!": str}],
-        }
-    ],
-}
-_LINUX: Final = {
-    "namespaces": [{"type!": frozenset(constants.NAMESPACES), "path": str}],
-    "uidMappings": _MAP,
-    "gidMappings": _MAP,
-    "timeOffsets": MapOf({"secs": _I64, "nanosecs": Number(0, 999_999_999)}),
-    "devices": [
-        {
-            "type!": frozenset({"c", "b", "u", "p"}),
-            "path!": _ABSOLUTE,
-            "major": _U32,
-            "minor": _U32,
-            "fileMode": Number(0, 0o7777),
-            "uid": _ID,
-            "gid": _ID,
-        }
-    ],
-    "netDevices": MapOf({"name": str}),
-    "cgroupsPath": str,
-    "resources": RESOURCES,
-    "rootfsPropagation": str,
-    "seccomp": _SECCOMP,
-    "sysctl": MapOf(str),
-    "maskedPaths": [_ABSOLUTE],
-    "readonlyPaths": [_ABSOLUTE],
-    "mountLabel": str,
-    "personality": {"domain!": str, "flags": _TEXTS},
-    "intelRdt": {"closID": str, "l3CacheSchema": str, "memBwSchema": str},
-}
-_CONFIG: Final = {
-    "ociVersion!": str,
-    "root!": {"path!": str, "readonly": bool},
-    "hostname": str,
-    "domainname": str,
-    "annotations": MapOf(str),
-    "mounts": [
-        {
-            "destination!": str,
-            "type": str,
-            "source": str,
-            "options": _TEXTS,
-            "uidMappings": _MAP,
-            "gidMappings": _MAP,
-        }
-    ],
-    "hooks": {
-        kind: [_HOOK]
-        for kind in (
-            "prestart",
-            "createRuntime",
-            "createContainer",
-            "startContainer",
-            "poststart",
-            "poststop",
-        )
-    },
-    "process": PROCESS,
-    "linux": _LINUX,
-}
 _CAPABILITY_SETS: Final = ("bounding", "effective", "permitted", "inheritable", "ambient")
 _NEWEST: Final = (1, 3)
+_PAGE_SIZE: Final = re.compile(r"[1-9][0-9]{0,5}[KMG]B\Z")
 
 
 def check(spec: Mapping[str, Any]) -> None:
     """Check a whole config.json; raises `InvalidArgument` naming the property."""
-    _check(spec, _CONFIG, "")
+    _check(spec, CONFIG, "")
     _version(spec["ociVersion"])
     if not spec["root"]["path"]:
         raise InvalidArgument("root.path: is empty")
@@ -237,10 +43,57 @@ def _linux(linux: Mapping[str, Any]) -> None:
         for key in ("major", "minor"):
             if device["type"] != "p" and device.get(key) is None:
                 raise InvalidArgument(f"linux.devices[{index}].{key}: is missing")
-    limited: Mapping[str, Any] = linux.get("resources") or {}
+    _sysctls(linux.get("sysctl") or {}, seen)
+    if '"' in (linux.get("mountLabel") or ""):
+        raise InvalidArgument("linux.mountLabel: a quotation mark cannot be in it")
+    devices: Mapping[str, Mapping[str, str] | None] = linux.get("netDevices") or {}
+    for name, device in devices.items():
+        _device_name(name, "linux.netDevices")
+        _device_name((device or {}).get("name") or name, f"linux.netDevices.{name}.name")
+    _resources(linux.get("resources") or {}, "linux.resources.")
+
+
+_NAMESPACED: Final = {
+    "net.": "network",
+    "fs.mqueue.": "ipc",
+    **dict.fromkeys(("kernel.msg", "kernel.shm"), "ipc"),
+    "kernel.sem": "ipc",
+}
+"""The beginnings of parameters that each namespace of a type has of its own."""
+
+
+def _sysctls(parameters: Mapping[str, str], kinds: Set[str]) -> None:
+    """Refuse those that would change the host's."""
+    for key in parameters:
+        if {"", ".", ".."} & set(key.split("/")):
+            raise InvalidArgument(f"linux.sysctl.{key}: is not the name of a parameter")
+        dotted = key.replace("/", ".")
+        owner = next((kind for start, kind in _NAMESPACED.items() if dotted.startswith(start)), "")
+        if not owner:
+            raise InvalidArgument(f"linux.sysctl.{key}: is not of any namespace, but of the host")
+        if owner not in kinds:
+            raise InvalidArgument(
+                f"linux.sysctl.{key}: needs a namespace of the container's own of the type {owner}"
+            )
+
+
+def _device_name(name: str, where: str) -> None:
+    """Raise unless it can be the name of a network device (dev_valid_name in net/core/dev.c)."""
+    wrong = name in {".", ".."} or any(each in "/:" or each.isspace() for each in name)
+    if not 0 < len(os.fsencode(name)) < 16 or wrong:
+        raise InvalidArgument(f"{where}: {name!r} is not the name of a network device")
+
+
+def _resources(limited: Mapping[str, Any], prefix: str) -> None:
+    for index, each in enumerate(limited.get("hugepageLimits") or ()):
+        if not _PAGE_SIZE.match(each["pageSize"]):
+            raise InvalidArgument(
+                f"{prefix}hugepageLimits[{index}].pageSize: {each['pageSize']!r} is not a size "
+                "such as 2MB"
+            )
     for index, rule in enumerate(limited.get("devices") or ()):
         if set(rule.get("access") or "") - set("rwm"):
-            raise InvalidArgument(f"linux.resources.devices[{index}].access: is not of r, w, m")
+            raise InvalidArgument(f"{prefix}devices[{index}].access: is not of r, w, m")
 
 
 def process(value: Mapping[str, Any]) -> None:
@@ -252,6 +105,7 @@ def process(value: Mapping[str, Any]) -> None:
 def resources(value: Mapping[str, Any]) -> None:
     """Check an OCI linux.resources alone, as update takes it; raises `InvalidArgument`."""
     _check(value, RESOURCES, "")
+    _resources(value, "")
 
 
 def _version(text: str) -> None:

@@ -107,6 +107,9 @@ class Container:
     def _create(self, request: CreateTaskRequest) -> None:
         if bool(self.init.spec.get("terminal")) != request.terminal:
             raise InvalidArgument("the request and the spec disagree about a terminal")
+        from runtime.oci import support  # noqa: PLC0415 - a server starts without it
+
+        support.refuse(self.spec)
         try:
             if request.rootfs:
                 rootfs.mount_all(request.rootfs, self._rootfs, maps=launcher.id_maps(self.spec))
@@ -132,8 +135,8 @@ class Container:
         pid = self.init.pid
         self._host.reaper.watch(pid, lambda status, at: self._ended(self.init, status, at))
         self._watch_oom()
-        with open(os.path.join(self.bundle, "init.pid"), "w", encoding="ascii") as file:
-            file.write(str(pid))
+        with open(os.path.join(self.bundle, "init.pid"), "wb", buffering=0) as file:
+            file.write(b"%d" % pid)
         self.state.pid, self.state.pid_ticks = pid, bundle.start_ticks(pid)
         self._save()
         io = TaskIO(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import command
+from tests import command, requirements
 
 pytestmark = pytest.mark.root
 
@@ -164,8 +164,8 @@ def test_a_process_sees_the_system_as_asked(runtime):
         ({"process": {"rlimits": [{"type": "RLIMIT_ROSE", "soft": 1, "hard": 1}]}}, "rlimits"),
         ({"process": {"rlimits": [{"type": "RLIMIT_CORE", "soft": 2, "hard": 1}]}}, "rlimits"),
         ({"process": {"capabilities": {"bounding": ["CAP_ROSE"]}}}, "CAP_ROSE"),
-        ({"process": {"apparmorProfile": "rose"}}, "rose"),
-        ({"process": {"selinuxLabel": "rose"}}, "rose"),
+        ({"process": {"apparmorProfile": "rose"}}, "process.apparmorProfile: the AppArmor label rose"),
+        ({"process": {"selinuxLabel": "rose"}}, "process.selinuxLabel: the SELinux label rose"),
         ({"process": {"cwd": "rose"}}, "process.cwd"),
         ({"process": {"env": ["=rose"]}}, "process.env"),
         ({"process": {"user": {"uid": 1 << 32}}}, "process.user.uid"),
@@ -185,8 +185,24 @@ def test_a_process_sees_the_system_as_asked(runtime):
         ({"linux": {"resources": {"memory": {"limit": 1}}}}, "memory"),
         ({"linux": {"seccomp": {"defaultAction": "ROSE"}}}, "seccomp"),
         ({"linux": {"intelRdt": {"closID": "rose"}}}, "intelRdt"),
-        ({"linux": {"netDevices": {"eth0": {}}}}, "netDevices"),
-        ({"linux": {"mountLabel": "rose"}}, "mountLabel"),
+        ({"linux": {"netDevices": {"no-such-rose": {}}}}, "linux.netDevices.no-such-rose"),
+        ({"linux": {"netDevices": {"lo": {"name": "a/b"}}}}, "linux.netDevices.lo.name"),
+        ({"linux": {"netDevices": {"lo": {}}, "namespaces": [{"type": "mount"}]}}, "linux.netDevices: needs a network"),
+        ({"linux": {"mountLabel": "rose"}}, "linux.mountLabel"),
+        ({"linux": {"memoryPolicy": {"mode": "ROSE"}}}, "linux.memoryPolicy.mode"),
+        ({"linux": {"memoryPolicy": {"mode": "MPOL_BIND", "nodes": "x"}}}, "linux.memoryPolicy.nodes"),
+        ({"linux": {"memoryPolicy": {"mode": "MPOL_BIND", "nodes": "777"}}}, "linux.memoryPolicy"),
+        ({"linux": {"memoryPolicy": {"mode": "MPOL_BIND", "nodes": "0", "flags": ["ROSE"]}}}, "linux.memoryPolicy.flags"),
+        ({"linux": {"sysctl": {"kernel.core_pattern": "core"}}}, "linux.sysctl.kernel.core_pattern: is not of any"),
+        ({"linux": {"sysctl": {"vm.swappiness": "60"}}}, "linux.sysctl.vm.swappiness: is not of any"),
+        ({"linux": {"sysctl": {"net.core.somaxconn": "4096"}, "namespaces": [{"type": "mount"}]}, "hostname": ""}, "needs a namespace"),
+        ({"linux": {"sysctl": {"net.core.somaxconn": "4096"}, "namespaces": [{"type": "mount"}, {"type": "network", "path": "/proc/self/ns/net"}]}, "hostname": ""}, "the runtime's own"),
+        ({"linux": {"sysctl": {"net/../kernel/core_pattern": "core"}}}, "core_pattern"),
+        ({"linux": {"resources": {"hugepageLimits": [{"pageSize": "3MB", "limit": 0}]}}}, "linux.resources.hugepageLimits[0].pageSize: this kernel"),
+        ({"linux": {"resources": {"hugepageLimits": [{"pageSize": "x/../2MB", "limit": 0}]}}}, "linux.resources.hugepageLimits[0].pageSize"),
+        ({"+mounts": [{"destination": "/proc/scsi", "type": "tmpfs"}]}, "/proc/scsi"),
+        ({"+mounts": [{"destination": "/proc", "type": "tmpfs"}]}, "/proc"),
+        ({"+mounts": [{"destination": "/proc/self", "type": "proc"}]}, "/proc/self"),
         ({"hooks": {"createRuntime": [{"path": "rose"}]}}, "hooks.createRuntime"),
         ({"hooks": {"prestart": [{"path": "/bin/false"}]}}, "/bin/false"),
         ({"hooks": {"createContainer": [{"path": "/bin/sleep", "args": ["sleep", "9"], "timeout": 1}]}}, "timeout|longer"),
@@ -196,6 +212,82 @@ def test_a_process_sees_the_system_as_asked(runtime):
 def test_what_cannot_be_done_is_refused_by_name(refused, changes, named):
     message = refused(**changes)
     assert any(each in message for each in named.split("|")), message
+
+
+def test_parameters_are_set_without_any_proc_in_the_container(runtime):
+    bundle = Path(runtime.bundle("cat", "/data/saved"))
+    spec = json.loads((bundle / "config.json").read_text())
+    spec["mounts"] = [each for each in spec["mounts"] if each["destination"] != "/proc"]
+    spec["linux"] |= {"maskedPaths": [], "readonlyPaths": []}
+    spec["linux"]["sysctl"] = {"kernel.shm_rmid_forced": "1", "net/ipv4/conf/lo/forwarding": "1"}
+    (bundle / "config.json").write_text(json.dumps(spec))
+    runtime.quietly("create", "--bundle", str(bundle), "one")
+    pid = runtime.state("one")["pid"]
+    script = "cat /proc/sys/kernel/shm_rmid_forced /proc/sys/net/ipv4/conf/lo/forwarding"
+    inside = ("nsenter", "-t", str(pid), "--net", "--ipc", "sh", "-c", script)
+    assert subprocess.run(inside, capture_output=True, check=True).stdout == b"1\n1\n"
+
+
+def test_memory_comes_from_the_nodes_asked_for(runtime):
+    policy = {"mode": "MPOL_BIND", "nodes": "0", "flags": ["MPOL_F_STATIC_NODES"]}
+    maps = runtime.sh("cat /proc/self/numa_maps", linux={"memoryPolicy": policy})
+    assert {line.split()[1] for line in maps.splitlines()} == {"bind=static:0"}
+
+
+WITH_DEVICES = """
+ip link set lo up
+ip link add rose0 type veth peer name thorn0
+ip link set thorn0 up
+ip addr add 198.51.100.7/24 dev rose0
+ip addr add 2001:db8::7/64 dev rose0 nodad
+ip link set rose0 up mtu 1300
+"$@"; status=$?
+ip -o addr show dev rose0 2>&1 | sed 's/^/after: /'
+ip -o link show dev rose0 2>&1 | sed 's/^/after: /'
+exit $status
+"""
+
+
+def with_devices(runtime, *words):
+    """Run one command line in a network namespace of its own, which has the device rose0."""
+    requirements.commands("ip", "unshare")
+    line = (*runtime.command, "--root", str(runtime.directory / "state"), *words)
+    return subprocess.run(
+        ("unshare", "--net", "sh", "-c", WITH_DEVICES, "sh", *line),
+        check=False, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+
+
+def test_a_network_device_comes_with_its_addresses(runtime):
+    script = "busybox ip addr show petal; busybox ip link show rose0"
+    devices = {"rose0": {"name": "petal"}}
+    bundle = runtime.bundle("sh", "-c", script, linux={"netDevices": devices})
+    done = with_devices(runtime, "run", "--bundle", bundle, "one")
+    assert "198.51.100.7/24" in done.stdout.partition("after")[0], done.stderr
+    assert "2001:db8::7/64" in done.stdout
+    assert "mtu 1300" in done.stdout
+    assert ",UP" in done.stdout
+    assert done.stderr.count("rose0") == 1  # the old name is not known inside
+    assert 'after: Device "rose0" does not exist.' in done.stdout
+
+
+def test_a_network_device_is_given_back_where_the_container_cannot_be_made(runtime):
+    bundle = runtime.bundle("nonesuch", linux={"netDevices": {"rose0": {"name": "petal"}}})
+    done = with_devices(runtime, "run", "--bundle", bundle, "one")
+    assert done.returncode == 1
+    assert "nonesuch" in done.stderr
+    after = done.stdout
+    assert "198.51.100.7/24" in after
+    assert "2001:db8::7/64" in after
+    assert "mtu 1300" in after
+    assert ",UP" in after
+
+
+def test_a_network_device_s_name_must_be_free_inside(runtime):
+    bundle = runtime.bundle("true", linux={"netDevices": {"rose0": {"name": "lo"}}})
+    done = with_devices(runtime, "create", "--bundle", bundle, "one")
+    assert "linux.netDevices.rose0: the container has a device lo already" in done.stderr
+    assert "198.51.100.7/24" in done.stdout
 
 
 def test_what_is_not_known_is_ignored(runtime):

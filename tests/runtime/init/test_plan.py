@@ -198,9 +198,7 @@ def test_the_bounding_set_is_the_spec_s():
 @pytest.mark.parametrize(
     ("part", "key", "value"),
     [
-        ("linux", "mountLabel", "system_u:object_r:container_file_t:s0"),
         ("linux", "intelRdt", {"closID": "guaranteed"}),
-        ("linux", "memoryPolicy", {"mode": "MPOL_BIND"}),
     ],
 )
 def test_what_would_be_ignored_is_refused_by_name(part, key, value):
