@@ -334,14 +334,21 @@ class Json:
         return self.loads(file.read())
 
     def dumps(
-        self, value: object, *, separators: tuple[str, str] = (", ", ": "), **others: Value
+        self,
+        value: object,
+        *,
+        separators: tuple[str, str] = (", ", ": "),
+        sort_keys: bool = False,
+        **others: Value,
     ) -> str:
         """Encode as ASCII."""
         if others or not isinstance(value, dict | list | tuple):
-            return str(real("json").dumps(value, separators=separators, **others))
+            return str(
+                real("json").dumps(value, separators=separators, sort_keys=sort_keys, **others)
+            )
         ascii_only = self._parts.encode_basestring_ascii
         between, after_key = separators
-        how: Value = ({}, _refuse, ascii_only, None, after_key, between, False, False, True)
+        how: Value = ({}, _refuse, ascii_only, None, after_key, between, sort_keys, False, True)
         return "".join(self._parts.make_encoder(*how)(value, 0))
 
 

@@ -15,7 +15,7 @@ import socket
 import sys
 import time
 
-from runtime.errors import Internal, InvalidArgument, NotFound, RuntimeFailure
+from runtime.errors import AlreadyExists, Internal, InvalidArgument, NotFound, RuntimeFailure
 from runtime.linux import syscalls
 from runtime.shim import bundle
 from runtime.shim.saying import log_to, say_failure
@@ -121,6 +121,17 @@ def start(arguments: Arguments) -> None:
     _print(address.encode())
 
 
+def serve(arguments: Arguments, *, answer: int) -> None:
+    """Be the server itself, for a client of ours; its address is written when it can be found."""
+    path = arguments.need("-socket")
+    listener = _listen(path)
+    if listener is None:
+        raise AlreadyExists(f"there is a shim already at {path}")
+    address = f"unix://{path}"
+    _write_address(address)
+    _serve(listener, arguments, address=address, tell=answer, word=address.encode())
+
+
 def _group(container_id: str) -> str:
     """Return what the containers that share a shim have in common: a pod's annotation."""
     try:
@@ -173,8 +184,8 @@ def _answers(path: str) -> bool:
 
 def _write_address(address: str) -> None:
     """Write the file by which containerd 1.x finds the shim after its own restart."""
-    with open("address.new", "w", encoding="utf-8") as file:
-        file.write(address)
+    with open("address.new", "wb", buffering=0) as file:
+        file.write(address.encode())
     os.rename("address.new", "address")
 
 
@@ -188,7 +199,7 @@ def _daemonise(listener: socket.socket, arguments: Arguments, address: str) -> N
         os.close(ready)
         listener.close()
         return
-    leave(lambda: _serve(listener, arguments, address=address, tell=tell))
+    leave(lambda: _serve(listener, arguments, address=address, tell=tell, word=b"1"))
 
 
 def leave(action: Callable[[], None]) -> NoReturn:
@@ -203,7 +214,9 @@ def leave(action: Callable[[], None]) -> NoReturn:
         os._exit(status)
 
 
-def _serve(listener: socket.socket, arguments: Arguments, *, address: str, tell: int) -> None:
+def _serve(
+    listener: socket.socket, arguments: Arguments, *, address: str, tell: int, word: bytes
+) -> None:
     from runtime.shim import server  # noqa: PLC0415  # a `start` that finds its group needs no server
 
     os.setsid()
@@ -211,7 +224,7 @@ def _serve(listener: socket.socket, arguments: Arguments, *, address: str, tell:
     _close_inherited({listener.fileno(), tell} | ({lock} if lock >= 0 else set[int]()))
     log_to("log")
     syscalls.prctl(_PR_SET_CHILD_SUBREAPER, 1)
-    with open("/proc/self/comm", "wb") as file:
+    with open("/proc/self/comm", "wb", buffering=0) as file:
         file.write(b"containerd-shim")
     if lock < 0:
         _raise_oom_score()
@@ -224,7 +237,7 @@ def _serve(listener: socket.socket, arguments: Arguments, *, address: str, tell:
     bundle.Shim(pid=pid, ticks=bundle.start_ticks(pid), address=address).save(".")
     if lock >= 0:
         os.close(lock)  # from now on whoever gets the lock finds this process
-    os.write(tell, b"1")
+    os.write(tell, word)
     os.close(tell)
     shim.run()
 

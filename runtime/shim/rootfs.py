@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from runtime.errors import Internal, InvalidArgument
@@ -30,6 +31,8 @@ _FLAGS = {
 }
 _DETACH = constants.MNT_DETACH
 _NOFOLLOW = 8  # UMOUNT_NOFOLLOW of umount2(2)
+_ESCAPED = {" ", "\t", "\n", "\\"}
+"""What is written otherwise in mountinfo (proc_pid_mountinfo(5))."""
 
 
 Maps = tuple["Sequence[Extent]", "Sequence[Extent]"]
@@ -77,15 +80,28 @@ def _mount(wanted: Mount, target: str) -> None:
 def unmount_all(target: str) -> None:
     """Unmount everything at and below a path; where nothing is mounted nothing is done."""
     target = os.path.realpath(target)
-    with open("/proc/self/mountinfo", "rb") as file:
-        found = mountinfo.parse(file.read())
+    while _unmounted(target):  # with all that is mounted below
+        pass
+    with open("/proc/self/mountinfo", "rb", buffering=0) as file:
+        data = file.readall()
+    if os.fsencode(target) not in data and not set(target) & _ESCAPED:
+        return
+    found = mountinfo.parse(data)
     below = [
         m.mountpoint
         for m in found
         if m.mountpoint == target or m.mountpoint.startswith(target + "/")
     ]
     for mountpoint in reversed(below):
-        try:
-            mounts.unmount(mountpoint, _DETACH | _NOFOLLOW)
-        except OSError as error:
-            raise Internal(f"cannot unmount {mountpoint}: {error.strerror}") from error
+        _unmounted(mountpoint)
+
+
+def _unmounted(mountpoint: str) -> bool:
+    """Unmount what is on top at a path; tell whether there was something."""
+    try:
+        mounts.unmount(mountpoint, _DETACH | _NOFOLLOW)
+    except OSError as error:
+        if error.errno in {errno.EINVAL, errno.ENOENT}:
+            return False
+        raise Internal(f"cannot unmount {mountpoint}: {error.strerror}") from error
+    return True

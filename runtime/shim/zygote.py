@@ -1,12 +1,13 @@
 """A warm shim to be: everything is imported, and each shim is a fork of it.
 
-A long-lived client (the UI, `serve`) starts one before it has threads. A start then costs two forks
+A long-lived client (the UI, `serve`) starts one before it has threads. A start then costs one fork
 of a small process in place of an interpreter's start and 150 imports, and the shims share their
 memory (fork(2), "copy-on-write"); `gc.freeze` keeps the collector from touching what is shared.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import json
@@ -17,6 +18,7 @@ import sys
 
 from runtime.errors import RuntimeFailure
 from runtime.init import launcher
+from runtime.oci import support
 from runtime.shim import entry, server
 
 TYPE_CHECKING = False
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _LARGEST = 16 << 10
-LOADED = (launcher, server)
+LOADED = (launcher, server, support)
 """What no request needs here, for the forks to have."""
 
 
@@ -52,20 +54,20 @@ def main() -> None:
 
 
 def _run(requests: socket.socket, data: bytes, *, lock: int, answer: int) -> None:
-    """Be `containerd-shim-cinspect-v1 … start`."""
+    """Be the server that `containerd-shim-cinspect-v1 … start` would leave behind."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     requests.close()
-    os.dup2(answer, 1)
-    os.close(answer)
     request = json.loads(data)
     arguments = [*request["arguments"], "-lock-fd", str(lock)]
     try:
         os.chdir(request["cwd"])
         rename(["containerd-shim-cinspect-v1", *arguments])
-        entry.start(entry.Arguments(arguments))
+        entry.serve(entry.Arguments(arguments), answer=answer)
     except (RuntimeFailure, OSError) as error:
-        os.write(1, str(error).encode())
+        with contextlib.suppress(OSError):  # it was ready, and the descriptor is closed
+            os.write(answer, str(error).encode())
+        raise
 
 
 def rename(line: Sequence[str]) -> None:
