@@ -194,7 +194,7 @@ def _main_parser() -> argparse.ArgumentParser:
         usage="cinspect [global options] [command] [options]",
         description="See every container on this host from the kernel up, and run your own.",
         epilog=f"commands:\n{listing}\n\n{EXAMPLES}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=options.HelpFormatter,
         allow_abbrev=False,
     )
     options.add_globals(parser)
@@ -204,7 +204,7 @@ def _main_parser() -> argparse.ArgumentParser:
 def _verb_parser(verb: Verb, module: VerbModule) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"cinspect {verb.name}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=options.HelpFormatter,
         allow_abbrev=False,
         conflict_handler="resolve",  # `run --read-only` is the container's, not cinspect's
     )

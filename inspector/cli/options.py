@@ -38,6 +38,17 @@ _SECONDS: Final = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d"
 _POWER: Final = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 
 
+class HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Wraps at the terminal's width; told it, argparse does without shutil and its compressors.
+
+    They would be loaded whenever an option is added.
+    """
+
+    def __init__(self, prog: str) -> None:
+        """Ask for the width."""
+        super().__init__(prog, width=_columns() - 2)
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The global options, with their defaults worked out. Paths are absolute."""
@@ -200,6 +211,17 @@ def _sections(value: str) -> tuple[str, ...]:
             known = ", ".join((*SECTIONS, *ON_REQUEST))
             raise argparse.ArgumentTypeError(f"{name!r} is none of {known}")
     return names
+
+
+def _columns() -> int:
+    """Return how many columns stdout has, as `shutil.get_terminal_size` does."""
+    said = os.environ.get("COLUMNS", "")
+    if said.isascii() and said.isdigit() and int(said):
+        return int(said)
+    try:
+        return os.get_terminal_size(1).columns or 80
+    except OSError:
+        return 80
 
 
 def _directories() -> tuple[str, str]:
