@@ -9,6 +9,7 @@ from typing import Self
 
 from inspector.chain import KEPT, Chain
 from inspector.frame import SECTIONS, Frame
+from inspector.journal import Journal
 from inspector.sampler import Sampler
 
 
@@ -25,11 +26,16 @@ class LiveSource:
         sections: Collection[str] = SECTIONS,
         interval: float = 1.0,
         keep_events: int = KEPT,
+        journal: Journal | None = None,
+        raw: bool = False,
     ) -> None:
+        """Take what the events of a frame are (`Chain`), and how often there is one."""
         self._sampler = sampler
         self._sections = frozenset(sections)
         self._interval = interval
         self._keep_events = keep_events
+        self._journal = journal
+        self._raw = raw
 
     @property
     def interval(self) -> float:
@@ -38,15 +44,19 @@ class LiveSource:
 
     async def frames(self) -> AsyncGenerator[Frame, None]:
         """Yield a frame at each interval, the first at once, until it is closed."""
-        chain = Chain(keep=self._keep_events)
+        chain = Chain(keep=self._keep_events, journal=self._journal, raw=self._raw)
         due = time.monotonic()
-        while True:
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
-            sample = await self._sampler.sample(self._sections)
-            frame = await asyncio.to_thread(chain.advance, sample)
-            yield frame
-            # From when it was due, so that the pace does not drift; what was missed is left out.
-            due = max(due + self._interval, time.monotonic())
+        try:
+            while True:
+                await asyncio.sleep(max(0.0, due - time.monotonic()))
+                sample = await self._sampler.sample(self._sections)
+                frame = await asyncio.to_thread(chain.advance, sample)
+                yield frame
+                # From when it was due, so that the pace does not drift; what was missed is left out.
+                due = max(due + self._interval, time.monotonic())
+        finally:
+            if self._journal is not None:
+                self._journal.close()
 
 
 class Hub:

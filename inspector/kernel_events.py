@@ -149,7 +149,7 @@ def _namespaces(before: Frame, after: Frame, earlier: Sample, current: Sample) -
     old, new = _spaces(earlier), _spaces(current)
     if old is None or new is None or old.keys() == new.keys():
         return
-    lasting = _ids(before) & _ids(after)
+    lasting = _running(before) & _running(after)
     for topic, these, others, frame, sample in (
         ("namespace-gone", old, new, before, earlier),
         ("namespace-born", new, old, after, current),
@@ -191,8 +191,8 @@ def _owners(frame: Frame) -> dict[int, str]:
     return {pid: one.id for one in frame.containers for pid in one.pids}
 
 
-def _ids(frame: Frame) -> set[str]:
-    return {one.id for one in frame.containers} if frame.containers is not UNSET else set()
+def _running(frame: Frame) -> set[str]:
+    return {one.id for one in _containers(frame) if one.pid is not None}
 
 
 def _mounts(before: Frame, after: Frame, watched: Collection[int]) -> Iterator[Found]:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Collection, Sequence
 
 from collectors import registry
+from collectors.errors import CollectError
 from collectors.root import Root
 from inspector.chain import Chain
 from inspector.cli.options import Settings
@@ -12,6 +13,7 @@ from inspector.domains.containers.model import Container
 from inspector.errors import Failure
 from inspector.frame import SECTIONS, Frame
 from inspector.hub import LiveSource
+from inspector.journal import Journal
 from inspector.sampler import Sampler
 
 
@@ -35,7 +37,29 @@ def source(
     settings: Settings, *, interval: float = 1.0, sections: Collection[str] = SECTIONS
 ) -> LiveSource:
     """Return frames of the live host for one reader."""
-    return LiveSource(sampler(settings, listen=True), interval=interval, sections=sections)
+    return LiveSource(
+        sampler(settings, listen=True),
+        interval=interval,
+        sections=sections,
+        journal=journal(settings),
+    )
+
+
+def journal(settings: Settings) -> Journal | None:
+    """Return the journal of events: root keeps it, unless all is to be left as it is.
+
+    Of another host's tree there is none.
+    """
+    root = Root(settings.host_root)
+    if not root.live:
+        return None
+    try:
+        boot_id = root.read("proc/sys/kernel/random/boot_id").decode("ascii", "replace").strip()
+    except CollectError:
+        boot_id = "unknown"
+    directory = os.path.join(settings.state, "events")
+    write = os.geteuid() == 0 and not settings.read_only
+    return Journal(directory, boot_id=boot_id, write=write)
 
 
 async def frame(settings: Settings, sections: Collection[str]) -> Frame:

@@ -6,6 +6,7 @@ from contextlib import aclosing
 
 from inspector.cli import live, options
 from inspector.hub import LiveSource
+from inspector.journal import Journal
 from inspector.output import json, stream
 from inspector.sampler import Sampler
 from inspector.select import narrow, only
@@ -34,14 +35,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do it; return the exit status."""
-    asyncio.run(_watch(args, live.sampler(options.settings(args), listen=True)))
+    settings = options.settings(args)
+    asyncio.run(_watch(args, live.sampler(settings, listen=True), live.journal(settings)))
     return 0
 
 
-async def _watch(args: argparse.Namespace, sampler: Sampler) -> None:
+async def _watch(args: argparse.Namespace, sampler: Sampler, journal: Journal | None) -> None:
     wanted = options.sections(args)
     source = LiveSource(
         sampler,
+        journal=journal,
         sections=wanted | {"containers"} if args.container else wanted,
         interval=args.interval,
         keep_events=0,

@@ -1,15 +1,18 @@
 """Events: what engines tell, what is seen to change between two samples, kept in order and once."""
 
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
+from msgspec import structs
 
 from collectors.engine import EngineEvent
 from collectors.kernel.cgroups import Memory
 from inspector.chain import Chain
-from inspector.domains.events.model import Event
+from inspector.domains.events.model import Account, Event
 from inspector.errors import WrongUsage
 from inspector.frame import Frame
+from inspector.journal import Journal
 from inspector.output import events as lines
 from inspector.query import event_filter
 from tests.inspector.canned import WHEN, A, Host, own
@@ -154,6 +157,84 @@ def test_a_filter_wants_every_key_and_any_of_its_values(terms, fits):
     assert event_filter(terms).matches(event) is fits
 
 
-def test_a_filter_by_a_key_that_is_not_there_is_wrong_usage():
-    with pytest.raises(WrongUsage, match="colour"):
-        event_filter(["colour=red"])
+@pytest.mark.parametrize("term", ["colour=red", "colour!=red", "", "!"])
+def test_a_filter_by_a_key_or_a_word_that_is_not_there_is_wrong_usage(term):
+    with pytest.raises(WrongUsage, match=r"colour|no word"):
+        event_filter([term])
+
+
+@pytest.mark.parametrize(
+    ("terms", "fits"),
+    [
+        (["source=shim"], True),
+        (["source=shim 77"], True),
+        (["source=77"], False),
+        (["source!=shim"], False),
+        (["source=containerd"], True),
+        (["topic!=/tasks/*"], False),
+        (["topic!=process-*"], True),
+        (["topic!=process-*", "topic!=/tasks/exit"], False),
+        (["topic=/tasks/*", "container!=web"], False),
+        (["container=w*"], True),
+        (["container=a*"], False),
+        (["namespace="], True),
+        (["!shim"], False),
+        (["!podman", "exit"], True),
+    ],
+)
+def test_a_filter_can_say_what_is_not_wanted_and_knows_kinds_of_sources_and_names(terms, fits):
+    event = Event(
+        timestamp=WHEN,
+        source="shim 77",
+        topic="/tasks/exit",
+        engine_namespace=None,
+        container=A,
+        container_name="web",
+        event={"pid": 5},
+        seen_by=(Account("containerd", "/tasks/exit", WHEN),),
+    )
+    assert event_filter(terms).matches(event) is fits
+
+
+def test_an_event_has_its_containers_name_also_when_that_is_gone():
+    chain = Chain()
+    chain.advance(host().sample(at=100))
+    gone = Host()
+    gone.engine("docker", events=[told("other")])
+    names = {
+        event.topic: event.container_name for event in events(chain.advance(gone.sample(at=101)))
+    }
+    assert names == {"gone": A[:12], "other": A[:12]}
+
+
+def test_an_event_that_several_tell_is_there_once_and_its_accounts_only_when_raw():
+    def frame(*, raw: bool) -> Frame:
+        made = host()
+        made.engine("docker", events=[told("/container/oom")])
+        made.engine(
+            "containerd", events=[structs.replace(told("/tasks/oom", 0.1), source="containerd")]
+        )
+        return Chain(raw=raw).advance(made.sample())
+
+    (event,) = events(frame(raw=False))
+    assert [one.source for one in event.seen_by] == ["containerd"]
+    assert [one.source for one in events(frame(raw=True))] == ["docker", "containerd"]
+
+
+def test_what_the_journal_has_is_before_what_is_new(tmp_path):
+    for at, name in ((100, "one"), (200, "two")):
+        with closing(Journal(str(tmp_path), boot_id="b", write=True)) as journal:
+            chain = Chain(keep=10, journal=journal)
+            made = host()
+            made.engine("docker", events=[told(name, at)])
+            frame = chain.advance(made.sample(at=at))
+    assert [event.topic for event in events(frame)] == ["one", "two"]
+
+
+def test_a_journal_that_cannot_be_written_is_a_problem_of_the_frame(tmp_path):
+    (tmp_path / "file").write_text("")
+    made = host()
+    made.engine("docker", events=[told("one")])
+    journal = Journal(str(tmp_path / "file" / "x"), boot_id="b", write=True)
+    frame = Chain(journal=journal).advance(made.sample())
+    assert [one.path for one in frame.errors] == [str(tmp_path / "file" / "x")]

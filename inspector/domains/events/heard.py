@@ -1,6 +1,6 @@
 """Events of what the kernel told between two frames of mounts, and of version 1's want of memory."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -34,7 +34,8 @@ class Heard:
         # What went away since the frame before was still whose it was then.
         spaces = self._spaces | _spaces(containers)
         paths = self._owners | owners.by_path(containers)
-        found = [*_mounts(heard.mounts, spaces), *self._memory(heard.memory, paths)]
+        ids = frozenset(one.id for one in containers)
+        found = [*_mounts(heard.mounts, spaces, ids), *self._memory(heard.memory, paths)]
         for what, number in (
             ("births and ends of processes", heard.lost),
             ("mounts and want of memory", heard.dropped),
@@ -69,8 +70,11 @@ class Heard:
 
 
 def _mounts(
-    changes: Iterable[tuple[float, MountChange]], spaces: Mapping[int, str]
+    changes: Iterable[tuple[float, MountChange]],
+    spaces: Mapping[int, str],
+    ids: Collection[str],
 ) -> Iterator[Event]:
+    """Yield mounts: in a container's namespace, or of one, as its directory's name tells."""
     count: dict[int, int] = {}
     at = 0.0
     for at, one in changes:
@@ -86,7 +90,10 @@ def _mounts(
         }
         if one.what == "remounted":
             body["options"] = ",".join(mount.options)
-        yield _event(at, one.what, spaces.get(one.namespace), body)
+        owner = spaces.get(one.namespace)
+        if owner is None:
+            owner = next((part for part in mount.mountpoint.split("/") if part in ids), None)
+        yield _event(at, one.what, owner, body)
     for namespace, number in count.items():
         if number > _MOST:
             left = {"namespace": namespace, "left_out": number - _MOST}
