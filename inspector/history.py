@@ -25,8 +25,10 @@ Metric = Literal[
     "tx",
     "throttled",
     "oom_kills",
+    "upper_bytes",
 ]
-"""Cores, bytes, bytes a second, tasks, shares of time; `oom_kills` is a running total."""
+"""Cores, bytes, bytes a second, tasks, shares of time; `oom_kills` is a running total, `upper_bytes`
+what the upper layer holds."""
 
 Identity = tuple[str | int | None, ...]
 
@@ -54,16 +56,20 @@ class Track:
                     continue
                 values = known[metric] = array("d", [nan]) * (self.length % self._capacity)
             values.append(nan if value is None else value)
+            self._trim(values)
         self.length += 1
         self.last_seen = serial
-        if self.length % self._capacity == 0:
-            for values in known.values():
-                del values[: -self._capacity]
 
     def _miss(self, count: int) -> None:
         for values in self._values.values():
             values.extend([nan] * count)
+            self._trim(values)
         self.length += count
+
+    def _trim(self, values: "array[float]") -> None:
+        """Forget the oldest values, not one by one but when there are as many again."""
+        if len(values) >= 2 * self._capacity:
+            del values[: -self._capacity]
 
     def last(self, metric: Metric, count: int) -> tuple[float | None, ...]:
         """Return the newest `count` values, oldest first; before the first one they are unknown."""
@@ -134,11 +140,13 @@ def _container_point(container: Container) -> dict[Metric, float | None]:
     resources = container.resources
     if resources is None:
         return {}
+    changes = container.rootfs.changes if container.rootfs else None
     point = _point(resources.cpu, resources.memory, resources.io, resources.pids)
     point.update(_pressures(resources.pressure))
     if resources.network is not None:
         point["rx"] = resources.network.rx_bytes_per_second
         point["tx"] = resources.network.tx_bytes_per_second
+    point["upper_bytes"] = changes.size_bytes if changes and changes.complete else None
     return point
 
 

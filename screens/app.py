@@ -278,5 +278,6 @@ class CinspectApp(App[None]):
 
     def action_help(self) -> None:
         """Show every key that does something here."""
-        lines = help_lines(self.screen.active_bindings)
+        notes = self.screen.NOTES if isinstance(self.screen, SubjectScreen) else ()
+        lines = help_lines(self.screen.active_bindings, notes)
         self.push_screen(TextDialog("Keys", lambda _: lines))

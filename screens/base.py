@@ -41,6 +41,8 @@ class SubjectScreen(Screen[None]):
     """Whether it goes to the container that was selected elsewhere, when it comes to the front."""
     PANES: ClassVar[tuple[str, ...]] = ()
     """Ids of the panes that Tab goes between; where there is room for one, the others hide."""
+    NOTES: ClassVar[Sequence[tuple[str, str]]] = ()
+    """What its words and numbers mean, for the help: a formula belongs there."""
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - Textual has it as an instance's
         (0, "-narrow"),
         (110, "-wide"),

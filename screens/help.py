@@ -1,6 +1,6 @@
 """The help text, made from the bindings that are in force where it is asked for."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from textual.binding import ActiveBinding
@@ -9,6 +9,8 @@ from screens.verdict import MARKS, MEANINGS
 from screens.widgets import cells
 from screens.widgets.cells import Line
 
+_NOTE: Final = 54
+"""Cells that fit beside a note's word where the box is as narrow as 80 columns make it."""
 _HIDDEN: Final = frozenset({"ctrl+q", "super+c"})
 _SIDEWAYS: Final = ("scroll_left", "scroll_right", "page_left", "page_right", "screen.")
 """Actions that scrolling widgets come with and that do nothing here."""
@@ -40,8 +42,10 @@ def key_name(key: str) -> str:
     return _NAMES.get(key, key)
 
 
-def help_lines(bindings: Mapping[str, ActiveBinding]) -> list[Line]:
-    """Return the keys by what they are for, then what the marks mean, then what can be filtered by."""
+def help_lines(
+    bindings: Mapping[str, ActiveBinding], notes: Sequence[tuple[str, str]] = ()
+) -> list[Line]:
+    """Return the keys by what they are for, what numbers and marks mean, what can be filtered by."""
     groups: dict[str, dict[str, list[str]]] = {}
     for key, active in bindings.items():
         if key in _HIDDEN or not active.binding.description:
@@ -56,7 +60,7 @@ def help_lines(bindings: Mapping[str, ActiveBinding]) -> list[Line]:
         lines += [cells.BLANK, ((f" {heading}", "title"),)]
         for text, keys in groups[heading].items():
             lines.append((("  ", "plain"), (f"{'  '.join(keys):<18} ", "accent"), (text, "plain")))
-    return [*lines[1:], *_marks(), *_filters()]
+    return [*lines[1:], *_notes(notes), *_marks(), *_filters()]
 
 
 _ORDER: Final = (
@@ -74,6 +78,16 @@ def _heading(active: ActiveBinding) -> str:
     if action.startswith("window("):
         return _ORDER[1]
     return _ORDER[3] if active.node.is_attached and active.node.parent is None else _ORDER[2]
+
+
+def _notes(notes: Sequence[tuple[str, str]]) -> Iterable[Line]:
+    if notes:
+        yield cells.BLANK
+        yield ((" WHAT IT MEANS", "title"),)
+    for word, text in notes:
+        rows = cells.wrapped(text, _NOTE)
+        for place, row in enumerate(rows):
+            yield (("  ", "plain"), (f"{word if not place else '':<18} ", "bold"), (row, "plain"))
 
 
 def _marks() -> Iterable[Line]:

@@ -60,8 +60,9 @@ class Dialog(ModalScreen[T]):
         self.query_one("#dialog-title", Bar).show(((self._title, "bold"),))
 
     def command(self, text: str) -> None:
-        """Show the command line that does the same."""
+        """Show the command line that does the same, where there is one."""
         lines = self.query_one("#dialog-command", Lines)
+        lines.display = bool(text)
         room = max(16, min(_BOX, self.app.size.width * 96 // 100) - 4)
         rows = cells.wrapped(text, room - 2)
         lines.styles.height = len(rows)

@@ -1,70 +1,82 @@
-"""The layers screen: the stack of the chosen container, and every path that it changed."""
+"""The layers screen: the stack of the chosen container, and lists of what is in it."""
 
 from collections.abc import Sequence
-from typing import ClassVar, Final
+from typing import ClassVar
 
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container as Box
-from textual.worker import Worker, WorkerState
 
-from inspector import units
-from inspector.control import ActionFailed, LayerReport
 from inspector.domains.containers.model import Container
-from inspector.domains.layers import columns
-from inspector.domains.layers.model import Change
-from screens import filters
 from screens.base import SubjectScreen
 from screens.dialogs.choose import Choice, ChooseDialog
-from screens.layers.stack import MARKS, StackRow, change_lines, layer_lines, rows, stack_columns
+from screens.layers import opening
+from screens.layers.asked import Asked, Subject
+from screens.layers.files import FILES, is_directory
+from screens.layers.inquiry import Inquiry
+from screens.layers.stack import StackRow, layer_lines, rows, stack_columns, waste_line
+from screens.layers.views import FileTree, Names, Views
 from screens.moment import Moment
-from screens.widgets import cells
 from screens.widgets.bars import Bar
-from screens.widgets.cells import Line, Piece, Tone
+from screens.widgets.cells import Line, Piece
 from screens.widgets.frame_table import FrameTable
 from screens.widgets.lines import Lines
-from screens.widgets.table_columns import Shown
 
 
 class LayersScreen(SubjectScreen):
     """One container's layers at a time."""
 
     NAME = "layers"
-    PANES = ("stack", "changes")
+    PANES = ("stack", "views")
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("right", "step(1)", "the next container", show=False),
         Binding("left", "step(-1)", "the container before", show=False),
         Binding("p", "pick", "pick a container", show=False),
-        Binding("S", "scan", "walk every layer in full, or stop it", show=False),
+        Binding("t", "view(1)", "the next list: changes, files, wasted, writes…", show=False),
+        Binding("T", "view(-1)", "the list before", show=False),
+        Binding(
+            "v",
+            "file('view')",
+            "view the file under the cursor, of any layer that has it",
+            show=False,
+        ),
+        Binding("r", "again", "ask again for what is shown", show=False),
+        Binding("S", "scan", "weigh every layer: what is wasted; once more stops it", show=False),
     ]
     HINTS: ClassVar[Sequence[tuple[str, str]]] = (
         ("← →", "container"),
-        ("S", "scan in full"),
+        ("t", "list"),
+        ("v", "view"),
+        ("S", "weigh"),
         ("Tab", "pane"),
+    )
+    NOTES: ClassVar[Sequence[tuple[str, str]]] = (
+        ("efficiency", "visible bytes / (visible + hidden bytes), over all layers"),
+        (
+            "visible",
+            "bytes of regular files that the container can read; each inode once, no holes",
+        ),
+        ("hidden", "bytes of versions that are replaced, deleted or covered in a layer above"),
+        ("copied up", "when the file's inode was made in the upper layer"),
+        ("written", "a file's growth, or all of one that is new: at least so much was written"),
     )
 
     def __init__(self, *, may_act: bool) -> None:
         super().__init__(may_act=may_act)
+        if may_act:
+            save = Binding("w", "file('save')", "save a copy of the file on this host", show=False)
+            self._bindings.key_to_bindings.setdefault("w", []).append(save)
         self._container: str | None = None
-        self._reports: dict[str, LayerReport] = {}
-        self._scan: Worker[None] | None = None
-        self._said = ""
-        self._filter: filters.Filter[Change] = filters.Filter(lambda _: True)
-        self._changes: tuple[Change, ...] = ()
+        self._inquiry = Inquiry(self)
 
     def body(self) -> ComposeResult:
-        """The container's name, the stack, the changes, what is selected in words."""
+        """The container's name, what is wasted, the stack, the lists, what is selected in words."""
         yield Bar(id="which")
+        yield Bar(id="waste")
         with Box(id="layers-panes", classes="panes"):
             yield FrameTable(stack_columns(), lambda row: row.key, empty="no layers", id="stack")
-            yield FrameTable(
-                _change_columns(),
-                lambda change: change.path,
-                sort="path",
-                empty="nothing is changed, or the filter fits nothing",
-                id="changes",
-            )
+            yield Views(id="views")
         yield Lines(id="layer-note", focusable=False, classes="pane")
 
     @property
@@ -73,45 +85,57 @@ class LayersScreen(SubjectScreen):
         return self.query_one("#stack", FrameTable)
 
     @property
-    def changes(self) -> FrameTable[Change]:
-        """The table of changed paths."""
-        return self.query_one("#changes", FrameTable)
+    def views(self) -> Views:
+        """The lists beside it."""
+        return self.query_one(Views)
+
+    @property
+    def _asked(self) -> Asked:
+        return self._inquiry.of(self._container or "")
 
     def show(self, moment: Moment) -> None:
         """Show the chosen container's layers."""
         container = self._current(moment)
         self._show_which(container, moment)
+        self.query_one("#waste", Bar).show(waste_line(container, self._asked, moment))
         if container is None or container.rootfs is None:
             self.stack.show(())
-            self.changes.show(())
-            self._show_note()
-            return
-        report = self._reports.get(container.id)
-        self.stack.show(rows(container.rootfs, report, moment))
-        counted = container.rootfs.changes
-        self._changes = report.changes if report else counted.files if counted else ()
-        self.changes.show([one for one in self._changes if self._filter.accepts(one)])
+        else:
+            self.stack.show(rows(container.rootfs, self._asked, moment))
+        self.views.show(Subject(container, moment, self._asked) if container else None)
         self._show_note()
+        self._inquiry.keep(container, self.views.current.key)
 
     def aim(self, container: str) -> None:
         """Show another container's layers."""
+        if container != self._container:
+            self._inquiry.stop()
         self._container = container
-        self._stop_scan()
         self.refresh_all()
 
     def subject(self) -> str | None:
         """Return the container whose layers these are."""
         return self._container
 
+    def _now(self) -> Container | None:
+        """Return the container as it is now."""
+        moment = self.shell.moment
+        return moment.container_by_id.get(self._container or "") if moment else None
+
     def filter_changed(self, text: str) -> str:
         """Keep the paths that the text accepts."""
-        self._filter = filters.parse(text, columns.COLUMNS)
-        self.changes.show([one for one in self._changes if self._filter.accepts(one)])
-        return self._filter.problem
+        return self.views.filter(text)
 
     def focus_body(self) -> None:
-        """Give the keyboard to the changes."""
-        (self.changes if self._filter.problem or self.changes.items else self.stack).focus()
+        """Give the keyboard to the list."""
+        self.views.front.focus()
+
+    def hints(self) -> list[tuple[str, str]]:
+        """Name saving where it is offered."""
+        found = super().hints()
+        if self._may_act:
+            found.insert(3, ("w", "save"))
+        return found
 
     def action_step(self, by: int) -> None:
         """Show the layers of another container, in the order of their names."""
@@ -140,49 +164,68 @@ class LayersScreen(SubjectScreen):
 
         self.app.push_screen(ChooseDialog("Layers of", choices, current=self._container), chosen)
 
+    def action_view(self, by: int) -> None:
+        """Bring another list to the front."""
+        self.views.step(by)
+        self.refresh_all()
+
+    def action_other_pane(self) -> None:
+        """Give the keyboard to the stack, or to the list in front."""
+        to_stack = self.views.front.has_focus
+        self.set_class(not to_stack, "-second")
+        (self.stack if to_stack else self.views.front).focus()
+
     def action_scan(self) -> None:
-        """Walk every layer; once more stops it."""
-        if self._scan is not None and self._scan.is_running:
-            self._stop_scan()
-            return
-        moment = self.shell.moment
-        container = self._current(moment) if moment else None
-        if container is not None and container.rootfs is not None:
-            self._scan = self._walk(container)
-            self._said = "walking every layer… S stops it"
-            self.refresh_all()
+        """Weigh every layer; once more stops it."""
+        container = self._now()
+        if self._inquiry.weighing:
+            self._inquiry.stop()
+        elif container is not None and container.rootfs is not None:
+            self._inquiry.weigh(container)
+        self.refresh_all()
 
     def action_back(self) -> None:
-        """Stop a scan; without one, as on every screen."""
-        if self._scan is not None and self._scan.is_running:
-            self._stop_scan()
+        """Stop a weighing; without one, as on every screen."""
+        if self._inquiry.weighing:
+            self._inquiry.stop()
+            self.refresh_all()
         else:
             super().action_back()
 
-    @work(exclusive=True, group="scan")
-    async def _walk(self, container: Container) -> None:
-        try:
-            report = await self.shell.control.layers(container)
-        except ActionFailed as problem:
-            self._said = str(problem)
-            self.refresh_all()
-            return
-        self._reports = {container.id: report}
-        bounded = "in full" if report.complete else "as far as its time went"
-        self._said = f"walked {bounded}: {units.count(len(report.changes))} changed paths"
-        self.refresh_all()
+    def action_again(self) -> None:
+        """Ask again for what the list in front shows."""
+        container = self._now()
+        if container is not None:
+            self._inquiry.again(container, self.views.current.key)
 
-    def _stop_scan(self) -> None:
-        if self._scan is not None and self._scan.state in {
-            WorkerState.RUNNING,
-            WorkerState.PENDING,
-        }:
-            self._scan.cancel()
-            self._said = "stopped"
+    def action_file(self, what: str) -> None:
+        """View the file under the cursor, or save it."""
+        container, path = self._now(), self.views.path()
+        if container is None or path is None:
+            self.app.notify("no file is under the cursor: the list Files has all", markup=False)
+        elif what == "save":
+            opening.save(self, container, path)
         else:
-            self._said = ""
-        self._scan = None
-        self.refresh_all()
+            opening.view(self, container, path, may_save=self._may_act)
+
+    @on(FileTree.Folded)
+    def _folded(self, message: FileTree.Folded) -> None:
+        message.stop()
+        self._fold(opened=message.opened)
+
+    def _fold(self, *, opened: bool) -> None:
+        node, container = self.views.front.selected, self._now()
+        if node is None or container is None:
+            return
+        path: str = node.item.path
+        if opened and is_directory(node.item):
+            self._inquiry.open(container, path)
+        elif not opened and path in self._asked.opened:
+            self._asked.opened.discard(path)
+            self._asked.answered("files")
+            self.refresh_all()
+        elif not opened:
+            self.views.front.select(path.rpartition("/")[0])
 
     def _current(self, moment: Moment) -> Container | None:
         """Return the container that is shown: the chosen one, or the first one that has layers."""
@@ -212,17 +255,12 @@ class LayersScreen(SubjectScreen):
         if rootfs is not None:
             mode = "read-only" if rootfs.read_only else "writable"
             pieces.append((f"   {rootfs.driver}, {mode}", "plain"))
-            if rootfs.changes is not None:
-                size = units.size(rootfs.changes.size_bytes)
-                pieces.append((f"   {size} changed", "plain"))
-            elif rootfs.about:
+            if rootfs.about and rootfs.changes is None:
                 pieces.append((f"   {rootfs.about}", "dim"))
-            if container.id not in self._reports and not (
-                rootfs.changes and rootfs.changes.complete
-            ):
+            if self._asked.report is None and rootfs.changes and not rootfs.changes.complete:
                 pieces.append(("   the newest changes only: S walks them all", "dim"))
-        if self._said:
-            pieces.append((f"   {self._said}", "accent"))
+        if self._inquiry.said:
+            pieces.append((f"   {self._inquiry.said}", "accent"))
         self.query_one("#which", Bar).show(tuple(pieces))
 
     @on(FrameTable.Moved)
@@ -230,24 +268,41 @@ class LayersScreen(SubjectScreen):
         message.stop()
         self._show_note()
 
-    @on(FrameTable.Opened, "#stack")
+    @on(FrameTable.Opened)
     def _opened(self, message: FrameTable.Opened) -> None:
         message.stop()
-        self.changes.focus()
+        if message.table is self.stack:
+            self.views.front.focus()
+            return
+        node = self.views.front.selected if self.views.current is FILES else None
+        if node is not None and is_directory(node.item):
+            self._fold(opened=node.item.path not in self._asked.opened)
+        else:
+            self.action_file("view")
+
+    @on(Names.Chosen)
+    def _named(self, message: Names.Chosen) -> None:
+        message.stop()
+        self.views.bring(message.key)
+        self.refresh_all()
+
+    def on_screen_suspend(self) -> None:
+        """Walk nothing again and again while nobody looks."""
+        self._inquiry.rest()
 
     def on_descendant_focus(self) -> None:
-        """Tell of what the keyboard is on."""
+        """Tell of what the keyboard is on; on a narrow screen the list has the stack's room too."""
+        self.set_class(self.views.front.has_focus, "-second")
         self._show_note()
 
     def _show_note(self) -> None:
-        moment = self.shell.moment
-        container = moment.container_by_id.get(self._container or "") if moment else None
+        moment, container = self.shell.moment, self._now()
+        row = self.stack.selected
         lines: list[Line] = []
-        change, row = self.changes.selected, self.stack.selected
-        if container is None or container.rootfs is None:
+        if container is None or (container.rootfs is None and not self.views.front.has_focus):
             lines = _without_layers(container)
-        elif self.changes.has_focus and change is not None:
-            lines = change_lines(change)
+        elif self.views.front.has_focus:
+            lines = self.views.note()
         elif moment is not None and row is not None:
             lines = layer_lines(row, container, moment)
         self.query_one("#layer-note", Lines).show(lambda _: lines)
@@ -262,33 +317,3 @@ def _without_layers(container: Container | None) -> list[Line]:
     if container is None:
         return [((" no container is chosen: ← → or p choose one", "dim"),)]
     return [((" it has the host's files as its root: no layers of its own", "dim"),)]
-
-
-_KIND: Final = 10
-
-
-def _change_columns() -> tuple[Shown[Change], ...]:
-    def kind(change: Change, width: int) -> Line:
-        text = columns.KIND.text(change)
-        mark: Piece = (MARKS[change.kind], "accent")
-        return (mark,) if width < _KIND else (mark, (f" {text}", "dim"))
-
-    def path(change: Change, _width: int) -> Line:
-        tone: Tone = "dim" if change.kind == "deleted" else "plain"
-        return ((change.path + ("/" if change.is_directory else ""), tone),)
-
-    def size(change: Change, _width: int) -> Line:
-        if change.kind in {"deleted", "opaque"}:
-            return cells.BLANK
-        return cells.plain(columns.SIZE.text(change))
-
-    def layer(change: Change, _width: int) -> Line:
-        return cells.BLANK if change.layer is None else ((str(change.layer), "dim"),)
-
-    return (
-        Shown(column=columns.KIND, paint=kind, priority=0, width=12),
-        Shown(column=columns.PATH, paint=path, priority=0, width=16, grow=1),
-        Shown(column=columns.LAYER, paint=layer, priority=2, title="OVER"),
-        Shown(column=columns.SIZE, paint=size, priority=1),
-        Shown(column=columns.MODIFIED, priority=3),
-    )

@@ -6,9 +6,9 @@ from typing import Final
 
 from inspector import units
 from inspector.columns import Column
-from inspector.control import LayerReport
 from inspector.domains.containers.model import Container
 from inspector.domains.layers.model import Change, ChangeKind, Changes, Layer, Rootfs
+from screens.layers.asked import Asked
 from screens.moment import Moment
 from screens.widgets import cells
 from screens.widgets.cells import Line, Piece, Tone
@@ -20,6 +20,8 @@ _ROLES: Final = {
     "lower": "read-only: seen through where nothing above hides it",
     "work": "where the kernel prepares copies before they show in upper",
 }
+_SAMPLES: Final = 240
+_SPARK: Final = 16
 MARKS: Final[dict[ChangeKind, str]] = {
     "added": "+",
     "modified": "~",
@@ -54,12 +56,12 @@ class StackRow:
     said: str
 
 
-def rows(rootfs: Rootfs, report: LayerReport | None, moment: Moment) -> list[StackRow]:
-    """Return the stack from the top; sizes of a full scan where there was one."""
-    sizes = {
-        layer.path: report.sizes.get(layer.path, layer.size_bytes) if report else layer.size_bytes
-        for layer in rootfs.layers
-    }
+def rows(rootfs: Rootfs, asked: Asked, moment: Moment) -> list[StackRow]:
+    """Return the stack from the top; sizes of a weighing, or a walk, where there was one."""
+    known = dict(asked.weighed.sizes) if asked.weighed else {}
+    if asked.report is not None:
+        known |= asked.report.sizes
+    sizes = {layer.path: known.get(layer.path, layer.size_bytes) for layer in rootfs.layers}
     largest = max((size for size in sizes.values() if size), default=1)
     framed = [layer for layer in _ordered(rootfs.layers) if layer.role in {"upper", "lower"}]
     found: list[StackRow] = []
@@ -120,6 +122,48 @@ def counted(changes: Changes) -> str:
     return words
 
 
+def waste_line(container: Container | None, asked: Asked, moment: Moment) -> Line:
+    """Return how large the upper layer is and was, and how much of all layers nobody can see."""
+    if container is None:
+        return cells.BLANK
+    pieces: list[Piece] = []
+    changes = container.rootfs.changes if container.rootfs else None
+    track = moment.history.container(container)
+    if changes is not None:
+        past = track.last("upper_bytes", _SAMPLES) if track else ()
+        pieces.append((f" upper {units.size(changes.size_bytes)} ", "plain"))
+        pieces.append((_growth_spark(past), "accent"))
+    waste = asked.weighed.waste if asked.weighed else None
+    if waste is not None and waste.efficiency is not None:
+        bound = "" if waste.complete else "so far " if waste.walked_ratio < 1 else "at least "
+        pieces.append((f"   efficiency {waste.efficiency * 100:.1f} %", "bold"))
+        reasons = [f"{units.size(size)} {why}" for why, size in waste.by_reason.items() if size]
+        if waste.same_bytes:
+            reasons.append(f"{units.size(waste.same_bytes)} copied up and never changed")
+        hidden = f", {bound}{units.size(waste.hidden_bytes)} wasted"
+        pieces.append((f": {units.size(waste.visible_bytes)} visible{hidden}", "plain"))
+        pieces.append((f" ({', '.join(reasons)})" if reasons else "", "dim"))
+    elif container.rootfs is not None and container.rootfs.driver == "overlay":
+        pieces.append(("   S weighs all layers: efficiency, what is wasted", "dim"))
+    return tuple(pieces)
+
+
+def _growth_spark(past: Sequence[float | None]) -> str:
+    """Return the size over the last minutes, from the smallest one up: what it grew by is what is told."""
+    known = [value for value in past if value is not None]
+    if len(known) < 2:
+        return ""
+    begin = next(place for place, value in enumerate(past) if value is not None)
+    least, most = min(known), max(known)
+    return cells.spark(
+        [
+            None if value is None else value - least
+            for value in cells.bucket(past[begin:], min(_SPARK, len(past) - begin))
+        ],
+        top=max(1.0, most - least),
+    )
+
+
 def stack_columns() -> tuple[Shown[StackRow], ...]:
     """Return the columns of the stack."""
 
@@ -159,16 +203,16 @@ def layer_lines(row: StackRow, container: Container, moment: Moment) -> list[Lin
     layer = row.layer
     lines: list[Line] = [
         ((f" {label(layer)}  ", "bold"), (_ROLES[layer.role], "plain")),
-        _pair("path", layer.path),
+        pair("path", layer.path),
     ]
     if layer.digest:
-        lines.append(_pair("digest", layer.digest))
+        lines.append(pair("digest", layer.digest))
     if layer.shared_by:
         names = ", ".join(moment.container_name(one) or one for one in layer.shared_by)
-        lines.append(_pair("shared with", f"{names}: on the disk once"))
+        lines.append(pair("shared with", f"{names}: on the disk once"))
     changes = container.rootfs.changes if container.rootfs else None
     if layer.role == "upper" and changes is not None:
-        lines.append(_pair("holds", f"{counted(changes)}  {units.size(changes.size_bytes)}"))
+        lines.append(pair("holds", f"{counted(changes)}  {units.size(changes.size_bytes)}"))
     return lines
 
 
@@ -178,8 +222,8 @@ def change_lines(change: Change) -> list[Line]:
     return [
         ((f" {MARKS[change.kind]} ", "accent"), (change.path, "bold")),
         ((f"   {_meaning(change)}", "plain"),),
-        _pair("before", where),
-        _pair("size", f"{units.count(change.size_bytes)} bytes"),
+        pair("before", where),
+        pair("size", f"{units.count(change.size_bytes)} bytes"),
     ]
 
 
@@ -189,6 +233,7 @@ def _meaning(change: Change) -> str:
     return _MEANINGS[change.kind]
 
 
-def _pair(name: str, value: str) -> Line:
+def pair(name: str, value: str) -> Line:
+    """Return a fact below a head: its name, its value."""
     pieces: tuple[Piece, ...] = ((f"   {name:<12}", "dim"), (value, "plain"))
     return pieces

@@ -120,6 +120,10 @@ class FrameTable(Drawn, ScrollView, Generic[T], can_focus=True):
         self._groups = groups
         self._arrange()
 
+    def tell(self, empty: str) -> None:
+        """Say this from now on where there is nothing to show."""
+        self._empty = empty
+
     def select(self, key: str) -> bool:
         """Put the cursor on an item; remember the wish where it is not here yet."""
         self._wanted = key

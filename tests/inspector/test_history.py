@@ -69,5 +69,5 @@ def test_a_track_keeps_the_last_values_and_no_more(capacity: int, steps) -> None
     count = min(capacity, len(told))
     expected = tuple(told[len(told) - count :]) if count else ()
     assert track.last("pids", capacity)[capacity - count :] == expected
-    room = 2 * capacity + 4 * capacity
+    room = 2 * capacity
     assert all(len(values) <= room for values in track._values.values())

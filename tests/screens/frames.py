@@ -39,6 +39,7 @@ from inspector.domains.network.model import (
 )
 from inspector.domains.processes.model import Process
 from inspector.frame import Cost, Frame
+from tests.screens.canned_files import CannedFiles
 
 START = datetime(2026, 3, 2, 17, 4, 0, tzinfo=UTC)
 HOST_NS = {
@@ -188,7 +189,7 @@ def container(name, number, **changes):
     return Container(**fields)
 
 
-def rootfs(number, *, layers=4):
+def rootfs(number, *, layers=4, step=0):
     top = f"/var/lib/docker/overlay2/{number:02x}"
     stack = [Layer(role="merged", index=None, path=f"{top}/merged", digest=None, size_bytes=None)]
     stack.append(
@@ -269,7 +270,7 @@ def rootfs(number, *, layers=4):
             deleted=2,
             opaque=1,
             complete=True,
-            size_bytes=4_300_000,
+            size_bytes=4_300_000 + 80_000 * step,
             growth_bytes_per_second=80_000.0,
             files=files,
         ),
@@ -286,6 +287,7 @@ def containers(step=0) -> tuple[Container, ...]:
         1,
         image="nginx:1.27",
         labels=shop,
+        rootfs=rootfs(1, step=step),
         shared_with={"net": ("02" * 32,)},
         resources=Resources(
             cpu=cpu(None if first else 0.05 + 0.3 * wave**4),
@@ -619,28 +621,37 @@ def network_namespaces(found: Sequence[Container]) -> tuple[NetworkNamespace, ..
     return tuple(rows)
 
 
+MOUNTS = (
+    ("/", "overlay", "root", {}),
+    ("/proc", "proc", "kernel", {}),
+    ("/data", "ext4", "volume", {"host_path": "/srv/volumes/data", "spreads": "slave"}),
+    ("/tmp", "tmpfs", "tmpfs", {"size_limit_bytes": 64 * MIB}),
+)
+
+
 def mounts(found: Sequence[Container]) -> tuple[Mount, ...]:
     rows = []
     for one in found:
         inode = one.namespaces.get("mnt")
         if inode is None or "mnt" in one.shared_with_host:
             continue
-        for place, (point, kind) in enumerate(
-            (("/", "overlay"), ("/proc", "proc"), ("/data", "ext4"))
-        ):
+        for place, (point, fstype, kind, more) in enumerate(MOUNTS):
             rows.append(
                 Mount(
                     mount_id=place + 10,
                     parent_id=10,
                     namespace=inode,
-                    root="/" if kind != "ext4" else "/srv/volumes/data",
+                    root="/" if fstype != "ext4" else "/srv/volumes/data",
                     mountpoint=point,
-                    fstype=kind,
-                    source=kind,
+                    fstype=fstype,
+                    source=fstype,
                     options=("rw",),
                     super_options=(),
                     propagation=(),
                     container=one.id,
+                    depth=min(place, 1),
+                    kind=kind,
+                    **more,
                 )
             )
     return tuple(rows)
@@ -810,6 +821,7 @@ class Recorder:
         self.read_only = read_only
         self.refusal = refusal
         self.done: list[tuple[object, ...]] = []
+        self.files = CannedFiles(self._note)
 
     def _note(self, *what: object) -> None:
         if self.refusal is not None:
@@ -841,5 +853,7 @@ class Recorder:
 
     async def layers(self, container: Container) -> LayerReport:
         self._note("layers", container.name)
-        sizes = {layer.path: 7_000_000 for layer in container.rootfs.layers}
+        sizes = {
+            layer.path: 7_000_000 for layer in container.rootfs.layers if layer.role == "upper"
+        }
         return LayerReport(sizes=sizes, changes=container.rootfs.changes.files, complete=True)

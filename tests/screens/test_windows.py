@@ -1,10 +1,7 @@
 """The screens on namespaces, layers, cgroups and events."""
 
-import asyncio
-
 import pytest
 
-from inspector.control import ActionFailed
 from tests.screens import frames
 from tests.screens.driving import running
 
@@ -83,11 +80,11 @@ async def test_what_is_changed_is_listed_and_explained() -> None:
             line = driven.line(path)
             assert mark in line
         await driven.press("tab")
-        driven.app.screen.changes.select("/etc/motd")
+        driven.app.screen.views.front.select("/etc/motd")
         await driven.pilot.pause()
         assert "whiteout" in driven.text
         assert "before      lower 1" in driven.text
-        driven.app.screen.changes.select("/var/cache")
+        driven.app.screen.views.front.select("/var/cache")
         await driven.pilot.pause()
         assert "nothing of the layers below it shows through" in driven.text
 
@@ -110,38 +107,6 @@ async def test_a_container_without_layers_says_so() -> None:
         await driven.pilot.pause()
         await driven.press("l")
         assert "no layers of its own" in driven.text
-
-
-async def test_a_full_scan_is_done_on_demand_and_said() -> None:
-    async with running(size=(160, 40)) as driven:
-        driven.app.screen.table.select(WORKER)
-        await driven.pilot.pause()
-        await driven.press("l", "S")
-        await driven.until(lambda: "walked in full: 6 changed paths" in driven.text)
-        assert driven.control.done == [("layers", "worker")]
-
-
-async def test_a_full_scan_can_be_stopped_and_a_failure_is_said(monkeypatch) -> None:
-    control = frames.Recorder()
-    begun = asyncio.Event()
-
-    async def endless(_container):
-        begun.set()
-        await asyncio.Event().wait()
-
-    async def failing(_container):
-        raise ActionFailed("cannot walk: not permitted")
-
-    async with running(size=(160, 40), keys=("l",), control=control) as driven:
-        monkeypatch.setattr(control, "layers", endless)
-        await driven.press("S")
-        await driven.until(begun.is_set)
-        assert "walking every layer" in driven.text
-        await driven.press("S")
-        await driven.until(lambda: "stopped" in driven.text)
-        monkeypatch.setattr(control, "layers", failing)
-        await driven.press("S")
-        await driven.until(lambda: "cannot walk: not permitted" in driven.text)
 
 
 async def test_the_tree_of_cgroups_shows_numbers_limits_and_names() -> None:
