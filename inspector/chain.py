@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import UNSET, structs
 
 from inspector.derive import derive
+from inspector.domains.cgroups.window import Window
 from inspector.domains.events import derive as events
 from inspector.domains.events.model import Event, Identity, identity
 from inspector.domains.events.same import Joiner
@@ -44,12 +45,13 @@ class Chain:
         self._seen: dict[Identity, None] = {}
         self._names: dict[str, str] = {}
         self._memos = Memos()
+        self._window = Window()
         self._kernel: KernelEvents | None = None
 
     def advance(self, sample: Sample) -> Frame:
         """Return the next frame; what deriving it cost is in its cost."""
         began, cpu = time.monotonic(), time.thread_time()
-        frame = derive(self._sample, sample, self._memos)
+        frame = derive(self._sample, sample, self._memos, self._window.add(sample))
         if frame.events is not UNSET:
             frame = self._remember(frame, sample)
         self._sample, self._frame = sample, frame

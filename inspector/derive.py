@@ -8,6 +8,7 @@ from collectors.errors import Problem
 from inspector.discovery.world import MNT, NET
 from inspector.domains.cgroups import derive as cgroups
 from inspector.domains.cgroups import limits
+from inspector.domains.cgroups.window import NOTHING, Past
 from inspector.domains.containers import derive as containers
 from inspector.domains.containers import resources
 from inspector.domains.containers.model import Container
@@ -20,7 +21,7 @@ from inspector.domains.namespaces import derive as namespaces
 from inspector.domains.network import derive as network
 from inspector.domains.network import spaces
 from inspector.domains.processes import derive as processes
-from inspector.domains.tasks import derive as tasks
+from inspector.domains.tasks.model import Tasks
 from inspector.frame import Cost, Frame, Image
 from inspector.join import Joined, join
 from inspector.memos import Memos
@@ -28,7 +29,9 @@ from inspector.placement import Placement, nearest, owners, placements
 from inspector.sample import Sample
 
 
-def derive(previous: Sample | None, current: Sample, memos: Memos | None = None) -> Frame:
+def derive(
+    previous: Sample | None, current: Sample, memos: Memos | None = None, past: Past = NOTHING
+) -> Frame:
     """Return the frame of a moment; rates need `previous` and are null without it.
 
     With the memos of the frames before, what is as it was is the same object as in those; what the
@@ -41,7 +44,7 @@ def derive(previous: Sample | None, current: Sample, memos: Memos | None = None)
     # What happened to containers between two samples is events too: those need the containers.
     shown = bool(asked & {"containers", "events"})
     placed = _placed(joined, memos) if shown or "cgroups" in asked else {}
-    table = limits.table(previous, current)
+    table = limits.table(previous, current, past)
     alone = _Alone(joined, memos)
     return Frame(
         taken_at=current.taken_at,
@@ -67,7 +70,7 @@ def derive(previous: Sample | None, current: Sample, memos: Memos | None = None)
         network_namespaces=spaces.derive(joined, alone.owners(NET))
         if "network" in asked
         else UNSET,
-        tasks=tasks.derive(joined) if "tasks" in asked else UNSET,
+        tasks=_tasks(joined) if "tasks" in asked else UNSET,
         images=_images(current) if "images" in asked else UNSET,
         events=events.told(current) if "events" in asked else UNSET,
         errors=(*current.problems, *_remarks(joined)),
@@ -131,6 +134,13 @@ def _sole_owners(joined: Joined, kind: int) -> dict[int, str]:
         if inode is not None and inode != joined.world.host[kind]:
             result.setdefault(inode, entity.id)
     return result
+
+
+def _tasks(joined: Joined) -> tuple[Tasks, ...]:
+    # Not loaded by what does not ask for it.
+    from inspector.domains.tasks import derive as tasks  # noqa: PLC0415
+
+    return tasks.derive(joined)
 
 
 def _images(current: Sample) -> tuple[Image, ...]:

@@ -27,7 +27,7 @@ from collectors.formats.io_device import IoDevice
 from collectors.formats.pressure import Pressure, PressureLine
 from collectors.root import Root
 from runtime.errors import FormatError
-from runtime.formats import text
+from runtime.formats import flat, text
 
 __all__ = [
     "DEPTH",
@@ -68,6 +68,9 @@ class CgroupsReading(Struct, frozen=True):
     problems: tuple[Problem, ...] = ()
     changes: tuple[Change, ...] = ()
     """What was done to cgroups since the reading before, short-lived ones too."""
+    host_oom_kills: int | None = None
+    """Processes that the kernel has killed for want of memory since boot, in whatever cgroup;
+    None where one was killed while the cgroups were read: theirs may then lack it."""
 
 
 class DepthReading(Struct, frozen=True):
@@ -110,6 +113,7 @@ class Reader:
         problems = Problems()
         found = hierarchies.find(root, problems)
         cgroups: list[Cgroup] = []
+        kills = _host_oom_kills(root)
         self._walker.begin()
         for hierarchy in found:
             cgroups.extend(self._walker.walk(hierarchy, problems))
@@ -125,6 +129,7 @@ class Reader:
             device_names=self._names[1],
             problems=problems.all(),
             changes=self._walker.changes(),
+            host_oom_kills=kills if kills == _host_oom_kills(root) else None,
         )
 
     def memory_directories(self) -> Mapping[str, str]:
@@ -171,6 +176,14 @@ def read_hierarchies(root: Root) -> CgroupsReading:
         device_names={},
         problems=problems.all(),
     )
+
+
+def _host_oom_kills(root: Root) -> int | None:
+    """Return `oom_kill` of /proc/vmstat (Linux 4.13); None where it is not told."""
+    try:
+        return flat.parse(root.read("proc/vmstat")).get("oom_kill")
+    except (CollectError, FormatError):
+        return None  # what it is for is told by cgroups too, but of those that are gone
 
 
 def _mode(found: Iterable[Hierarchy]) -> Mode:

@@ -9,8 +9,7 @@ from msgspec import Struct
 from collectors import netns
 from collectors.collector import Key
 from collectors.errors import Denied, Problem
-from collectors.netlink import nat
-from collectors.netlink.nat import Forward
+from collectors.netlink.records import Forward
 from collectors.root import Root, translate
 from runtime.errors import FormatError
 
@@ -54,6 +53,9 @@ class ForwardsReader:
 
 
 def _read() -> ForwardsReading:
+    # Not loaded for a recorded tree, nor by what asks for no ports.
+    from collectors.netlink import nat  # noqa: PLC0415
+
     inode = os.stat("/proc/self/ns/net").st_ino
     opened, problems = netns.enter({inode: os.getpid()}, netns.NETFILTER)
     one = opened.get(inode)

@@ -14,7 +14,6 @@ from collectors.errors import CollectError, Gone, Missing, Problem, Problems
 from collectors.formats import net_route, net_sockets
 from collectors.formats.net_route import Route
 from collectors.members import Damaged, Members, ask
-from collectors.netlink import sock_diag
 from collectors.netlink.records import Protocol, Socket
 from collectors.root import Root
 from runtime.errors import FormatError
@@ -132,6 +131,9 @@ class SocketReader:
         self, by_namespace: Mapping[int, Sequence[int]], deadline: float
     ) -> dict[int, tuple[Socket, ...]]:
         """Return what listens in each namespace that could be entered, and renew the tables due."""
+        # Not loaded for a recorded tree, nor by what asks for no sockets.
+        from collectors.netlink import sock_diag  # noqa: PLC0415
+
         answers: dict[int, tuple[Socket, ...]] = {}
         order = iter(sorted(by_namespace.items(), key=self._last_read))
         while batch := list(islice(order, netns.AT_ONCE)):

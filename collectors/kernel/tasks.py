@@ -7,8 +7,6 @@ from msgspec import Struct
 
 from collectors.collector import Key
 from collectors.errors import CollectError, Gone, Missing, Problem, Problems
-from collectors.formats import pid_limits, schedstat
-from collectors.formats.schedstat import Schedstat
 from collectors.members import Kind, Members, namespace
 from collectors.root import Directory, Root
 from runtime.errors import FormatError
@@ -26,7 +24,11 @@ class Figures(Struct, frozen=True, kw_only=True, gc=False):
     descriptors: int | None
     sockets: int | None
     """Among its descriptors; None too where there are too many to look at."""
-    schedstat: Schedstat | None
+    run_usec: int | None
+    """On a processor, of its first thread."""
+    wait_usec: int | None
+    """Ready to run, with others on the processor."""
+    timeslices: int | None
     open_files: tuple[int | None, int | None] | None
     """RLIMIT_NOFILE, soft and hard; None within it is unlimited."""
     processes: tuple[int | None, int | None] | None
@@ -83,12 +85,18 @@ class _Looker:
 
     def look(self, pid: int, directory: Directory) -> Figures:
         descriptors, sockets = self._descriptors(directory)
+        # Not loaded by what does not ask for it.
+        from collectors.formats import pid_limits, schedstat  # noqa: PLC0415
+
         limits = self._read(directory, "limits", pid_limits.parse) or {}
+        time = self._read(directory, "schedstat", schedstat.parse)
         return Figures(
             pid=pid,
             descriptors=descriptors,
             sockets=sockets,
-            schedstat=self._read(directory, "schedstat", schedstat.parse),
+            run_usec=time.run_usec if time is not None else None,
+            wait_usec=time.wait_usec if time is not None else None,
+            timeslices=time.timeslices if time is not None else None,
             open_files=limits.get("open files"),
             processes=limits.get("processes"),
         )

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Final, Literal, NamedTuple
 
-from msgspec import Struct
-
 from collectors.netlink import messages
+from collectors.netlink.records import Forward
 from runtime.errors import FormatError
 
 _GET_RULE: Final = (10 << 8) | 7
@@ -23,21 +22,6 @@ _L4PROTO: Final = 16
 _NETWORK, _TRANSPORT = 1, 2
 _DNAT: Final = 1
 _NOT_INVERTED: Final = 0
-
-
-class Forward(Struct, frozen=True, kw_only=True):
-    """One rule of destination address translation for a port."""
-
-    protocol: str
-    """`tcp`, `udp`; empty when the rule does not say."""
-    address: str | None
-    """The destination that it is for; None: any."""
-    port: int
-    to_address: str
-    to_port: int
-    """The same port when the rule does not say."""
-    rule: str
-    """Where it stands: family, table and chain."""
 
 
 class _Place(NamedTuple):

@@ -1,4 +1,4 @@
-"""What is said of a socket, whichever way it was asked for."""
+"""What is said of sockets, and of ports that are passed on, whichever way it was asked for."""
 
 from typing import Final, Literal
 
@@ -43,3 +43,18 @@ class Socket(Struct, frozen=True):
     def listens(self) -> bool:
         """Whether it takes what comes from anywhere: listening tcp, udp that is not connected."""
         return self.state == "listen" or (self.protocol == "udp" and self.state == "close")
+
+
+class Forward(Struct, frozen=True, kw_only=True):
+    """One rule of destination address translation for a port."""
+
+    protocol: str
+    """`tcp`, `udp`; empty when the rule does not say."""
+    address: str | None
+    """The destination that it is for; None: any."""
+    port: int
+    to_address: str
+    to_port: int
+    """The same port when the rule does not say."""
+    rule: str
+    """Where it stands: family, table and chain."""

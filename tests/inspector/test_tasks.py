@@ -2,7 +2,6 @@
 
 import msgspec
 
-from collectors.formats.schedstat import Schedstat
 from collectors.kernel import tasks
 from collectors.kernel.tasks import Figures, TasksReading
 from inspector.derive import derive
@@ -28,7 +27,9 @@ def holding(pid: int, descriptors: int | None, limit: int | None = 100) -> Figur
         pid=pid,
         descriptors=descriptors,
         sockets=1,
-        schedstat=Schedstat(10, 20, 30),
+        run_usec=10,
+        wait_usec=20,
+        timeslices=30,
         open_files=(limit, None),
         processes=(None, None),
     )

@@ -196,6 +196,7 @@ def pressure(table: Table, groups: Sequence[raw.Cgroup]) -> Mapping[str, Pressur
 def _cgroup(table: Table, group: raw.Cgroup, owners: Mapping[tuple[str, str], str]) -> Cgroup:
     limits = table.limits((group,))
     groups = (group,)
+    found = verdicts.findings(table, groups, limits)
     return Cgroup(
         path=group.path,
         hierarchy=group.hierarchy,
@@ -212,7 +213,8 @@ def _cgroup(table: Table, group: raw.Cgroup, owners: Mapping[tuple[str, str], st
         pressure=pressure(table, groups),
         recreated=table.recreated(group),
         **depths.cgroup(table, group),
-        verdicts=verdicts.verdicts(table, groups, limits),
+        verdicts=tuple(one.sentence for one in found),
+        findings=found,
     )
 
 

@@ -7,6 +7,8 @@ from typing import Final, NamedTuple
 
 from collectors.kernel import cgroups
 from collectors.kernel.cgroups import Cgroup, CgroupsReading, Depth, Hierarchy
+from inspector.domains.cgroups import window
+from inspector.domains.cgroups.window import Counters, Past
 from inspector.sample import Sample, elapsed
 
 Key = tuple[str, str]
@@ -65,6 +67,13 @@ class Table:
     _paths: set[Key] = field(default_factory=set[Key])
     """Of the sample before; filled where it is asked for, as is the next."""
     _children: dict[Key, list[Cgroup]] = field(default_factory=dict[Key, list[Cgroup]])
+
+    past: Past = window.NOTHING
+    """What grew in the last minute."""
+
+    def lately(self, cgroup: Cgroup) -> Counters | None:
+        """Return what grew of a cgroup in the last minute; None: nothing, or nothing was kept."""
+        return self.past.grown.get((cgroup.hierarchy, cgroup.path))
 
     def depth(self, cgroup: Cgroup) -> Depth | None:
         """Return what a cgroup says besides; None where it was not asked for."""
@@ -210,7 +219,7 @@ def _throttled(current: Iterable[Cgroup], before: Mapping[tuple[str, str, int], 
     return found
 
 
-def table(previous: Sample | None, current: Sample) -> Table:
+def table(previous: Sample | None, current: Sample, past: Past = window.NOTHING) -> Table:
     """Index the cgroups of two samples."""
     reading = current.get(cgroups.KEY)
     depth = current.get(cgroups.DEPTH)
@@ -230,6 +239,7 @@ def table(previous: Sample | None, current: Sample) -> Table:
         depths=depth.depths if depth else {},
         asked=depth is not None,
         throttled=throttled,
+        past=past,
         held=any(ratio >= THROTTLED for ratio in throttled.values()),
     )
 

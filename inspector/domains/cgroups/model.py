@@ -1,6 +1,7 @@
 """Resources of a cgroup or a container, as the dump shows them."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -214,6 +215,24 @@ class Pressure(Struct, frozen=True):
     full: PressureLine | None
 
 
+Severity = Literal["notice", "warning", "critical"]
+
+
+class Finding(Struct, frozen=True, kw_only=True):
+    """Something that is wrong, for people and for programs."""
+
+    kind: str
+    """`cpu_throttled`, `memory_near_limit`, `oom_kill`…: docs/resources.md lists them."""
+    severity: Severity
+    cgroup: str
+    """Whose limit, count or pressure it is: its own, or an ancestor's."""
+    sentence: str
+    """As `verdicts` has it."""
+    numbers: Mapping[str, float]
+    window_seconds: float | None
+    """The time that growth was counted over; null: since the sample before, or it is so now."""
+
+
 class Cgroup(Struct, frozen=True, kw_only=True):
     """One cgroup of one hierarchy; a group the hierarchy does not have is null."""
 
@@ -250,3 +269,5 @@ class Cgroup(Struct, frozen=True, kw_only=True):
     misc: Mapping[str, Counted] | UnsetType = UNSET
     verdicts: tuple[str, ...] = ()
     """What is wrong with it, in plain sentences."""
+    findings: tuple[Finding, ...] = ()
+    """The same with their numbers."""

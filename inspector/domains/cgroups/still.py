@@ -33,7 +33,18 @@ def _made_from(table: Table, group: raw.Cgroup) -> tuple[object, ...] | None:
         kills.below(table, group) if table.asked else None,
         _held(table, group) if table.held else (),
         table.device_names,
+        _lately(table, group),
     )
+
+
+def _lately(table: Table, group: raw.Cgroup) -> tuple[object, ...]:
+    """Return what the last minute's growth says of a cgroup: its own, and of those around it."""
+    past = table.past
+    if not past.grown and not past.unaccounted:
+        return ()
+    around = [table.lately(one) for one in (*table.chain(group), *table.below(group))]
+    gone = (past.unaccounted, past.removed) if past.unaccounted or any(around) else ()
+    return (past.seconds, *around, gone) if any(around) or past.unaccounted else ()
 
 
 def abouts(table: Table, groups: Sequence[raw.Cgroup]) -> tuple[object, ...] | None:

@@ -141,7 +141,8 @@ def _running(entity: Entity, joined: Joined, parts: _Parts) -> Container:
         security=parts.security,
         evidence=parts.evidence,
         parent=entity.parent,
-        verdicts=parts.used.verdicts,
+        verdicts=tuple(one.sentence for one in parts.used.findings),
+        findings=parts.used.findings,
         role=entity.role,
     )
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from inspector.domains.cgroups.model import Cpu, Io, Memory, Pids, Pressure
+from inspector.domains.cgroups.model import Cpu, Finding, Io, Memory, Pids, Pressure
 from inspector.domains.layers.model import Rootfs
 from inspector.domains.network.model import NetworkUsage
 
@@ -96,5 +96,7 @@ class Container(Struct, frozen=True, kw_only=True):
     """Id of the container that it runs in."""
     verdicts: tuple[str, ...] = ()
     """What is wrong with it, in plain sentences: throttled, short of memory, stalled, refused."""
+    findings: tuple[Finding, ...] = ()
+    """The same with their numbers, for programs."""
     role: Literal["container", "pod_sandbox", "sandbox"] = "container"
     """`pod_sandbox` holds the namespaces of a pod; `sandbox`: a program shut a part of itself in."""

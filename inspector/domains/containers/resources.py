@@ -12,7 +12,7 @@ from inspector.discovery.groups import Group
 from inspector.discovery.world import NET, Inodes
 from inspector.domains.cgroups import derive, still, verdicts
 from inspector.domains.cgroups.limits import Limits, Table
-from inspector.domains.cgroups.model import Cpu, Memory, Pids
+from inspector.domains.cgroups.model import Cpu, Finding, Memory, Pids
 from inspector.domains.containers.model import Measure, Resources
 from inspector.domains.network import derive as network
 from inspector.domains.network.model import NetworkUsage
@@ -52,10 +52,10 @@ def meter(joined: Joined, table: Table, previous: Sample | None) -> Meter:
 
 
 class Used(NamedTuple):
-    """What a running container uses, and what is wrong with that, in plain sentences."""
+    """What a running container uses, and what is wrong with that."""
 
     resources: Resources
-    verdicts: tuple[str, ...]
+    findings: tuple[Finding, ...]
 
 
 def resources(meter: Meter, entity: Entity, place: Placement, memos: Memos) -> Used:
@@ -76,7 +76,7 @@ def resources(meter: Meter, entity: Entity, place: Placement, memos: Memos) -> U
 
     def make() -> Used:
         made = _resources(meter, group, own, limits, network)
-        return Used(made, verdicts.verdicts(meter.table, own, limits))
+        return Used(made, verdicts.findings(meter.table, own, limits))
 
     made_from = still.abouts(meter.table, own)
     summed = () if _all_counted(own) else _resting(meter, group)
