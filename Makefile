@@ -12,6 +12,9 @@ TEST_PACKAGES := \
 	user-mode-linux busybox-static jq strace tmux \
 	containerd runc crun docker.io podman conmon catatonit uidmap slirp4netns bubblewrap lxc systemd-container
 
+# For the lane of machines under emulation.
+QEMU_PACKAGES := qemu-system-x86 busybox-static kmod cpio xz-utils e2fsprogs systemd
+
 # The quickest first, and in order: a mistake in a parser shows before a machine is started.
 TESTS := \
 	tests/architecture tests/suites tests/collectors tests/inspector tests/runtime tests/screens \
@@ -19,7 +22,7 @@ TESTS := \
 PYTEST := $(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-headless test check format setup packages wheel bench clean
+.PHONY: help demo demo-headless test test-qemu check format setup packages wheel bench clean
 
 help: ## List what can be made.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -32,6 +35,10 @@ demo-headless: $(VENV)/run ## The same without a terminal: print the demo contai
 
 test: $(VENV)/dev packages ## Install what the tests need, and run every one of them.
 	@$(PYTEST) $(wildcard $(TESTS))
+
+test-qemu: $(VENV)/dev ## Run the tests that need a kernel with every controller, under QEMU.
+	@scripts/packages.sh $(QEMU_PACKAGES)
+	@$(AS_ROOT) $(PYTEST) tests/machines/test_qemu.py
 
 check: $(VENV)/dev ## Lint, format, types, and who may import whom.
 	@$(BIN)/ruff check --quiet
@@ -47,7 +54,7 @@ format: $(VENV)/dev ## Format, and mend what can be mended by itself.
 setup: $(VENV)/dev packages ## Install all that is needed to work on it.
 
 packages: ## Install the packages that the tests need (Debian, as root).
-	@scripts/packages.sh $(RUN_PACKAGES) $(TEST_PACKAGES)
+	@scripts/packages.sh $(RUN_PACKAGES) $(TEST_PACKAGES) $(QEMU_PACKAGES)
 
 wheel: $(VENV)/dev ## Build dist/*.whl.
 	@$(BIN)/python -m pip wheel -qq --no-deps --wheel-dir dist .

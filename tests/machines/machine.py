@@ -1,11 +1,13 @@
 """Starts a small machine, systemd as its first process, and runs one command in it.
 
-Three lanes, each with the host's own root directory (so with this checkout, its Python and every
+Four lanes, each with the host's own root directory (so with this checkout, its Python and every
 package of the host) under a throwaway overlay:
 
 - `ns-v1`: namespaces on this kernel, cgroup v1 with every controller the host has there; 1 s.
 - `ns-v2`: the same with cgroup v2, and those controllers that the host left to it; 1 s.
 - `uml`: User-Mode Linux, cgroup v2 with cpu, io, memory and pids; 7 s, on one CPU.
+- `qemu`: Debian's kernel under emulation, cgroup v2 with every controller, pressure stalls, time
+  namespaces, nftables, two CPUs; 25 s, and twenty times slower from there on. kernel.py fetches it.
 
     python tests/machines/machine.py uml -- pytest tests/live
 
@@ -16,6 +18,7 @@ too long, 125: the machine did not start). Nothing stays behind, however this pr
 import argparse
 import contextlib
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -27,13 +30,20 @@ from pathlib import Path
 from typing import Final
 
 HERE: Final = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent.parent))  # for when it is run by its path
+
+from tests.machines import kernel  # noqa: E402 - after the path
+
 GUEST: Final = HERE / "guest"
 CHECKOUT: Final = HERE.parent.parent
 LANES: Final = ("ns-v1", "ns-v2", "uml")
+"""Those that are quick enough for all of the tests for every host."""
+EMULATED: Final = "qemu"
 TIMED_OUT: Final = 124
 NOT_STARTED: Final = 125
 UML_MEMORY_MIB: Final = 2048
-UML_DISK_BYTES: Final = 4 << 30
+DISK_BYTES: Final = 4 << 30
+QEMU_MEMORY_MIB: Final = 2048
 
 
 @dataclass(frozen=True)
@@ -50,7 +60,10 @@ def missing(lane: str) -> str | None:
     if os.geteuid() != 0:
         return "it needs root"
     needed = ["unshare", "setpriv", "/lib/systemd/systemd"]
-    needed += ["linux.uml", "mke2fs", "taskset", "insmod"] if lane == "uml" else ["ip"]
+    needed += {
+        "uml": ["linux.uml", "mke2fs", "taskset", "insmod"],
+        EMULATED: ["qemu-system-x86_64", "mke2fs", "cpio", "xz", "busybox", "depmod", "modprobe"],
+    }.get(lane, ["ip"])
     absent = [name for name in needed if shutil.which(name) is None]
     if absent:
         return f"not installed: {', '.join(absent)} (try: make packages)"
@@ -72,13 +85,23 @@ def run(
     for name in ("status", "output", "state"):
         (results / name).unlink(missing_ok=True)
     with (
-        _uml(results) if lane == "uml" else _namespaces(lane, results) as argv,
+        _starting(lane, results) as argv,
         (results / "console").open("wb") as console,
     ):
         timed_out = _wait(argv, console.fileno(), timeout_seconds)
     status = _text(results / "status").strip()
     code = TIMED_OUT if timed_out else int(status or NOT_STARTED)
     return Outcome(code, _text(results / "output"), _text(results / "console"))
+
+
+def _starting(lane: str, results: Path) -> contextlib.AbstractContextManager[tuple[str, ...]]:
+    match lane:
+        case "uml":
+            return _uml(results)
+        case "qemu":
+            return _qemu(results)
+        case _:
+            return _namespaces(lane, results)
 
 
 def _wait(argv: Sequence[str], console: int, timeout_seconds: float) -> bool:
@@ -152,10 +175,58 @@ def _janitor(cgroups: Sequence[str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _uml(results: Path) -> Iterator[tuple[str, ...]]:
-    """Make a disk that lives as long as its descriptor; yield what starts User-Mode Linux."""
+    """Yield what starts User-Mode Linux."""
+    with _disk() as disk:
+        yield (
+            *("unshare", "--pid", "--fork", "--kill-child"),
+            # Not UML itself as pid 1: there abort() does nothing, and a guest's panic would hang.
+            *("sh", "-c", f'TMPDIR={_memory_directory()} "$@"; exit $?', "sh"),
+            # Each system call is a hand-over between two processes: on one CPU 4 times faster.
+            *("taskset", "-c", str(max(os.sched_getaffinity(0)))),
+            *("linux.uml", f"mem={UML_MEMORY_MIB}M", f"ubd0={disk}"),
+            *("root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro"),
+            *("quiet", "loglevel=3", "con=null", "con0=null,fd:1", "ssl=null", "console=tty0"),
+            *("audit=0", "lsm=yama", "systemd.show_status=0"),
+            *(f"init={GUEST / 'virtual.sh'}", "machine.kind=uml"),
+            f"machine.results={results.resolve()}",
+            f"machine.binds={':'.join(_binds(same_file_system=True))}",
+        )
+
+
+@contextlib.contextmanager
+def _qemu(results: Path) -> Iterator[tuple[str, ...]]:
+    """Yield what starts Debian's kernel under QEMU, by emulation: KVM is not to be had everywhere."""
+    built = kernel.make()
+    words = (
+        *("console=ttyS0", "quiet", "loglevel=3", "panic=-1", "oops=panic", "mitigations=off"),
+        *("nokaslr", "audit=0", "no_timer_check", "tsc=reliable", "systemd.show_status=0"),
+        f"machine.init={GUEST / 'virtual.sh'}",
+        *("machine.kind=qemu", f"machine.modules={built / 'modules'}"),
+        f"machine.binds={':'.join(_binds(same_file_system=True))}",
+    )
+    with _disk() as disk:
+        yield (
+            *("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none"),
+            *("-no-reboot", "-M", "q35", "-cpu", "max", "-m", str(QEMU_MEMORY_MIB), "-smp", "2"),
+            *("-accel", "tcg,thread=multi,tb-size=1024", "-serial", "stdio"),
+            *("-kernel", str(built / "vmlinux"), "-initrd", str(built / "initrd")),
+            *("-append", " ".join(words)),
+            *("-drive", f"file={disk},if=none,id=data,format=raw,cache=unsafe,file.locking=off"),
+            *("-device", "virtio-blk-pci,drive=data"),
+            # All that the host has mounted is one tree here; writing to it is refused by QEMU.
+            *("-fsdev", "local,id=root,path=/,readonly=on,security_model=none,multidevs=remap"),
+            *("-device", "virtio-9p-pci,fsdev=root,mount_tag=root"),
+            *("-fsdev", f"local,id=results,path={results.resolve()},security_model=none"),
+            *("-device", "virtio-9p-pci,fsdev=results,mount_tag=results"),
+        )
+
+
+@contextlib.contextmanager
+def _disk() -> Iterator[str]:
+    """Make a disk that lives as long as its descriptor; yield a path that names it."""
     disk = os.memfd_create("cinspect-machine-disk")
     try:
-        os.truncate(disk, UML_DISK_BYTES)
+        os.truncate(disk, DISK_BYTES)
         subprocess.run(
             (
                 *("mke2fs", "-q", "-F", "-t", "ext4", "-m0", "-O", "^has_journal"),
@@ -164,28 +235,16 @@ def _uml(results: Path) -> Iterator[tuple[str, ...]]:
             check=True,
             pass_fds=(disk,),
         )
-        yield (
-            *("unshare", "--pid", "--fork", "--kill-child"),
-            # Not UML itself as pid 1: there abort() does nothing, and a guest's panic would hang.
-            *("sh", "-c", f'TMPDIR={_memory_directory()} "$@"; exit $?', "sh"),
-            # Each system call is a hand-over between two processes: on one CPU 4 times faster.
-            *("taskset", "-c", str(max(os.sched_getaffinity(0)))),
-            *("linux.uml", f"mem={UML_MEMORY_MIB}M", f"ubd0=/proc/self/fd/{disk}"),
-            *("root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro"),
-            *("quiet", "loglevel=3", "con=null", "con0=null,fd:1", "ssl=null", "console=tty0"),
-            *("audit=0", "lsm=yama", "systemd.show_status=0"),
-            f"init={GUEST / 'uml.sh'}",
-            f"machine.results={results.resolve()}",
-            f"machine.binds={':'.join(_binds(same_file_system=True))}",
-        )
+        yield f"/proc/self/fd/{disk}"
     finally:
         os.close(disk)
 
 
 def _inherited(argv: Sequence[str]) -> tuple[int, ...]:
     """Return the descriptors that a machine's command line names as files."""
-    prefix = "ubd0=/proc/self/fd/"
-    return tuple(int(word.removeprefix(prefix)) for word in argv if word.startswith(prefix))
+    return tuple(
+        int(number) for word in argv for number in re.findall(r"=/proc/self/fd/(\d+)", word)
+    )
 
 
 def _memory_directory() -> str:
@@ -244,7 +303,7 @@ def _text(path: Path) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command in a lane; print what it wrote; return its exit status."""
     parser = argparse.ArgumentParser(description="Run a command in a small machine.")
-    parser.add_argument("lane", choices=LANES)
+    parser.add_argument("lane", choices=(*LANES, EMULATED))
     parser.add_argument("--timeout", type=float, default=300, metavar="SECONDS")
     parser.add_argument("command", nargs="+")
     args = parser.parse_args(argv)
