@@ -28,6 +28,8 @@ def parse(mountinfo: bytes, self_cgroup: bytes) -> tuple[Hierarchy, ...]:
     found: list[Hierarchy] = []
     for line in reversed(mountinfo.splitlines()):
         left, separator, right = line.partition(b" - ")
+        if separator and not right.startswith(b"cgroup"):
+            continue
         fields, tail = left.split(), right.split()
         if not separator or len(fields) < 6 or len(tail) < 3:
             raise FormatError(f"not a line of mountinfo: {line[:80]!r}")

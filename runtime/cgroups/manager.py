@@ -327,10 +327,14 @@ class Manager:
         Raises `Internal` if it is still in use after ten seconds.
         """
         deadline = time.monotonic() + _REMOVAL_SECONDS
-        if any(tree.pids(self._directory(each)) for each in self._hierarchies):
+        # Mostly it is empty, which a removal that succeeds tells quickest.
+        if not tree.removed(self._main()) and any(
+            tree.pids(self._directory(each)) for each in self._hierarchies
+        ):
             self.kill()
         for each in self._hierarchies:
-            self._remove(self._directory(each), deadline=deadline)
+            if not tree.removed(self._directory(each)):
+                self._remove(self._directory(each), deadline=deadline)
             parent = os.path.dirname(self._directory(each))
             if parent != self._bases[each.name]:
                 tree.remove_one(parent)

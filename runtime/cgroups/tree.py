@@ -33,7 +33,15 @@ def pids(top: str) -> set[int]:
 
 def remove_one(directory: str) -> None:
     """Remove a cgroup if it can be removed now."""
+    removed(directory)
+
+
+def removed(directory: str) -> bool:
+    """Remove a cgroup if it can be removed now; tell whether there is none any more."""
     try:
         os.rmdir(directory)
+    except FileNotFoundError:
+        return True
     except OSError:
-        return
+        return False
+    return True

@@ -155,8 +155,7 @@ def _end(container: Container) -> None:
     try:
         pidfd = container.pidfd()
     except FailedPrecondition:
-        container.cgroup.kill()
-        return
+        return  # the removal of its cgroups ends whatever else is in them
     try:
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)

@@ -13,7 +13,7 @@ from runtime.errors import (
     Internal,
     RuntimeFailure,
 )
-from runtime.init import identity
+from runtime.init import signals
 from runtime.init.step import Child, Step, explain
 
 _MAX_REPORT = 32 << 10
@@ -28,7 +28,7 @@ def main(steps: Sequence[Step], state: Child, *, close: socket.socket) -> NoRetu
         # Nothing is loaded from here on: it would be looked for among the container's files.
         sys.meta_path.clear()
         os.umask(0)
-        identity.reset_signals(state.ignored)
+        signals.reset(state.ignored)
         for step in steps:
             step.execute(state)
     except BaseException as error:  # noqa: BLE001 - past it lies the parent's code, in a copy of it

@@ -72,6 +72,8 @@ def _refuse_procfs(candidate: str, *, name: str) -> None:
 
 def _through_proc(candidate: str) -> bool:
     """Tell whether a path goes through procfs, whatever it ends at: its links lead anywhere."""
+    if _within_one_mount(candidate):
+        return False
     directory = "/" if candidate.startswith("/") else "."
     pending = [part for part in candidate.split("/") if part]
     links = 0
@@ -93,6 +95,19 @@ def _through_proc(candidate: str) -> bool:
         else:
             directory = current
     return False
+
+
+def _within_one_mount(candidate: str) -> bool:
+    """Tell whether a path leads through one mount alone, which is not procfs: mostly it does."""
+    resolve = constants.RESOLVE_NO_XDEV | constants.RESOLVE_NO_MAGICLINKS
+    try:
+        found = syscalls.openat2(constants.AT_FDCWD, candidate, os.O_PATH, resolve=resolve)
+    except OSError:
+        return False
+    try:
+        return syscalls.filesystem_magic(found) != constants.PROC_SUPER_MAGIC
+    finally:
+        os.close(found)
 
 
 def _interpreter(candidate: str) -> str | None:

@@ -1,8 +1,8 @@
 """The steps that make the process the container's: session, terminal, user, capabilities, filter."""
 
+import errno
 import fcntl
 import os
-import signal
 import socket
 import stat
 import struct
@@ -10,7 +10,7 @@ import termios
 from typing import Final
 
 from runtime.errors import Cancelled, CommandNotExecutable, InvalidArgument
-from runtime.init import command, paths, users
+from runtime.init import command, paths, supplementary, users
 from runtime.init.ready import Ready
 from runtime.init.step import Child, Step
 from runtime.linux import caps, constants, syscalls
@@ -184,7 +184,10 @@ class GiveStreams(Step):
         for descriptor in range(3):
             mode = os.fstat(descriptor).st_mode
             if (self._terminal or stat.S_ISFIFO(mode)) and child.uid:
-                os.fchown(descriptor, child.uid, -1)
+                try:
+                    os.fchown(descriptor, child.uid, -1)
+                except PermissionError:  # its owner is nobody of this user namespace
+                    continue
 
 
 class BoundingSet(Step):
@@ -200,11 +203,15 @@ class BoundingSet(Step):
         return f"limit the bounding set to {self._keep:#x}"
 
     def execute(self, _child: Child, /) -> None:
-        """Drop one by one what is there now: entering a user namespace has filled the set."""
-        surplus = caps.bounding() & ~self._keep
-        for number in range(surplus.bit_length()):
-            if surplus >> number & 1:
-                syscalls.prctl(constants.PR_CAPBSET_DROP, number)
+        """Drop one by one, whether it is there or not, up to the last that this kernel knows."""
+        try:
+            for number in range(64):
+                if not self._keep >> number & 1:
+                    syscalls.prctl(constants.PR_CAPBSET_DROP, number)
+        except OSError as error:
+            # EPERM: without CAP_SETPCAP the set stays, which may be small enough already.
+            if error.errno != errno.EINVAL and caps.bounding() & ~self._keep:
+                raise
 
 
 class SwitchUser(Step):
@@ -222,8 +229,7 @@ class SwitchUser(Step):
     def execute(self, child: Child, /) -> None:
         """Set groups before the group, the group before the user."""
         syscalls.prctl(constants.PR_SET_KEEPCAPS, 1)
-        if child.groups or os.getgroups():  # in some user namespaces even none is forbidden
-            os.setgroups(child.groups)
+        supplementary.change(child.groups)
         os.setresgid(child.gid, child.gid, child.gid)
         os.setresuid(child.uid, child.uid, child.uid)
         syscalls.prctl(constants.PR_SET_KEEPCAPS, 0)
@@ -375,27 +381,3 @@ class Execute(Step):
             os.execve(child.executable, self._arguments, child.environment)  # noqa: S606 - the whole point
         except OSError as error:
             raise CommandNotExecutable(f"{self._arguments[0]}: {error.strerror}") from None
-
-
-def ignored_signals() -> int:
-    """Return the signals that this process ignores, a bit each from SIGHUP's 1 on (proc(5))."""
-    descriptor = os.open("/proc/self/status", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        status = os.read(descriptor, 1 << 14)
-    finally:
-        os.close(descriptor)
-    return int(status.partition(b"SigIgn:")[2].split(None, 1)[0], 16)
-
-
-def reset_signals(ignored: int) -> None:
-    """Give every ignored signal its default action, and block none; handlers went by the clone.
-
-    `make` starts its commands with glibc's own signals ignored: those too.
-    """
-    number = 0
-    while ignored:
-        number += 1
-        if ignored & 1:
-            syscalls.default_action(number)
-        ignored >>= 1
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())

@@ -13,7 +13,7 @@ from runtime import errors
 from runtime.cgroups.join import Join
 from runtime.errors import FailedPrecondition, Internal, RuntimeFailure
 from runtime.formats.idmap import Extent
-from runtime.init import child, identity, joining
+from runtime.init import child, joining, signals
 from runtime.init.ready import REPORT, START, Ready
 from runtime.init.step import Child, Step, explain
 from runtime.linux import constants, idmap, syscalls
@@ -159,7 +159,7 @@ class Launch:
     ) -> syscalls.Cloned:
         state = Child(sync=theirs, tasks=join.tasks)
         state.stdio = self._stdio
-        state.ignored = identity.ignored_signals()
+        state.ignored = signals.ignored()
         readable = syscalls.prctl(_PR_GET_DUMPABLE)
         # What is cloned from a process that cannot be looked into cannot be either (CVE-2016-9962).
         syscalls.prctl(constants.PR_SET_DUMPABLE, 0)

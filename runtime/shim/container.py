@@ -366,7 +366,6 @@ class Container:
         if self._log is not None:
             self._log.close()
         try:
-            self.cgroup.kill(signal.SIGKILL)
             self.cgroup.delete()
         except RuntimeFailure as error:
             say(f"cannot remove the cgroups of {self.id}: {error}")
