@@ -62,8 +62,8 @@ class NoManager(Manager):
         del pid
 
     def pids(self) -> list[int]:
-        """Return none: which processes are the container's is not known."""
-        return []
+        """Refuse: which processes are the container's is not known."""
+        _refuse("listed")
 
     def freeze(self) -> None:
         """Refuse."""
@@ -92,5 +92,5 @@ class NoManager(Manager):
 
 def _refuse(what: str) -> NoReturn:
     raise FailedPrecondition(
-        f"the container has no cgroups and cannot be {what}: this user may make none"
+        f"the container has no cgroups, and its processes cannot be {what}: this user may make none"
     )

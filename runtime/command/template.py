@@ -87,7 +87,7 @@ def rootless() -> dict[str, Any]:
     ]
     for each in kept:
         each["options"] = [option for option in each["options"] if option != "gid=5"]
-    value["mounts"] = [*kept, _mount("/sys", "none", "/sys", "rbind", *_SAFE, "ro")]
+    value["mounts"] = [*kept, _mount("/sys", "none", "/sys", "rbind", *_SAFE, "ro", "rro")]
     return value
 
 

@@ -5,7 +5,7 @@ import posixpath
 import stat
 
 from runtime.errors import FailedPrecondition
-from runtime.init import paths, procfs
+from runtime.init import paths, procfs, unprivileged
 from runtime.init.step import Child, Step
 from runtime.linux import constants, mounts
 
@@ -167,6 +167,12 @@ class Device(Step):
                     self._device,
                 ):
                     raise FailedPrecondition(f"{self._path}: another file is there") from None
+            except PermissionError:
+                if stat.S_ISFIFO(self._mode):
+                    raise
+                # Root of a user namespace alone: it shows the host's.
+                unprivileged.bind_device(child.rootfs, self._path, self._mode, self._device)
+                return
             os.chown(name, self._uid, self._gid, dir_fd=parent, follow_symlinks=False)
         finally:
             os.close(parent)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from runtime.errors import Cancelled, FailedPrecondition, InvalidArgument
 from runtime.formats import idmap
-from runtime.init import procfs
+from runtime.init import procfs, supplementary
 from runtime.init.step import Child, Step
 from runtime.linux import constants, syscalls
 
@@ -31,14 +31,23 @@ class EnterCgroups(Step):
 class AwaitIdMap(Step):
     """Wait until the parent has written the id maps, and become root by them."""
 
-    __slots__ = ()
+    __slots__ = ("_readable",)
+
+    def __init__(self) -> None:
+        self._readable = False
 
     def describe(self) -> str:
         """Say it."""
         return "become root of the user namespace"
 
+    def prepare(self) -> None:
+        """Find out whether the parent is a user: whom the kernel lets write its own files alone."""
+        self._readable = os.geteuid() != 0
+
     def execute(self, child: Child, /) -> None:
         """Tell the parent, wait, and change all ids."""
+        if self._readable:
+            syscalls.prctl(constants.PR_SET_DUMPABLE, 1)
         child.sync.send(b"U")
         if child.sync.recv(16) != b"M":
             raise Cancelled("the parent is gone")
@@ -47,8 +56,7 @@ class AwaitIdMap(Step):
 
 def become(uid: int, gid: int) -> None:
     """Take ids of the user namespace that was just entered, and no groups."""
-    if os.getgroups():
-        os.setgroups(())
+    supplementary.change(())
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)
     # Changing ids has made the process what it was before: readable by others of that user.
@@ -115,22 +123,27 @@ class JoinUser(Step):
     def execute(self, child: Child, /) -> None:
         """Fork as a child of the parent's, and go on when the parent knows whom to wait for."""
         user, *pids = self._descriptors
-        if os.getgroups():
-            os.setgroups(())  # inside it may be forbidden
+        if os.geteuid() == 0:
+            supplementary.change(())  # inside it may be forbidden
         syscalls.setns(user, constants.CLONE_NEWUSER)
         become(0, 0)
         for descriptor in pids:
             syscalls.setns(descriptor, constants.CLONE_NEWPID)
-        cloned = syscalls.clone3(self._flags | constants.CLONE_PARENT, exit_signal=0)
-        if cloned.pid:
-            socket.send_fds(child.sync, [b"F%d" % cloned.pid], [cloned.pidfd])
-            os._exit(0)
-        if child.sync.recv(16) != b"M":
-            raise Cancelled("the parent is gone")
+        go_on(child, self._flags)
+
+
+def go_on(child: Child, flags: int = 0) -> None:
+    """Go on as a new process, a child of the parent's, when that knows whom to wait for."""
+    cloned = syscalls.clone3(flags | constants.CLONE_PARENT, exit_signal=0)
+    if cloned.pid:
+        socket.send_fds(child.sync, [b"F%d" % cloned.pid], [cloned.pidfd])
+        os._exit(0)
+    if child.sync.recv(16) != b"M":
+        raise Cancelled("the parent is gone")
 
 
 class JoinProcess(Step):
-    """Enter namespaces of a process, all at once."""
+    """Enter namespaces of a process, all at once; into one of pids, as a new process."""
 
     __slots__ = ("_flags", "_ids", "_pid", "_pidfd")
 
@@ -151,8 +164,20 @@ class JoinProcess(Step):
 
     def execute(self, child: Child, /) -> None:
         """Enter; the root directory becomes that of the mount namespace."""
+        if self._flags & constants.CLONE_NEWUSER and os.geteuid() != 0:
+            # Only its owner's rights count, and only inside; then groups, while /proc is the host's.
+            syscalls.setns(self._pidfd, constants.CLONE_NEWUSER)
+            become(*self._ids)
+            syscalls.setns(self._pidfd, self._flags & ~constants.CLONE_NEWUSER)
+        else:
+            self._enter()
+        if self._flags & constants.CLONE_NEWPID:
+            go_on(child)
+        child.rootfs = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def _enter(self) -> None:
         if self._flags & constants.CLONE_NEWUSER:
-            os.setgroups(())  # inside it may be forbidden
+            supplementary.change(())  # inside it may be forbidden
         try:
             syscalls.setns(self._pidfd, self._flags)
         except PermissionError:
@@ -163,7 +188,6 @@ class JoinProcess(Step):
             syscalls.setns(self._pidfd, constants.CLONE_NEWUSER)
         if self._flags & constants.CLONE_NEWUSER:
             become(*self._ids)
-        child.rootfs = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
 def _id_inside(pid: int, kind: str) -> int:
@@ -292,22 +316,8 @@ _RLIMITS = {
     f"RLIMIT_{name}": number
     for number, name in enumerate(
         (
-            "CPU",
-            "FSIZE",
-            "DATA",
-            "STACK",
-            "CORE",
-            "RSS",
-            "NPROC",
-            "NOFILE",
-            "MEMLOCK",
-            "AS",
-            "LOCKS",
-            "SIGPENDING",
-            "MSGQUEUE",
-            "NICE",
-            "RTPRIO",
-            "RTTIME",
+            *("CPU", "FSIZE", "DATA", "STACK", "CORE", "RSS", "NPROC", "NOFILE"),
+            *("MEMLOCK", "AS", "LOCKS", "SIGPENDING", "MSGQUEUE", "NICE", "RTPRIO", "RTTIME"),
         )
     )
 }

@@ -187,13 +187,16 @@ def exec_process(  # noqa: PLR0913 - two processes, each with what belongs to it
     if cgroup.frozen():
         raise FailedPrecondition("the container is frozen")
     flags = namespaces.differing(init_pid)
+    # Who is not root may enter the others only from within the user namespace.
+    inside = os.geteuid() != 0 and flags & constants.CLONE_NEWUSER
+    outside = 0 if inside else flags & constants.CLONE_NEWPID
     whole = {key: spec["process"].get(key) for key in _INHERITED} | {
         key: value for key, value in process.items() if value is not None
     }
     steps = plan.enter(
         whole,
         spec,
-        joined=joining.JoinProcess(init_pid, init_pidfd, flags & ~constants.CLONE_NEWPID),
+        joined=joining.JoinProcess(init_pid, init_pidfd, flags & ~outside),
         seccomp=_filter(spec, cache=seccomp_cache),
         name=plan.keyring(manner.name or cgroup.path.rsplit("/", 1)[-1]),
         manner=manner,
@@ -201,7 +204,7 @@ def exec_process(  # noqa: PLR0913 - two processes, each with what belongs to it
     _check_streams(whole, stdio)
     who = plan.Identity(manner.name or cgroup.path.rsplit("/", 1)[-1], "")
     launch = Launch(steps, stdio=stdio, answers=Answers(on_listener=_listener(spec, who)))
-    place = Place(pid_namespace=init_pidfd if flags & constants.CLONE_NEWPID else None)
+    place = Place(pid_namespace=init_pidfd if outside else None)
     try:
         try:
             return launch.run(cgroup.join_paths(), place)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from runtime.errors import InvalidArgument
 from runtime.formats.idmap import Extent
-from runtime.init import copyup, paths
+from runtime.init import copyup, paths, unprivileged
 from runtime.init.options import Options
 from runtime.init.step import Child, Step
 from runtime.linux import constants, idmap, mounts, syscalls
@@ -51,6 +51,10 @@ class RootMount(Step):
 
     def prepare(self) -> None:
         """Copy the mounts, detached and private."""
+        with unprivileged.left_to_child():
+            self._copy()
+
+    def _copy(self) -> None:
         try:
             self._tree = mounts.open_tree(constants.AT_FDCWD, self._path, recursive=True)
         except OSError as error:
@@ -67,6 +71,8 @@ class RootMount(Step):
 
     def execute(self, child: Child, /) -> None:
         """Attach it over `/`, from where it can become the root."""
+        if self._tree < 0:
+            self._copy()
         place = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         mounts.move_mount(self._tree, place)
         os.close(place)
@@ -106,15 +112,22 @@ class FilesystemMount(Step):
             if self._options.copy_up:
                 self._mount_copy(place, data)
             else:
-                target = paths.descriptor_path(place)
-                flags = self._options.flags
-                mounts.mount(self._source, target, fstype=self._fstype, flags=flags, data=data)
+                self._mount(place, data)
         finally:
             os.close(place)
         if self._options.propagation:
             placed = paths.find(child.rootfs, self._destination, strict=strict)
             mounts.set_attributes(placed, propagation=self._options.propagation & ~constants.MS_REC)
             os.close(placed)
+
+    def _mount(self, place: int, data: str) -> None:
+        target, flags = paths.descriptor_path(place), self._options.flags
+        try:
+            mounts.mount(self._source, target, fstype=self._fstype, flags=flags, data=data)
+        except PermissionError:
+            if self._fstype != "sysfs":
+                raise
+            unprivileged.bind_sysfs(place, self._options.attributes.set)
 
     def _tmpfs_data(self, root: int, *, strict: bool) -> str:
         """Return the options, where the mode is by default that of the directory to be covered."""
@@ -180,6 +193,10 @@ class BindMount(Step):
 
     def prepare(self) -> None:
         """Copy the mount, detached, with the attributes it will have."""
+        with unprivileged.left_to_child():
+            self._copy()
+
+    def _copy(self) -> None:
         options = self._options
         try:
             self._tree = mounts.open_tree(constants.AT_FDCWD, self._source, recursive=options.rbind)
@@ -222,6 +239,8 @@ class BindMount(Step):
 
     def execute(self, child: Child, /) -> None:
         """Attach the copy."""
+        if self._tree < 0:
+            self._copy()
         directory = stat.S_ISDIR(os.fstat(self._tree).st_mode)
         strict = is_kernel_place(self._destination)
         clean = paths.clean(self._destination)
@@ -236,20 +255,9 @@ class BindMount(Step):
             os.close(place)
 
 
+_STATISTICS = ["cpuinfo", "diskstats", "meminfo", "stat", "swaps", "uptime", "loadavg", "slabinfo"]
 _PROC_FILES = frozenset(
-    f"proc/{name}"
-    for name in (
-        "cpuinfo",
-        "diskstats",
-        "meminfo",
-        "stat",
-        "swaps",
-        "uptime",
-        "loadavg",
-        "slabinfo",
-        "sys/kernel/ns_last_pid",
-        "sys/crypto/fips_enabled",
-    )
+    f"proc/{name}" for name in (*_STATISTICS, "sys/kernel/ns_last_pid", "sys/crypto/fips_enabled")
 )
 """What a bind may cover below /proc: statistics, as lxcfs supplies them."""
 
@@ -286,6 +294,10 @@ class CgroupMount(Step):
 
     def prepare(self) -> None:
         """Copy the mounts of the container's directories."""
+        with unprivileged.left_to_child():
+            self._copy()
+
+    def _copy(self) -> None:
         attributes = (
             constants.MOUNT_ATTR_NOSUID | constants.MOUNT_ATTR_NODEV | constants.MOUNT_ATTR_NOEXEC
         )
@@ -304,6 +316,8 @@ class CgroupMount(Step):
 
     def execute(self, child: Child, /) -> None:
         """Attach them: v2 alone directly, several in a tmpfs."""
+        if not self._trees:
+            self._copy()
         place = paths.make(child.rootfs, self._destination, directory=True, strict=True)
         if self._hierarchies[0][0] == "":
             mounts.move_mount(self._trees[0], place)

@@ -77,6 +77,7 @@ RESOLVE_IN_ROOT: Final = 0x10
 # linux/magic.h
 PROC_SUPER_MAGIC: Final = 0x9FA0
 DEVPTS_SUPER_MAGIC: Final = 0x1CD1
+SYSFS_MAGIC: Final = 0x62656572
 
 # linux/prctl.h, linux/securebits.h
 PR_SET_PDEATHSIG: Final = 1

@@ -4,18 +4,57 @@ import os
 import signal
 from collections.abc import Sequence
 
+from runtime.errors import PermissionDenied
 from runtime.formats import idmap
 from runtime.linux import constants, mounts, syscalls
 
 
 def write_maps(pid: int, uids: Sequence[idmap.Extent], gids: Sequence[idmap.Extent]) -> None:
-    """Give a process's new user namespace its maps; once only (user_namespaces(7))."""
-    for name, extents in (("uid_map", uids), ("gid_map", gids)):
-        descriptor = os.open(f"/proc/{pid}/{name}", os.O_WRONLY | os.O_CLOEXEC)
+    """Give a process's new user namespace its maps; once only (user_namespaces(7)).
+
+    A user may map the own ids to one each, as long as groups stay what they are; for more there are
+    newuidmap and newgidmap, by what /etc/subuid and /etc/subgid allow. Raises `PermissionDenied`
+    with their words.
+    """
+    for kind, extents, own in (("uid", uids, os.geteuid()), ("gid", gids, os.getegid())):
+        alone = len(extents) == 1 and extents[0].outside == own and extents[0].size == 1
+        if os.geteuid() != 0 and not alone:
+            _have_mapped(f"new{kind}map", pid, extents)
+            continue
+        if os.geteuid() != 0 and kind == "gid":
+            _write(f"/proc/{pid}/setgroups", b"deny")
+        _write(f"/proc/{pid}/{kind}_map", idmap.render(extents))
+
+
+def _write(path: str, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, data)
+    finally:
+        os.close(descriptor)
+
+
+def _have_mapped(helper: str, pid: int, extents: Sequence[idmap.Extent]) -> None:
+    """Run newuidmap or newgidmap (newuidmap(1)); raises `PermissionDenied`."""
+    words = [str(number) for extent in extents for number in extent]
+    reading, writing = os.pipe2(os.O_CLOEXEC)
+    with open(reading, "rb") as told:
         try:
-            os.write(descriptor, idmap.render(extents))
+            child = os.posix_spawnp(
+                helper,
+                [helper, str(pid), *words],
+                os.environ,
+                file_actions=[(os.POSIX_SPAWN_DUP2, writing, each) for each in (1, 2)],
+            )
+        except FileNotFoundError:
+            raise PermissionDenied(
+                f"{helper} is not installed: without it a user can map but the own ids"
+            ) from None
         finally:
-            os.close(descriptor)
+            os.close(writing)
+        text = told.read().decode(errors="replace").strip()
+    if os.waitpid(child, 0)[1] != 0:
+        raise PermissionDenied(text or f"{helper} failed")
 
 
 def user_namespace(uids: Sequence[idmap.Extent], gids: Sequence[idmap.Extent]) -> int:
