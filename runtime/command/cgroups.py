@@ -68,6 +68,9 @@ def make(chosen: Manager, spec: Spec, request: Request) -> Manager:
         if linux.get("cgroupsPath") or not rights.rootless(request) or chosen.limits(resources):
             raise
         return NoManager()
+    if chosen.frozen():
+        chosen.delete()
+        raise FailedPrecondition(f"linux.cgroupsPath: {chosen.path} is below a frozen cgroup")
     return chosen
 
 

@@ -79,8 +79,8 @@ def create(
         for kind, path in wanted.joined.items()
         if kind not in {"pid", "user"}
     )
-    if "user" not in wanted.new:
-        steps.extend(rlimits(process))
+    early, late = _split_limits(process, "user" in wanted.joined)
+    steps.extend(early)
     steps.extend(_oom_score(process))
     steps.extend(attributes.of(spec, process))
     steps.extend(_last_namespaces(wanted))
@@ -103,7 +103,7 @@ def create(
     steps.extend(sysctls)
     steps.extend(_hardening(spec))
     ready = Ready(wait=True) if manner.park is None else Park(manner.park)
-    before: list[Step] = list(labels)
+    before: list[Step] = [*labels, *([] if "user" in wanted.new else late)]
     if section(spec, "root").get("readonly"):
         before.insert(0, hardening.ReadonlyRoot())
     steps.extend(
@@ -115,8 +115,8 @@ def create(
             before=before,
         )
     )
-    if late := hooks.of(spec, "startContainer"):
-        steps.insert(steps.index(ready) + 1, hooks.ContainerHooks("startContainer", late, told))
+    if found := hooks.of(spec, "startContainer"):
+        steps.insert(steps.index(ready) + 1, hooks.ContainerHooks("startContainer", found, told))
     return steps
 
 
@@ -175,10 +175,10 @@ def enter(
         *_affinity(affinity, "initial"),
         joining.EnterCgroups(),
         *_affinity(affinity, "final"),
-        *rlimits(process),
-        *_oom_score(process),
-        *attributes.of(spec, process),
     ]
+    owned = {"user"} & {each["type"] for each in entries(section(spec, "linux"), "namespaces")}
+    early, late = _split_limits(process, bool(owned))
+    steps.extend((*early, *_oom_score(process), *attributes.of(spec, process)))
     labels = _labels(process)
     if labels:
         steps.append(procfs.OpenProcfs())
@@ -195,7 +195,7 @@ def enter(
             seccomp=seccomp,
             ready=Ready(wait=False),
             preserve=manner.preserve,
-            before=labels,
+            before=[*labels, *late],
         )
     )
     return steps
@@ -222,6 +222,16 @@ def rlimits(process: Spec) -> list[joining.Rlimit]:
         joining.Rlimit(each["type"], min(each["soft"], _UNLIMITED), min(each["hard"], _UNLIMITED))
         for each in entries(process, "rlimits")
     ]
+
+
+def _split_limits(process: Spec, owned: bool) -> tuple[Sequence[Step], Sequence[Step]]:  # noqa: FBT001 - its subject
+    """Return the limits to be set early and late.
+
+    Late, so that they are no limits of the setting up; but early if a user namespace that is joined
+    is in the way, in which nothing may raise one.
+    """
+    steps = rlimits(process)
+    return (steps, []) if owned else ([], steps)
 
 
 def _oom_score(process: Spec) -> list[Step]:

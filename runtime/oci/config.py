@@ -12,9 +12,8 @@ from typing import Any, Final, cast
 
 from runtime.errors import InvalidArgument
 from runtime.linux import caps
-from runtime.oci.shapes import CONFIG, PROCESS, RESOURCES, Absolute, MapOf, Number
+from runtime.oci.shapes import CAPABILITY_SETS, CONFIG, PROCESS, RESOURCES, Absolute, MapOf, Number
 
-_CAPABILITY_SETS: Final = ("bounding", "effective", "permitted", "inheritable", "ambient")
 _NEWEST: Final = (1, 3)
 _PAGE_SIZE: Final = re.compile(r"[1-9][0-9]{0,5}[KMG]B\Z")
 
@@ -133,7 +132,7 @@ def _process(value: Mapping[str, Any], prefix: str) -> None:
 
 
 def _capabilities(value: Mapping[str, Any], prefix: str) -> None:
-    for kind in _CAPABILITY_SETS:
+    for kind in CAPABILITY_SETS:
         for name in value.get(kind) or ():
             try:
                 caps.canonical(name)

@@ -25,6 +25,7 @@ class MapOf(NamedTuple):
     value: Any
 
 
+CAPABILITY_SETS: Final = ("bounding", "effective", "permitted", "inheritable", "ambient")
 _U32: Final = Number(0, (1 << 32) - 1)
 _I32: Final = Number(-(1 << 31), (1 << 31) - 1)
 _U64: Final = Number(0, (1 << 64) - 1)
@@ -104,7 +105,7 @@ PROCESS: Final = {
     "rlimits": [{"type!": str, "soft!": _U64, "hard!": _U64}],
     "apparmorProfile": str,
     "selinuxLabel": str,
-    "capabilities": MapOf(_TEXTS),
+    "capabilities": dict.fromkeys(CAPABILITY_SETS, _TEXTS),
     "noNewPrivileges": bool,
     "oomScoreAdj": Number(-1000, 1000),
     "scheduler": {

@@ -7,7 +7,7 @@ from typing import Any, Final
 from runtime.errors import FailedPrecondition
 from runtime.formats.spec import Spec, entries, section
 from runtime.init import joining
-from runtime.linux import constants
+from runtime.linux import caps, constants, syscalls
 
 _SIZES: Final = {"KB": 1, "MB": 1 << 10, "GB": 1 << 20}
 
@@ -19,6 +19,8 @@ def refuse(spec: Spec) -> None:
     """
     linux = section(spec, "linux")
     process(section(spec, "process"), "process.")
+    if not any(each["type"] == "user" for each in entries(linux, "namespaces")):
+        _capabilities(section(section(spec, "process"), "capabilities"))
     for index, each in enumerate(entries(linux, "namespaces")):
         if not os.path.exists(f"/proc/self/ns/{constants.NAMESPACE_FILES[each['type']]}"):
             raise FailedPrecondition(
@@ -41,6 +43,17 @@ def process(value: Mapping[str, Any], prefix: str) -> None:
     for key, module in (("apparmorProfile", joining.APPARMOR), ("selinuxLabel", joining.SELINUX)):
         if value.get(key):
             module.need(f"{prefix}{key}", value[key])
+
+
+def _capabilities(wanted: Spec) -> None:
+    """Refuse what the host does not have to give; a user namespace has all of its own."""
+    held = syscalls.capget().permitted
+    for kind in ("effective", "permitted"):
+        if missing := caps.mask(entries(wanted, kind)) & ~held:
+            raise FailedPrecondition(
+                f"process.capabilities.{kind}: this host cannot give "
+                f"{', '.join(caps.names(missing))}"
+            )
 
 
 def _network(linux: Spec) -> None:

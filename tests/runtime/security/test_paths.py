@@ -1,0 +1,132 @@
+"""Neither links, nor links swapped in while it works, lead the runtime out of the container's root."""
+
+import contextlib
+import fcntl
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.runtime.command.conftest import NOTHING
+from tests.runtime.security.conftest import bare
+
+pytestmark = pytest.mark.root
+OUT = "/../../../../../.."
+
+
+def leak(path: str) -> int:
+    """Return an open directory of the host, as a careless caller would leave it open."""
+    with contextlib.ExitStack() as stack:
+        directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        stack.callback(os.close, directory)
+        return fcntl.fcntl(directory, fcntl.F_DUPFD, 50)
+
+
+def test_a_target_swapped_for_a_link_makes_nothing_outside(runtime, host, race):
+    """CVE-2021-30465, CVE-2024-45310: directories, a file, a device below what is swapped."""
+    shared = runtime.directory / "shared"
+    (shared / "a").mkdir(parents=True)
+    (shared / "link").symlink_to(f"{OUT}{host}")
+    source = runtime.directory / "source"
+    source.write_text("")
+    mounts = [
+        {"destination": "/vol", "source": str(shared), "options": ["bind"]},
+        {"destination": "/vol/a/one/two", "type": "tmpfs", "source": "tmpfs"},
+        {"destination": "/vol/a/file", "source": str(source), "options": ["bind"]},
+    ]
+    device = {"path": "/vol/a/node", "type": "c", "major": 1, "minor": 3}
+    with race(shared / "a", shared / "link"):
+        for number in range(12):
+            bundle = runtime.bundle("true", linux={"devices": [device]}, **{"+mounts": mounts})
+            runtime("run", "-b", bundle, f"c{number}", check=False)
+            assert runtime.left() == NOTHING
+
+
+def test_a_link_in_a_volume_s_path_stays_inside(runtime, host):
+    (runtime.directory / "rootfs/data/link").symlink_to(f"{OUT}{host}")
+    mount = {"destination": "/data/link/sub/made", "type": "tmpfs", "source": "tmpfs"}
+    bundle = runtime.bundle("true", **{"+mounts": [mount]})
+    runtime("run", "-b", bundle, "one", check=False)
+    assert not list(runtime.directory.glob("rootfs/**/host/file"))
+
+
+def test_a_link_in_place_of_dev_gets_no_node(runtime, host):
+    """CVE-2026-41579."""
+    (runtime.directory / "rootfs/dev").rmdir()
+    (runtime.directory / "rootfs/dev").symlink_to(f"{OUT}{host}")
+    bundle = bare(runtime, "true", without=("/dev", "/dev/pts", "/dev/shm", "/dev/mqueue"))
+    done = runtime("run", "-b", bundle, "one", check=False)
+    assert done.returncode == 1
+    assert "/dev" in done.stderr
+
+
+def test_another_file_in_place_of_a_device_is_refused(runtime):
+    (runtime.directory / "rootfs/dev/zero").write_text("")
+    bundle = bare(runtime, "true", without=("/dev", "/dev/pts", "/dev/shm", "/dev/mqueue"))
+    done = runtime("run", "-b", bundle, "one", check=False)
+    assert "/dev/zero: another file is there" in done.stderr
+
+
+def test_devices_that_are_asked_for_are_there_with_owner_and_mode(runtime):
+    device = {"path": "/dev/sub/full", "type": "c", "major": 1, "minor": 7}
+    fifo = {"path": "/data/pipe", "type": "p"}
+    devices = [device | {"fileMode": 0o640, "uid": 5, "gid": 6}, fifo]
+    script = "stat -c '%t:%T %a %u:%g' /dev/sub/full; stat -c '%F %a' /data/pipe"
+    said = runtime.sh(script, linux={"devices": devices}, root={"readonly": False})
+    assert said.splitlines() == ["1:7 640 5:6", "fifo 666"]
+
+
+@pytest.mark.parametrize("destination", ["/proc", "/proc/sys", "/proc/self", "/x/../proc/1"])
+@pytest.mark.parametrize("kind", ["tmpfs", "bind"])
+def test_no_volume_covers_proc(refused, host, destination, kind):
+    mount = {"destination": destination, "type": kind, "source": str(host)}
+    options = ["bind"] if kind == "bind" else []
+    assert "/proc" in refused(**{"+mounts": [mount | {"options": options}]})
+
+
+def test_a_working_directory_cannot_be_a_leaked_descriptor(runtime, host):
+    """CVE-2024-21626, for a new container and for one more process."""
+    leaked = leak("/")
+    (runtime.directory / "rootfs/link").symlink_to(f"/proc/self/fd/{leaked}")
+    try:
+        runtime.running("target")
+        numbers = (*range(3, 14), leaked)
+        for path in (*(f"/proc/self/fd/{number}" for number in numbers), "/link"):
+            bundle = runtime.bundle("ls", process={"cwd": path})
+            made = runtime("run", "-b", bundle, "one", check=False, pass_fds=(leaked,))
+            assert (made.returncode, made.stdout) == (1, ""), path
+        for path in (f"/proc/self/fd/{leaked}", "/link", f"/proc/1/fd/{leaked}"):
+            words = ("exec", "--cwd", path, "target", "ls")
+            assert runtime(*words, check=False, pass_fds=(leaked,)).returncode == 255, path
+    finally:
+        os.close(leaked)
+
+
+def test_a_command_cannot_be_reached_by_a_leaked_descriptor(runtime):
+    leaked = leak("/")
+    try:
+        for path in (f"/proc/self/fd/{leaked}/bin/true", "/proc/self/exe", "/proc/thread-self/exe"):
+            done = runtime(
+                "run", "-b", runtime.bundle(path), "one", check=False, pass_fds=(leaked,)
+            )
+            assert done.returncode == 1, path
+            assert "proc" in done.stderr
+        (runtime.directory / "rootfs/bin/me").symlink_to("/proc/self/exe")
+        assert runtime("run", "-b", runtime.bundle("me"), "one", check=False).returncode == 1
+        names = runtime(
+            "run", "-b", runtime.bundle("ls", "/proc/self/fd"), "one", pass_fds=(leaked,)
+        ).stdout
+        assert names.split() == ["0", "1", "2", "3"]  # the last one is of ls itself
+    finally:
+        os.close(leaked)
+
+
+def test_the_null_stream_is_the_container_s_own(runtime):
+    bundle = runtime.bundle("stat", "-L", "-c", "%d", "/proc/self/fd/0", "/dev/null")
+    words = (*runtime.command, "--root", str(runtime.directory / "state"), "run", "-b", bundle)
+    done = subprocess.run(
+        (*words, "one"), check=True, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    inside = done.stdout.split()
+    assert inside[0] == inside[1] != str(Path("/dev/null").stat().st_dev)
