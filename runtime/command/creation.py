@@ -7,7 +7,7 @@ import signal
 from typing import NamedTuple
 
 from runtime.cgroups.manager import Manager
-from runtime.command import cgroups, console, lifecycle
+from runtime.command import cgroups, console, lifecycle, rights
 from runtime.command.arguments import Request
 from runtime.command.store import Container, Store, now, read_json, write_file
 from runtime.errors import InvalidArgument, RuntimeFailure
@@ -56,8 +56,7 @@ def run(request: Request) -> int:
 
 def seccomp_cache() -> str:
     """Return where compiled filters are kept."""
-    own = os.environ.get("XDG_RUNTIME_DIR")
-    return f"{own}/cinspect/seccomp" if os.geteuid() != 0 and own else "/run/cinspect/seccomp"
+    return f"{rights.run_directory() or '/run'}/cinspect/seccomp"
 
 
 def preserved(request: Request) -> int:

@@ -5,12 +5,9 @@ from typing import Final
 
 from runtime.command.arguments import Request
 from runtime.errors import InvalidArgument
-from runtime.formats import idmap
-from runtime.formats.idmap import Extent
+from runtime.linux.idmap import nested
 
 _WORDS: Final = {"": None, "auto": None, "true": True, "1": True, "false": False, "0": False}
-_WHOLE: Final = Extent(0, 0, (1 << 32) - 1)
-"""What the map of the first user namespace says (user_namespaces(7))."""
 
 
 def asked(request: Request) -> bool | None:
@@ -28,10 +25,15 @@ def rootless(request: Request) -> bool:
     return (os.geteuid() != 0 or nested()) if wanted is None else wanted
 
 
-def nested() -> bool:
-    """Tell whether this process is in a user namespace other than the first."""
-    with open("/proc/self/uid_map", "rb") as file:
-        return idmap.parse(file.read()) != (_WHOLE,)
+def run_directory() -> str | None:
+    """Return a user's own directory for what lasts as long as the session; None for the host's root.
+
+    A rootless engine calls from a user namespace, as its root, with the user's environment.
+    """
+    own = os.environ.get("XDG_RUNTIME_DIR")
+    if not own or (os.geteuid() == 0 and (not nested() or os.environ.get("USER") == "root")):
+        return None
+    return own
 
 
 def own_systemd(request: Request) -> bool:

@@ -19,7 +19,7 @@ from collections.abc import Generator, Mapping
 from typing import Any, Final
 
 from runtime.cgroups.manager import Manager
-from runtime.command import cgroups
+from runtime.command import cgroups, rights
 from runtime.command.arguments import Request
 from runtime.errors import (
     AlreadyExists,
@@ -313,10 +313,7 @@ class Store:
 
 def default_root() -> str:
     """Return where state is kept: below /run for root, below XDG_RUNTIME_DIR for others."""
-    own = os.environ.get("XDG_RUNTIME_DIR")
-    if os.geteuid() != 0 and own:
-        return f"{own}/cinspect-oci"
-    return "/run/cinspect-oci"
+    return f"{rights.run_directory() or '/run'}/cinspect-oci"
 
 
 @contextlib.contextmanager

@@ -92,6 +92,17 @@ class JoinNamespace(Step):
         syscalls.setns(self._descriptor, constants.NAMESPACES[self._kind])
 
 
+class JoinPids(JoinNamespace):
+    """Enter a pid namespace, and go on in it as a new process."""
+
+    __slots__ = ()
+
+    def execute(self, child: Child, /) -> None:
+        """Enter, and clone: only children are in it."""
+        super().execute(child)
+        go_on(child)
+
+
 class JoinUser(Step):
     """Enter a user namespace, and go on as a new process that owns its other new namespaces.
 

@@ -18,7 +18,7 @@ from runtime.formats.spec import Spec, section
 from runtime.init import agent, hooks, joining, layout, namespaces, plan
 from runtime.init.launch import Answers, Launch, Launched, Place, Streams
 from runtime.init.step import explain
-from runtime.linux import constants, seccomp
+from runtime.linux import constants, idmap, seccomp
 
 if TYPE_CHECKING:
     from runtime.init import devices
@@ -85,7 +85,9 @@ def create(
         answers=_answers(spec, who, parked, moved),
     )
     descriptor = None
-    if "pid" in wanted.joined and "user" not in wanted.joined:
+    if "pid" in wanted.joined and "user" not in wanted.joined and not _may_come_back():
+        steps.insert(1, joining.JoinPids("pid", wanted.joined["pid"]))
+    elif "pid" in wanted.joined and "user" not in wanted.joined:
         descriptor = os.open(wanted.joined["pid"], os.O_RDONLY | os.O_CLOEXEC)
     # Who joins a user namespace makes the others in there.
     flags = 0 if "user" in wanted.joined else wanted.clone_flags
@@ -187,9 +189,7 @@ def exec_process(  # noqa: PLR0913 - two processes, each with what belongs to it
     if cgroup.frozen():
         raise FailedPrecondition("the container is frozen")
     flags = namespaces.differing(init_pid)
-    # Who is not root may enter the others only from within the user namespace.
-    inside = os.geteuid() != 0 and flags & constants.CLONE_NEWUSER
-    outside = 0 if inside else flags & constants.CLONE_NEWPID
+    outside = flags & constants.CLONE_NEWPID if _may_come_back() else 0
     whole = {key: spec["process"].get(key) for key in _INHERITED} | {
         key: value for key, value in process.items() if value is not None
     }
@@ -215,6 +215,15 @@ def exec_process(  # noqa: PLR0913 - two processes, each with what belongs to it
         return launch.run(_beside(cgroup, init_pid), place)
     except OSError as error:
         raise Internal(explain("clone a process", error)) from error
+
+
+def _may_come_back() -> bool:
+    """Tell whether this process could go into a pid namespace, to clone there, and come back.
+
+    That takes rights over its own, which root of another user namespace and users lack; then the
+    child goes in and clones itself once more.
+    """
+    return os.geteuid() == 0 and not idmap.nested()
 
 
 def id_maps(spec: Spec) -> tuple[tuple[Extent, ...], tuple[Extent, ...]] | None:

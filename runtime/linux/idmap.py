@@ -8,6 +8,18 @@ from runtime.errors import PermissionDenied
 from runtime.formats import idmap
 from runtime.linux import constants, mounts, syscalls
 
+_WHOLE = idmap.Extent(0, 0, (1 << 32) - 1)
+"""What the map of the first user namespace says (user_namespaces(7))."""
+
+
+def nested() -> bool:
+    """Tell whether this process is in a user namespace other than the first."""
+    descriptor = os.open("/proc/self/uid_map", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return idmap.parse(os.read(descriptor, 1 << 16)) != (_WHOLE,)
+    finally:
+        os.close(descriptor)
+
 
 def write_maps(pid: int, uids: Sequence[idmap.Extent], gids: Sequence[idmap.Extent]) -> None:
     """Give a process's new user namespace its maps; once only (user_namespaces(7)).

@@ -150,11 +150,6 @@ def test_its_state_is_below_its_run_directory(rootless: UsersRuntime) -> None:
     assert (rootless.user.run_directory / "cinspect-oci").is_dir()
 
 
-def without_cgroups() -> None:
-    if os.path.exists("/sys/fs/cgroup/cgroup.controllers") and os.path.isdir("/run/systemd/system"):
-        requirements.absent_here("the tests' own cgroup is on v2, where a user has one")
-
-
 def test_without_cgroups_it_says_what_it_cannot_do(rootless: UsersRuntime) -> None:
     rootless.running("free")
     for words in (("pause", "free"), ("update", "--pids-limit", "5", "free"), ("ps", "free")):
@@ -169,7 +164,7 @@ def test_a_limit_without_a_cgroup_is_refused(rootless: UsersRuntime, limits: dic
     bundle = rootless.bundle("true", linux={"resources": limits})
     done = rootless("create", "--bundle", bundle, "no", check=False)
     assert done.returncode == 1
-    assert "cgroup" in done.stderr
+    assert "cgroup" in done.stderr or "the pids controller is not available" in done.stderr
     assert "Traceback" not in done.stderr
 
 
