@@ -212,11 +212,15 @@ def _read(path: str, directory: int | None = None, *, most_bytes: int | None = N
     """
     fd = os.open(path, _FLAGS, dir_fd=directory)
     try:
-        data = os.read(fd, _CHUNK)
-        chunk = data
-        while chunk and (most_bytes is None or len(data) < most_bytes):
+        data = chunk = os.read(fd, _CHUNK)
+        if not chunk:
+            return data
+        rest: list[bytes] = []
+        size = len(data)
+        while chunk and (most_bytes is None or size < most_bytes):
             chunk = os.read(fd, _CHUNK)
-            data += chunk
-        return data
+            rest.append(chunk)
+            size += len(chunk)
+        return data + b"".join(rest) if size > len(data) else data
     finally:
         os.close(fd)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from collectors import procfs
+from collectors.bpf import tasks as tokens
+from collectors.bpf.tasks import Tasks, connect
 from collectors.errors import CollectError, Gone, Missing
 from collectors.formats import pid_stat
 from collectors.formats.pid_stat import PidStat
@@ -19,6 +21,8 @@ ACTIVE = 5
 """Frames after which an older one that ran is read in full again."""
 IDLE = 20
 """Frames after which what others can do to one that did not run is looked at again."""
+_MANY = 1000
+"""From so many processes on the iterator is worth its loading for one walk alone."""
 _FRESH_SECONDS = 2.0
 """A walk that is older is not shared with another collector."""
 
@@ -43,6 +47,7 @@ class Entry:
         "ticks",
         "token",
         "version",
+        "walked",
     )
 
     def __init__(self, pid: int, walk: int, *, born: int | None = None) -> None:
@@ -58,6 +63,8 @@ class Entry:
         """What changes when it runs."""
         self.file: File | None = None
         self.ended = False
+        self.walked = False
+        """Whether a walk has met it before this one."""
         self.kept: dict[str, Any] = {}
         """By reader: what it read, and in which walk."""
 
@@ -81,16 +88,29 @@ class Table:
     - what others did to it while it did not run (another cgroup, another parent, pages taken away):
       a parent's end in the next frame, the rest in the next `IDLE`th one.
     Where the kernel keeps no schedstat, `stat` as a whole is what tells that one ran.
+
+    From the second walk on, or the first where there are many, one read of a BPF iterator takes the
+    place of a file each where it can be had (`collectors.bpf`). Then also all that is done to a
+    process while it does not run is seen in the next frame, and so is another user or namespace.
     """
 
-    def __init__(self, root: Root | None = None, kept: Kept | None = None) -> None:
+    def __init__(
+        self, root: Root | None = None, kept: Kept | None = None, *, quick: bool = True
+    ) -> None:
+        """Walk a root; unless it is to be `quick`, by reading /proc alone."""
         self._root = root
         self._kept = kept
+        self._quick = quick
         self._entries: dict[int, Entry] = {}
         self._served: set[str] = set()
         self._walked_at = float("-inf")
         self._lock = threading.Lock()
         self._file: str | None = None
+        self._tasks: Tasks | None = None
+        self._connected = False
+        self._untold: list[int] = []
+        """Processes that are listed, and that the iterator does not tell of."""
+        self._listed_at = -ACTIVE
         self._forgotten: dict[int, Entry] = {}
         self.walk = 0
         self.numbers: list[int] = []
@@ -130,31 +150,96 @@ class Table:
         if root is not self._root or self._kept is None:
             self._entries.clear()
             self._root, self._kept = root, Kept(root)
-        self.numbers = procfs.pids(root)
+            self._tasks, self._connected = None, False
+            self._untold, self._listed_at = [], -ACTIVE
         self.walk += 1
+        told = self._told(root)
+        self.numbers = self._listed(root, told)
         self._kept.renew()
         before, now = self._entries, {}
-        if before and self._file is None:
+        if before and self._file is None and (told is None or self._untold):
             self._file = _what_tells(root)
+        # Those that are there at the first walk count as old.
+        born = self.walk - YOUNG if self.walk == 1 else self.walk
         for pid in self.numbers:
-            entry = before.pop(pid, None)
-            if entry is not None:
-                now[pid] = self._looked(entry)
-            elif self.walk == 1:
-                now[pid] = Entry(pid, self.walk, born=self.walk - YOUNG)
+            entry = before.pop(pid, None) or Entry(pid, self.walk, born=born)
+            token = told.get(pid) if told is not None else None
+            if token is not None:
+                now[pid] = self._compared(entry, token)
             else:
-                now[pid] = Entry(pid, self.walk)
+                now[pid] = self._looked(entry) if entry.walked else entry
+            now[pid].walked = True
         self._entries = now
         gone, self._forgotten = before | self._forgotten, {}
         if gone:
-            self._ended(gone)
+            self._ended(gone, told=told is not None)
         self._walked_at = time.monotonic()
         self._served = set()
 
-    def _ended(self, gone: dict[int, Entry]) -> None:
-        """Drop those that ended; their children have another parent now."""
+    def _told(self, root: Root) -> dict[int, bytes] | None:
+        """Return what the iterator tells of each process; None where it cannot be had."""
+        if not self._connected and (self.walk > 1 or len(procfs.pids(root)) >= _MANY):
+            self._connected = True
+            self._tasks = connect(root) if self._quick else None
+        if self._tasks is None:
+            return None
+        root.reads.files += 1
+        try:
+            return self._tasks.read()
+        except OSError:
+            self._tasks = None
+            return None
+
+    def _listed(self, root: Root, told: dict[int, bytes] | None) -> list[int]:
+        """Return the pids, ascending: those told of, and those that a security module keeps from that.
+
+        The latter are found in a walk's `ACTIVE`th turn.
+        """
+        if told is None:
+            return procfs.pids(root)
+        if self._listed_at + ACTIVE <= self.walk:
+            self._untold = [pid for pid in procfs.pids(root) if pid not in told]
+            self._listed_at = self.walk
+        return sorted({*told, *self._untold}) if self._untold else list(told)
+
+    def _compared(self, entry: Entry, token: bytes) -> Entry:
+        """Return the entry with what its token shows to have changed marked; a new one for another."""
+        before, entry.token = entry.token, token
+        if before == token:
+            return self._due(entry) if entry.active else entry
+        if not entry.walked:
+            return entry  # nobody has read it yet
+        if before is None:
+            entry.active = True
+            return self._counted(entry)
+        if before[tokens.START] != token[tokens.START]:
+            self._close(entry)
+            entry = Entry(entry.pid, self.walk)
+            entry.token = token
+            return entry
+        if before[tokens.KIND] != token[tokens.KIND]:
+            entry.version, entry.active = self.walk, False
+            if before[tokens.PROGRAM] != token[tokens.PROGRAM]:
+                entry.born = self.walk
+            return entry
+        if before[tokens.PLACE] != token[tokens.PLACE]:
+            entry.moved = self.walk
+        entry.active = entry.active or tokens.ran(before, token)
+        return self._counted(entry)
+
+    def _counted(self, entry: Entry) -> Entry:
+        """Return an entry that ran, or whose counters changed, with what is to be read of it marked."""
+        if entry.active and self.walk - entry.born < YOUNG:
+            entry.version = self.walk
+            return entry
+        return self._due(self._count(entry))
+
+    def _ended(self, gone: dict[int, Entry], *, told: bool) -> None:
+        """Drop those that ended; their children have another parent now, if that is not told anyway."""
         for entry in gone.values():
             self._close(entry)
+        if told:
+            return
         for pid, entry in self._entries.items():
             if entry.stat is not None and entry.stat.ppid in gone:
                 self._entries[pid] = self._count(entry)
@@ -177,10 +262,7 @@ class Table:
                 return self._due(self._count(entry))
             return self._due(entry)
         entry.token, entry.active = token, True
-        if self.walk - entry.born < YOUNG:
-            entry.version = self.walk
-            return entry
-        return self._due(self._count(entry))
+        return self._counted(entry)
 
     def _due(self, entry: Entry) -> Entry:
         if entry.active and (self.walk + entry.pid) % ACTIVE == 0:

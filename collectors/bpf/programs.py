@@ -1,0 +1,105 @@
+"""BPF programs by bpf(2): a few instructions put together here, loaded, and read from as a file."""
+
+import contextlib
+import errno
+import os
+import struct
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import ctypes
+
+_SYS_BPF: Final = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "s390x": 351, "ppc64le": 361}
+_PROG_LOAD, _LINK_CREATE, _ITER_CREATE = 5, 28, 33
+_TRACING: Final = 26
+_TRACE_ITER: Final = 28
+_ATTRIBUTES: Final = 128
+"""Bytes of the part of union bpf_attr that is used; the kernel takes the rest as zeros."""
+_LICENSE: Final = b"Dual BSD/GPL\0"
+"""Of the program's own few instructions: the kernel lends its helpers to such only."""
+SEQ_WRITE: Final = 127
+"""bpf_seq_write(seq, data, size): the helper's number."""
+
+
+def instruction(
+    opcode: int, *, to: int = 0, source: int = 0, offset: int = 0, value: int = 0
+) -> bytes:
+    """Return one (bpf/instruction-set.rst): registers 0 to 10, a signed offset and value."""
+    return struct.pack("=BBhi", opcode, source << 4 | to, offset, value)
+
+
+def load(to: int, source: int, offset: int, size: int = 8) -> bytes:
+    """Return `to = *(source + offset)` of 4 or 8 bytes."""
+    return instruction(0x79 if size == 8 else 0x61, to=to, source=source, offset=offset)
+
+
+def store(to: int, offset: int, source: int, size: int = 8) -> bytes:
+    """Return `*(to + offset) = source`."""
+    return instruction(0x7B if size == 8 else 0x63, to=to, source=source, offset=offset)
+
+
+def iterate(code: bytes, function: int, name: bytes) -> int:
+    """Load a program, attach it to an iterator, and return a descriptor of that: a link.
+
+    `function` is the BTF id of the iterator's function, as `bpf_iter_task`. The caller closes it.
+    Raise OSError.
+    """
+    program = _load(code, function, name)
+    try:
+        link = _bpf(_LINK_CREATE, struct.pack("=IIII", program, 0, _TRACE_ITER, 0))
+    finally:
+        os.close(program)
+    return link
+
+
+def read(link: int) -> bytes:
+    """Run an iterator's program over everything once and return all that it wrote; raise OSError."""
+    fd = _bpf(_ITER_CREATE, struct.pack("=II", link, 0))
+    try:
+        parts: list[bytes] = []
+        part = b"begun"
+        while part:
+            with contextlib.suppress(BlockingIOError):  # it ran for long, and is to be asked again
+                part = os.read(fd, 1 << 16)
+                parts.append(part)
+        return b"".join(parts)
+    finally:
+        os.close(fd)
+
+
+def _load(code: bytes, function: int, name: bytes) -> int:
+    import ctypes  # noqa: PLC0415 - only where there is something to load
+
+    instructions = ctypes.create_string_buffer(code, len(code))
+    license_ = ctypes.create_string_buffer(_LICENSE)
+    attributes = bytearray(_ATTRIBUTES)
+    struct.pack_into("=II", attributes, 0, _TRACING, len(code) // 8)
+    struct.pack_into(
+        "=QQ", attributes, 8, ctypes.addressof(instructions), ctypes.addressof(license_)
+    )
+    attributes[48 : 48 + len(name)] = name
+    struct.pack_into("=I", attributes, 68, _TRACE_ITER)
+    struct.pack_into("=I", attributes, 108, function)
+    return _bpf(_PROG_LOAD, bytes(attributes))
+
+
+def _bpf(command: int, attributes: bytes) -> int:
+    import ctypes  # noqa: PLC0415 - as above
+
+    number = _SYS_BPF.get(os.uname().machine)
+    if number is None:
+        raise OSError(errno.ENOSYS, "bpf: its number on this architecture is not known")
+    given = ctypes.create_string_buffer(attributes, len(attributes))
+    fd: int = _libc().syscall(number, command, given, len(attributes))
+    if fd < 0:
+        failed = ctypes.get_errno()
+        raise OSError(failed, f"bpf: {os.strerror(failed)}")
+    return fd
+
+
+@cache
+def _libc() -> "ctypes.CDLL":
+    import ctypes  # noqa: PLC0415 - as above
+
+    return ctypes.CDLL(None, use_errno=True)

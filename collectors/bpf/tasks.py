@@ -1,0 +1,192 @@
+"""Every task of the host in one read, by a BPF iterator: what tells whether a process has changed."""
+
+import os
+import struct
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from collectors.bpf import btf, programs
+from collectors.bpf.btf import Btf
+from collectors.errors import CollectError
+from collectors.formats import ns_link, pid_stat
+from collectors.root import Root
+from runtime.errors import FormatError
+
+_TYPES_FILE: Final = "sys/kernel/btf/vmlinux"
+_FIRST_PID_NAMESPACE: Final = 0xEFFFFFFC
+"""Inode of the kernel's own (linux/proc_ns.h): its numbers are those of `struct task_struct`."""
+_NANOSECONDS: Final = 1_000_000_000
+
+
+class _Field(NamedTuple):
+    """A number of a record, and the members that lead to it: each in the structure that it names."""
+
+    size: int
+    path: tuple[tuple[str, str], ...]
+
+
+def _field(size: int, *path: str) -> _Field:
+    steps = (step.partition(".") for step in path)
+    return _Field(size, tuple((structure, member) for structure, _, member in steps))
+
+
+_SPACES: Final = ("mnt", "uts", "ipc", "net", "cgroup", "time")
+_FIELDS: Final = (
+    # Who it is.
+    _field(4, "task_struct.tgid"),
+    _field(4, "task_struct.pid"),
+    _field(8, "task_struct.start_boottime"),
+    # What it is: another program, name, user, namespace.
+    _field(8, "task_struct.self_exec_id"),
+    _field(8, "task_struct.comm.0"),
+    _field(8, "task_struct.comm.8"),
+    _field(8, "task_struct.real_cred"),
+    *(
+        _field(
+            4,
+            "task_struct.nsproxy",
+            f"nsproxy.{kind}_ns",
+            "net.ns.inum" if kind == "net" else f"{kind}_namespace.ns.inum",
+        )
+        for kind in _SPACES
+    ),
+    _field(4, "task_struct.nsproxy", "nsproxy.time_ns_for_children", "time_namespace.ns.inum"),
+    _field(4, "task_struct.exit_state"),
+    # Where it is: its set of cgroups, and the one of version 2, whose number is never used again.
+    _field(8, "task_struct.cgroups"),
+    _field(8, "task_struct.cgroups", "css_set.dfl_cgrp", "cgroup.kn", "kernfs_node.id"),
+    # What counts.
+    _field(8, "task_struct.se.sum_exec_runtime"),
+    _field(8, "task_struct.real_parent", "task_struct.tgid"),
+    _field(8, "task_struct.mm", "mm_struct.rss_stat.0.count"),
+    _field(8, "task_struct.mm", "mm_struct.rss_stat.1.count"),
+    _field(8, "task_struct.mm", "mm_struct.rss_stat.3.count"),
+)
+_ITERATOR: Final = "bpf_iter_task"
+_NAMES: Final = {_ITERATOR, *(structure for field in _FIELDS for structure, _ in field.path)}
+SIZE: Final = sum(field.size for field in _FIELDS)
+"""Bytes of a record."""
+_RECORD: Final = struct.Struct(f"=II{SIZE - 8}s")
+
+# Parts of a token, which is a record without its two numbers.
+START: Final = slice(0, 8)
+"""Another one: the pid is another process's now."""
+PROGRAM: Final = slice(8, 16)
+KIND: Final = slice(8, 72)
+"""Another one: it has another program, name, user or namespace, or is over."""
+PLACE: Final = slice(72, 88)
+"""Another one: it is in other cgroups."""
+RAN: Final = slice(88, 96)
+"""Another one, or anything behind it: it ran, or one of its other threads did."""
+_THREADS: Final = SIZE - 8
+"""Behind the record of its first thread stand what the others ran."""
+
+
+def ran(before: bytes, after: bytes) -> bool:
+    """Return whether any thread of a process ran between two tokens."""
+    return before[RAN] != after[RAN] or before[_THREADS:] != after[_THREADS:]
+
+
+class Tasks:
+    """Reads what tells of every process whether it has changed.
+
+    Pids are the kernel's own: only for a reader in the first pid namespace, as `connect` sees to it.
+    """
+
+    def __init__(self, link: int) -> None:
+        """Take the descriptor of a link, to own it."""
+        self._link = link
+
+    def __del__(self) -> None:
+        """Unload the program."""
+        os.close(self._link)
+
+    def read(self) -> dict[int, bytes]:
+        """Return a token of each process by its pid, ascending; raise OSError.
+
+        A security module may keep processes from it that /proc lists.
+        """
+        found: dict[int, bytes] = {}
+        others: dict[int, list[bytes]] = {}
+        for process, task, token in _RECORD.iter_unpack(programs.read(self._link)):
+            if process == task:
+                found[process] = token
+            else:
+                others.setdefault(process, []).append(token[RAN])
+        for process, parts in others.items():
+            if process in found:
+                found[process] += b"".join(parts)
+        return found
+
+
+def connect(root: Root) -> Tasks | None:
+    """Return the reader, where this kernel has it, this user may, and it says what /proc does."""
+    if not root.live:
+        return None
+    try:
+        if _inode(root, "pid") != _FIRST_PID_NAMESPACE:
+            return None
+        if root.link("proc/self") != str(os.getpid()):
+            return None  # a /proc of another pid namespace
+        types = btf.Btf(root.read(_TYPES_FILE), _NAMES)
+        code, function = _program(types), types.function(_ITERATOR)
+        tasks = Tasks(programs.iterate(code, function, b"cinspect_tasks"))
+        return tasks if _agrees(tasks.read(), root) else None
+    except (OSError, CollectError, FormatError):
+        return None
+
+
+def _agrees(tokens: dict[int, bytes], root: Root) -> bool:
+    """Return whether this process is told of as /proc tells: then so are the others."""
+    token = tokens.get(os.getpid())
+    if token is None:
+        return False
+    started = int.from_bytes(token[START], "little") * os.sysconf("SC_CLK_TCK") // _NANOSECONDS
+    spaces = struct.unpack_from("=6I", token, 40)
+    stat = pid_stat.parse(root.read("proc/self/stat"))
+    return (
+        started == stat.start_ticks
+        and token[16:32].rstrip(b"\0").decode(errors="replace") == stat.comm
+        and spaces == tuple(_inode(root, kind) for kind in _SPACES)
+        and int.from_bytes(token[96:104], "little") == stat.ppid
+    )
+
+
+def _inode(root: Root, kind: str) -> int:
+    return ns_link.parse(root.link(f"proc/self/ns/{kind}"))[1]
+
+
+def _program(types: Btf) -> bytes:
+    """Return the program: copy each field to the stack, then write the record to the file.
+
+    `struct bpf_iter__task` has the iterator's `meta` first, whose first member is the file, then the
+    task, which is null after the last one. A null on the way reads as 0.
+    """
+    return b"".join(_instructions(types))
+
+
+def _instructions(types: Btf) -> Iterator[bytes]:
+    body: list[bytes] = []
+    place = -SIZE
+    for field in _FIELDS:
+        *steps, last = field.path
+        body.append(programs.instruction(0xBF, to=1, source=7))  # r1 = task
+        body += [programs.load(1, 1, types.offset(*step)) for step in steps]
+        wide = 8 if field.size == 8 and last != ("task_struct", "tgid") else 4
+        body.append(programs.load(1, 1, types.offset(*last), wide))
+        body.append(programs.store(10, place, 1, field.size))
+        place += field.size
+    body += [
+        programs.load(1, 6, 0),  # r1 = ctx->meta
+        programs.load(1, 1, 0),  # r1 = meta->seq
+        programs.instruction(0xBF, to=2, source=10),  # r2 = the stack's end
+        programs.instruction(0x07, to=2, value=-SIZE),  # r2 -= SIZE
+        programs.instruction(0xB7, to=3, value=SIZE),  # r3 = SIZE
+        programs.instruction(0x85, value=programs.SEQ_WRITE),
+    ]
+    yield programs.instruction(0xBF, to=6, source=1)  # r6 = ctx
+    yield programs.load(7, 6, 8)  # r7 = ctx->task
+    yield programs.instruction(0x15, to=7, offset=len(body))  # if it is null, leave
+    yield from body
+    yield programs.instruction(0xB7, to=0)  # r0 = 0: go on
+    yield programs.instruction(0x95)  # exit
