@@ -108,10 +108,23 @@ class Inspected(Struct, rename="pascal"):
     """Podman."""
 
 
+class Component(Struct, rename="pascal"):
+    """One of a server's parts."""
+
+    name: str = ""
+
+
 class Version(Struct, rename="pascal"):
     """The answer to `/version`."""
 
     version: str
+    components: list[Component] | None = None
+
+    @property
+    def engine(self) -> str:
+        """Who answers: Podman's service speaks Docker's API too, and is asked by it as DOCKER_HOST."""
+        names = {component.name for component in self.components or ()}
+        return "podman" if "Podman Engine" in names else "docker"
 
 
 class Actor(Struct, rename="pascal"):
