@@ -25,6 +25,7 @@ class DockerEngine:
         self.name = name
         self.address = address
         self._version: str | None = None
+        self._engine = "docker"
         self._cgroup_driver: str | None = None
         self._details = Details("/containers/{id}/json")
         self._images = Images("/images/{id}/json")
@@ -45,7 +46,8 @@ class DockerEngine:
 
     async def _collect(self, http: "Http") -> EngineReading:
         if self._version is None:
-            self._version = (await http.get("/version", Version)).version
+            said = await http.get("/version", Version)
+            self._version, self._engine = said.version, said.engine
             self._cgroup_driver = (await http.get("/info", Info)).cgroup_driver
         events = await self._journal.read(http)
         self._details.forget(one.container for one in events if one.container is not None)
@@ -67,7 +69,7 @@ class DockerEngine:
     def _container(
         self, listed: Listed, inspected: Inspected | None, image: Image | None
     ) -> EngineContainer:
-        container = docker_api.container("docker", listed, inspected, image)
+        container = docker_api.container(self._engine, listed, inspected, image)
         cgroup = _cgroup(inspected, self._cgroup_driver)
         return structs.replace(container, cgroup=cgroup)
 
