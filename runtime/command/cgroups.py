@@ -33,8 +33,8 @@ def choose(spec: Spec, container_id: str, request: Request) -> Manager:
 
 def _by_systemd(spec: Spec, container_id: str, request: Request) -> Manager:
     # Only whoever asks for it loads what talks to systemd.
-    from runtime.cgroups.systemd import units  # noqa: PLC0415
-    from runtime.cgroups.systemd.driver import SystemdManager  # noqa: PLC0415
+    from runtime.cgroups.systemd import units  # noqa: PLC0415 - few need it
+    from runtime.cgroups.systemd.driver import SystemdManager  # noqa: PLC0415 - few need it
 
     user = rights.own_systemd(request)
     path = section(spec, "linux").get("cgroupsPath")
@@ -85,6 +85,6 @@ def recorded(record: "Record") -> Manager:
         return NoManager()
     if not record.unit:
         return Manager(record.cgroup)
-    from runtime.cgroups.systemd.driver import SystemdManager  # noqa: PLC0415
+    from runtime.cgroups.systemd.driver import SystemdManager  # noqa: PLC0415 - few need it
 
     return SystemdManager(record.cgroup, record.unit, user=record.session)
