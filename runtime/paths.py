@@ -1,11 +1,11 @@
 """Where the engine keeps its things: what must last below `root`, what a boot ends below `state`."""
 
 import contextlib
-import hashlib
 import os
 from dataclasses import dataclass
 from typing import Final
 
+from runtime.brief import sha256
 from runtime.errors import PermissionDenied
 
 SOCKET_PATH_LIMIT: Final = 106
@@ -76,7 +76,7 @@ class Paths:
 
     def socket(self, container_id: str) -> str:
         """The shim's socket, below a hashed directory of /run if the state directory is too deep."""
-        digest = hashlib.sha256(
+        digest = sha256(
             "/".join((os.path.abspath(self.state), self.namespace, container_id)).encode()
         ).hexdigest()
         path = os.path.join(os.path.abspath(self.state), "s", digest[:32])

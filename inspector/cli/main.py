@@ -89,7 +89,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     _give_stream(2, os.O_WRONLY)
     try:
         status = _dispatch(arguments)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except KeyboardInterrupt:
         status = exit_codes.INTERRUPTED
     except BrokenPipeError:
@@ -126,7 +127,7 @@ def _dispatch(arguments: list[str]) -> int:
         verb = find_verb(name[0])
         if verb is None:
             _unknown(name[0])
-        if verb.name in _PLAIN:
+        if verb.name in _PLAIN or verb.module.startswith(_ENGINE):
             _asyncio_without_tls()
         if verb.name not in _OWN_STREAMS:
             # What is printed there is all that was asked for: writing it has to fail with EBADF.
@@ -135,7 +136,8 @@ def _dispatch(arguments: list[str]) -> int:
         args.verb = verb.name
         args = _verb_parser(verb, module).parse_args(rest, args)
     except SystemExit as stop:  # argparse has said what it had to say
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         return stop.code if isinstance(stop.code, int) else exit_codes.DONE
     _log(options.settings(args), terminal=verb.name == "ui")
     return module.run(args)
@@ -153,7 +155,8 @@ def _verb_index(arguments: Sequence[str]) -> int:
 
 
 _PLAIN: Final = frozenset({"dump", "watch", "events", "doctor", "owner"})
-"""Verbs that only look: they speak with local sockets."""
+"""Verbs that only look: they speak with local sockets, as those of the engine do."""
+_ENGINE: Final = "inspector.cli.engine."
 _OWN_STREAMS: Final = frozenset({"run", "create", "start", "exec", "attach"})
 """Verbs that hand the standard streams to a command: they see to those that were closed."""
 _BEFORE: Final = {

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import os
-import secrets
 import signal as signals
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -46,7 +45,7 @@ async def exec_process(engine: Engine, reference: str, options: ExecOptions, std
     if not options.command:
         raise InvalidArgument("there is no command to execute")
     record = running(engine, reference)
-    exec_id = secrets.token_hex(16)
+    exec_id = os.urandom(16).hex()
     process = _process(bundle.read_json(engine.paths.spec(record.id)), options)
     request = task.ExecProcessRequest(
         id=record.id,

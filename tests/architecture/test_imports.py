@@ -34,6 +34,18 @@ def test_the_version_loads_next_to_nothing():
     assert not loaded(command("--version")) & (HEAVY | {"asyncio", "msgspec", "logging"})
 
 
+def test_the_executable_tells_its_version_with_hardly_more_than_the_interpreter():
+    start = (
+        "from inspector.cli.start import main; import sys; sys.argv = ['x', '--version']; main()"
+    )
+    assert len(loaded(start) - loaded("import sys")) <= 5
+
+
+@pytest.mark.parametrize("verb", ["ps", "run", "exec", "logs"])
+def test_a_verb_of_the_engine_loads_no_tls_and_no_terminal(verb):
+    assert not loaded(f"{command(verb, '--help')}") & (TERMINAL | {"ssl", "_ssl", "_hashlib"})
+
+
 def test_a_dump_of_a_recorded_host_loads_nothing_heavy(capsys):
     modules = loaded(command("dump", "--host-root", str(FIXTURE)))
     with capsys.disabled():

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import secrets
 import stat
 from types import TracebackType
 from typing import Final, Self
@@ -78,7 +77,7 @@ class Fifos:
         except FileExistsError:
             _check_own(self._parent)
         sweep(self._state)
-        own = f"{os.getpid()}-{_start_ticks(os.getpid())}-{secrets.token_hex(4)}"
+        own = f"{os.getpid()}-{_start_ticks(os.getpid())}-{os.urandom(4).hex()}"
         self._directory = os.path.join(self._parent, own)
         os.mkdir(self._directory, 0o700)
         for name in _STREAMS:
