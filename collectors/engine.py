@@ -9,6 +9,8 @@ from msgspec import Struct
 from collectors.errors import Problem
 
 Status = Literal["created", "running", "paused", "stopped"]
+LOST = "events-lost"
+"""The topic of an event that says that some were not told."""
 
 
 class EngineShim(Struct, frozen=True):

@@ -69,8 +69,18 @@ _DISTRIBUTIONS: Mapping[str, str] = {
 """Kubernetes's that bring a containerd of their own, at a place of their own."""
 
 
-def sockets(environment: Mapping[str, str]) -> Iterator[Engine]:
-    """Yield the engines that are asked over a socket, whether or not one is there."""
+def sockets(environment: Mapping[str, str], *, listen: bool = False) -> Iterator[Engine]:
+    """Yield the engines that are asked over a socket, whether or not one is there.
+
+    With `listen` they are asked again and again: those that keep no events are followed at once.
+    """
+    for engine in _sockets(environment):
+        if isinstance(engine, ContainerdEngine | CriEngine):
+            engine.listens = listen
+        yield engine
+
+
+def _sockets(environment: Mapping[str, str]) -> Iterator[Engine]:
     for make, where in _KINDS:
         for one in where(environment=environment):
             yield make(one.path, name=one.name) if one.usable else Unusable(one.name, one.path)

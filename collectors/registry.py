@@ -54,14 +54,17 @@ def collectors(root: Root, *, listen: bool = False) -> Sequence[Collector[object
     return (*made, listening)
 
 
-def engines(*, engine_root: str, engine_state: str) -> Sequence[Engine]:
-    """Return one of each engine adapter; the two directories are the embedded engine's own."""
+def engines(*, engine_root: str, engine_state: str, listen: bool = False) -> Sequence[Engine]:
+    """Return one of each engine adapter; the two directories are the embedded engine's own.
+
+    With `listen` they will be asked again and again (`engine_registry.sockets`).
+    """
     # Of a recorded host no engine is asked: then none of the adapters is loaded.
     from collectors import engine_registry  # noqa: PLC0415
     from collectors.engines.embedded import EmbeddedEngine  # noqa: PLC0415
 
     return (
         EmbeddedEngine(root=engine_root, state=engine_state),
-        *engine_registry.sockets(os.environ),
+        *engine_registry.sockets(os.environ, listen=listen),
         *engine_registry.directories(os.environ),
     )

@@ -5,6 +5,7 @@ import errno
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -14,6 +15,7 @@ from collectors.decoding import decode, instant
 from collectors.engine import EngineContainer, EngineEvent, EngineReading, Status
 from collectors.errors import CollectError, Missing
 from collectors.overlay import options
+from collectors.wire.following import Following
 
 if TYPE_CHECKING:
     from collectors.wire.containerd.client import Client
@@ -69,14 +71,14 @@ class ContainerdEngine:
         self._version: str | None = None
         self._known: dict[str, _Namespace] = {}
         self._loaded = False
+        self.listens = False
+        """Whether events are told from the first reading on: who reads once has no use for them."""
         self._collected = False
-        self._subscription: Subscription | None = None
+        self._following: Following[Envelope] = Following(name, partial(_subscribe, address))
 
     def close(self) -> None:
         """End the subscription to events."""
-        if self._subscription is not None:
-            self._subscription.close()
-            self._subscription = None
+        self._following.close()
 
     async def collect(self) -> EngineReading:
         """Ask; raise `Missing` without a socket, `Denied`, `Unavailable` when it does not answer."""
@@ -100,37 +102,29 @@ class ContainerdEngine:
     async def _collect(self, client: "Client") -> EngineReading:
         if self._version is None:
             self._version = await client.version()
+        follows, self._collected = self.listens or self._collected, True
+        if follows:
+            self._following.open()  # before what is there is asked for: nothing is between the two
         names = await client.namespaces()
         self._known = {name: self._known.get(name) or _Namespace() for name in names}
         containers: list[EngineContainer] = []
         for name in names:
             containers += await self._namespace(client, name)
+        events = self._events() if follows else ()
+        problem = self._following.problem
         return EngineReading(
             name=self.name,
             version=self._version,
             address=self.address,
             containers=tuple(containers),
-            events=self._events(),
+            events=events,
+            problems=(problem,) if problem is not None else (),
         )
 
     def _events(self) -> tuple[EngineEvent, ...]:
-        """Return what came since the reading before; the daemon keeps none for who was not there.
-
-        The stream begins with the second reading: who reads once has no use for it.
-        """
-        from collectors.wire.containerd.subscription import Subscription  # noqa: PLC0415 - only where a socket is
-
-        first, self._collected = not self._collected, True
-        if first:
-            return ()
-        try:
-            if self._subscription is None:
-                self._subscription = Subscription(self.address)
-            return tuple(map(_event, self._subscription.take()))
-        except CollectError:
-            # The daemon ended the stream: the next reading begins a new one, or tells what is wrong.
-            self.close()
-            return ()
+        """Return what came since the reading before; the daemon keeps none for who was not there."""
+        told, missed = self._following.take()
+        return (*missed, *map(_event, told))
 
     async def _namespace(self, client: "Client", namespace: str) -> list[EngineContainer]:
         records = await client.containers(namespace)
@@ -149,6 +143,12 @@ class ContainerdEngine:
             )
             for one in records
         ]
+
+
+def _subscribe(address: str) -> "Subscription":
+    from collectors.wire.containerd.subscription import Subscription  # noqa: PLC0415 - only where a socket is
+
+    return Subscription(address)
 
 
 def _load() -> None:

@@ -7,23 +7,28 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
 
 from collectors.decoding import decode, instant
-from collectors.engine import EngineContainer, EngineReading, Status
+from collectors.engine import EngineContainer, EngineEvent, EngineReading, Status
 from collectors.errors import CollectError, Missing
 from collectors.wire.failures import Refused
+from collectors.wire.following import Following
 
 if TYPE_CHECKING:
     from collectors.wire.cri.client import Client
     from collectors.wire.cri.messages import Container, Sandbox, SandboxMetadata, StatusResponse
+    from collectors.wire.cri.subscription import ContainerEvent, Subscription
 
 _STATUS: Mapping[int, Status] = {0: "created", 1: "running", 2: "stopped"}
 _NAMESPACES: Mapping[str, str] = {"containerd": "k8s.io"}
 """Where an engine keeps what it makes for kubelet, so that its own records are the same ones."""
+_EVENTS = ("created", "started", "stopped", "deleted")
+"""By `container_event_type`."""
 _UNIMPLEMENTED = 12
 _NOT_FOUND = 5
 _AGAIN_SECONDS = 60.0
@@ -69,6 +74,14 @@ class CriEngine:
         self._details: dict[str, tuple[int, _Details]] = {}
         self._loaded = False
         self._unserved_until = 0.0
+        self.listens = False
+        """Whether events are told from the first reading on: who reads once has no use for them."""
+        self._collected = False
+        self._following: Following[ContainerEvent] = Following(name, partial(_subscribe, address))
+
+    def close(self) -> None:
+        """End the subscription to events."""
+        self._following.close()
 
     async def collect(self) -> EngineReading:
         """Ask; raise `Missing` where nobody serves it, `Denied`, `Unavailable` without an answer."""
@@ -87,6 +100,7 @@ class CriEngine:
                 return await self._collect(client)
         except Refused as error:
             self._runtime = None
+            self.close()
             if error.status != _UNIMPLEMENTED:
                 raise
             # A containerd without its CRI plugin, as Docker starts one, is complete as it is.
@@ -95,6 +109,7 @@ class CriEngine:
         except CollectError:
             # Whatever answers next may be another server.
             self._runtime = None
+            self.close()
             raise
 
     async def _collect(self, client: "Client") -> EngineReading:
@@ -102,6 +117,9 @@ class CriEngine:
             said = await client.version()
             self._version = said.runtime_version or None
             self._runtime = said.runtime_name.lower() or "cri"
+        follows, self._collected = self.listens or self._collected, True
+        if follows:
+            self._following.open()  # before what is there is asked for: nothing is between the two
         pods = {one.id: one for one in await client.sandboxes()}
         listed = await client.containers()
         await self._learn(client, listed)
@@ -114,7 +132,14 @@ class CriEngine:
             version=self._version,
             address=self.address,
             containers=tuple(containers),
+            events=self._events(self._runtime) if follows else (),
+            problems=(self._following.problem,) if self._following.problem is not None else (),
         )
+
+    def _events(self, engine: str) -> tuple[EngineEvent, ...]:
+        """Return what came since the reading before; servers before 2023 have no events."""
+        told, missed = self._following.take()
+        return (*missed, *(one for said in told if (one := _event(engine, said)) is not None))
 
     async def _learn(self, client: "Client", listed: Sequence["Container"]) -> None:
         states = {one.id: one.state for one in listed}
@@ -175,11 +200,37 @@ def pod_name(metadata: "SandboxMetadata") -> str | None:
     return f"{metadata.namespace}/{metadata.name}" if metadata.namespace else metadata.name
 
 
-def _load() -> None:
-    from collectors.wire.cri import client, messages  # noqa: PLC0415 - only where a socket is
+def _subscribe(address: str) -> "Subscription":
+    from collectors.wire.cri.subscription import Subscription  # noqa: PLC0415 - only where a socket is
 
-    del client
+    return Subscription(address)
+
+
+def _load() -> None:
+    from collectors.wire.cri import client, messages, subscription  # noqa: PLC0415 - only where a socket is
+
+    del client, subscription
     messages.message("VersionRequest")
+
+
+def _event(engine: str, said: "ContainerEvent") -> EngineEvent | None:
+    """Return an event; None for one without a time that can be, or of a kind that is not known."""
+    at = _moment(said.created_at)
+    kind = said.container_event_type
+    if at is None or not 0 <= kind < len(_EVENTS):
+        return None
+    pod = said.pod_sandbox_status
+    body: dict[str, object] = {"container_id": said.container_id, "sandbox_id": pod.id or None}
+    if pod.metadata.name:
+        body["pod"] = pod_name(pod.metadata)
+    return EngineEvent(
+        timestamp=at,
+        source="cri",
+        topic=f"/cri/{_EVENTS[kind]}",
+        engine_namespace=_NAMESPACES.get(engine),
+        container=said.container_id or None,
+        event=body,
+    )
 
 
 def _details(said: "StatusResponse") -> _Details:

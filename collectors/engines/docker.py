@@ -7,7 +7,8 @@ from msgspec import structs
 from collectors.engine import EngineContainer, EngineReading
 from collectors.errors import CollectError
 from collectors.wire import docker_api
-from collectors.wire.docker_api import Details, Info, Inspected, Journal, Listed, Version
+from collectors.wire.docker_api import Details, Info, Inspected, Listed, Version
+from collectors.wire.docker_events import Events
 from collectors.wire.docker_images import Image, Images
 from collectors.wire.http_unix import connect
 
@@ -18,7 +19,7 @@ _ALL = float("inf")
 
 
 class DockerEngine:
-    """Lists Docker's containers: two requests a reading, and one for each that changed."""
+    """Lists Docker's containers: one request a reading, and one for each that changed."""
 
     def __init__(self, address: str, *, name: str = "docker") -> None:
         """Take the path of the socket."""
@@ -30,9 +31,17 @@ class DockerEngine:
         self._details = Details("/containers/{id}/json")
         self._images = Images("/images/{id}/json")
         # The daemon keeps its last 256 events in memory, whatever their age.
-        self._journal = Journal(
-            "docker", address, "/events?since={since}&until={until}", first_seconds=_ALL
+        self._events = Events(
+            "docker",
+            address,
+            target="/events?since={since}&until={until}",
+            first_seconds=_ALL,
+            follow="/events?since={since}",
         )
+
+    def close(self) -> None:
+        """End the stream of events."""
+        self._events.close()
 
     async def collect(self) -> EngineReading:
         """Ask; raise `Missing` without a socket, `Denied`, `Unavailable` when it does not answer."""
@@ -49,7 +58,7 @@ class DockerEngine:
             said = await http.get("/version", Version)
             self._version, self._engine = said.version, said.engine
             self._cgroup_driver = (await http.get("/info", Info)).cgroup_driver
-        events = await self._journal.read(http)
+        events = await self._events.read(http)
         self._details.forget(one.container for one in events if one.container is not None)
         listed = await http.get_list("/containers/json?all=1", Listed)
         details = await self._details.of(http, {one.id: one.state for one in listed})
@@ -64,6 +73,7 @@ class DockerEngine:
             address=self.address,
             containers=tuple(containers),
             events=events,
+            problems=(self._events.problem,) if self._events.problem is not None else (),
         )
 
     def _container(

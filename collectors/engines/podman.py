@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 from collectors.engine import EngineReading
 from collectors.errors import CollectError
 from collectors.wire import docker_api
-from collectors.wire.docker_api import Details, Journal, Listed, Version
+from collectors.wire.docker_api import Details, Listed, Version
+from collectors.wire.docker_events import Events
 from collectors.wire.docker_images import Images
 from collectors.wire.http_unix import connect
 
@@ -27,11 +28,13 @@ class PodmanEngine:
         self._images = Images("")
         # Podman reads its events from a file or the system's journal, which can be long. It stops
         # at the end by itself; given `until` as well, version 4 leaves most of them out.
-        self._journal = Journal(
+        # An answer that is followed would keep a service alive that ends when nobody asks.
+        self._events = Events(
             "podman",
             address,
-            "/events?stream=false&since={since}",
+            target="/events?stream=false&since={since}",
             first_seconds=_DAY,
+            follow=None,
         )
 
     async def collect(self) -> EngineReading:
@@ -49,7 +52,7 @@ class PodmanEngine:
             self._version = (await http.get("/version", Version)).version
             self._images.target = f"/v{self._version}/libpod/images/{{id}}/json"
             self._details.target = f"/v{self._version}/libpod/containers/{{id}}/json"
-        events = await self._journal.read(http)
+        events = await self._events.read(http)
         self._details.forget(one.container for one in events if one.container is not None)
         target = f"/v{self._version}/libpod/containers/json?all=true"
         listed = await http.get_list(target, Listed)
@@ -65,4 +68,5 @@ class PodmanEngine:
             address=self.address,
             containers=tuple(containers),
             events=events,
+            problems=(self._events.problem,) if self._events.problem is not None else (),
         )

@@ -1,17 +1,15 @@
-"""What Docker's API says of containers and events; Podman's service says the same, and more."""
+"""What Docker's API says of containers; Podman's service says the same, and more."""
 
 import re
-import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
 
-from collectors.decoding import decode, instant, moment
-from collectors.engine import EngineContainer, EngineEvent, EngineShim, Status
-from collectors.errors import Unavailable
+from collectors.decoding import instant, moment
+from collectors.engine import EngineContainer, EngineShim, Status
 from collectors.wire.docker_images import Image
 from collectors.wire.failures import Refused
 
@@ -20,9 +18,6 @@ if TYPE_CHECKING:
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*", re.ASCII)
 """What an engine calls a container: anything else would be another request than is meant."""
-_OVERLAP = 2.0
-"""Seconds."""
-_KEPT = 200
 _ASKED_AT_ONCE = 250
 """Details asked for in one reading: half a second, where a reading has two."""
 
@@ -127,23 +122,6 @@ class Version(Struct, rename="pascal"):
         return "podman" if "Podman Engine" in names else "docker"
 
 
-class Actor(Struct, rename="pascal"):
-    """What an event is about."""
-
-    id: str = msgspec.field(name="ID", default="")
-    attributes: dict[str, str] | None = None
-
-
-class Happened(Struct):
-    """One line of `/events`."""
-
-    type: str = msgspec.field(name="Type", default="")
-    action: str = msgspec.field(name="Action", default="")
-    actor: Actor = msgspec.field(name="Actor", default_factory=Actor)
-    time_nano: int = msgspec.field(name="timeNano", default=0)
-    time: int = 0
-
-
 class Info(Struct, rename="pascal"):
     """The answer to `/info`, as far as it is used."""
 
@@ -196,33 +174,6 @@ class Details(Struct):
             raise
 
 
-class Journal(Struct):
-    """Asks for the events since it was last asked, each once."""
-
-    source: str
-    path: str
-    target: str
-    """What to GET, with `{since}` and `{until}` in it."""
-    first_seconds: float
-    """How far back the first time goes."""
-    _until: float | None = None
-    _seen: set[tuple[int, str]] = set()
-
-    async def read(self, http: "Http") -> tuple[EngineEvent, ...]:
-        """Return new events, oldest first; the first time those that the engine kept, at most 200."""
-        now = time.time()
-        first = self._until is None
-        # An event is filed a moment after its time: looking back a little finds those filed late.
-        since = now - self.first_seconds if self._until is None else self._until - _OVERLAP
-        target = self.target.format(since=f"{max(since, 1):.6f}", until=f"{now:.6f}")
-        body = await http.get_bytes(target)
-        found = list(events(self.source, self.path, body.splitlines()))
-        new = [event for event, mark in found if mark not in self._seen]
-        self._until = now
-        self._seen = {mark for _, mark in found}
-        return tuple(new[-_KEPT:]) if first else tuple(new)
-
-
 def container(
     engine: str, listed: Listed, inspected: Inspected | None, image: Image | None = None
 ) -> EngineContainer:
@@ -256,36 +207,6 @@ def container(
         sandbox=listed.is_infra,
         error=state.error or None,
     )
-
-
-def events(
-    source: str, path: str, lines: Iterable[bytes]
-) -> Iterator[tuple[EngineEvent, tuple[int, str]]]:
-    """Yield the events of an answer, one JSON a line, each with what tells it from the others."""
-    for line in lines:
-        if not line.strip():
-            continue
-        try:
-            said = decode(line, Happened)
-            raw = decode(line, dict[str, object])
-        except msgspec.DecodeError as error:
-            raise Unavailable(path, "GET /events", f"not an event: {error}") from error
-        nanoseconds = said.time_nano or said.time * 1_000_000_000
-        timestamp = instant(nanoseconds / 1e9)
-        if timestamp is None:
-            raise Unavailable(path, "GET /events", f"not a time: {nanoseconds}")
-        action, _, _ = said.action.partition(":")
-        yield (
-            EngineEvent(
-                timestamp=timestamp,
-                source=source,
-                topic=f"/{said.type}/{action}",
-                engine_namespace=None,
-                container=said.actor.id if said.type == "container" else None,
-                event=raw,
-            ),
-            (nanoseconds, f"{said.action} {said.actor.id}"),
-        )
 
 
 def _layers(inspected: Inspected | None) -> Mapping[str, str]:

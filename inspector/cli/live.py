@@ -26,7 +26,7 @@ def sampler(settings: Settings, *, listen: bool = False) -> Sampler:
     if not root.live and not os.path.isdir(root.resolve("proc")):
         raise Failure(f"{settings.host_root} has no proc below it: nothing to inspect there")
     engines = (
-        registry.engines(engine_root=settings.root, engine_state=settings.state)
+        registry.engines(engine_root=settings.root, engine_state=settings.state, listen=listen)
         if root.live
         else ()
     )

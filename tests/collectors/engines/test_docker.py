@@ -133,7 +133,7 @@ async def test_what_changes_between_two_readings_is_seen_by_the_second(docker, s
 
 @pytest.mark.engine
 @pytest.mark.root
-async def test_a_steady_reading_is_two_requests(docker, sleeper, monkeypatch):
+async def test_a_steady_reading_is_one_request(docker, sleeper, monkeypatch):
     engine = engine_of(docker)
     of(await engine.collect(), sleeper)
     await engine.collect()
@@ -146,7 +146,7 @@ async def test_a_steady_reading_is_two_requests(docker, sleeper, monkeypatch):
 
     monkeypatch.setattr(Http, "get_bytes", spy)
     await engine.collect()
-    assert targets == ["/events", "/containers/json"]
+    assert targets == ["/containers/json"]
 
 
 @pytest.mark.engine
@@ -174,6 +174,33 @@ async def test_every_event_is_told_once(docker):
     assert all(one.source == "docker" for one in mine)
     assert mine == sorted(mine, key=lambda one: one.timestamp)
     assert mine[0].event["Action"] == "create"
+
+
+@pytest.mark.engine
+@pytest.mark.root
+async def test_an_event_is_told_once_though_the_stream_breaks_off(docker):
+    engine = engine_of(docker)
+    for _ in range(2):
+        await engine.collect()
+    names, found = [], []
+    for number in range(6):
+        name = f"cinspect-broken-{number}"
+        docker("create", "--name", name, "--network=none", daemons.IMAGE, "true")
+        names.append(name)
+        if number % 2:
+            engine.close()
+        found += (await engine.collect()).events
+    docker("rm", *names)
+    deadline = time.monotonic() + 10
+    while [one.topic for one in found].count("/container/destroy") < 6:
+        assert time.monotonic() < deadline
+        found += (await engine.collect()).events
+        await asyncio.sleep(0.05)
+    for topic in ("/container/create", "/container/destroy"):
+        told = [one.event["Actor"]["Attributes"]["name"] for one in found if one.topic == topic]
+        assert sorted(told) == names
+    assert "events-lost" not in [one.topic for one in found]
+    engine.close()
 
 
 @pytest.mark.engine
@@ -269,3 +296,12 @@ async def test_a_container_without_anything_but_an_id_is_one(tmp_path):
     async with server(path, VERSION, INFO, ok(b""), ok(b'[{"Id":"abc","Labels":null}]'), bare):
         (one,) = (await DockerEngine(path).collect()).containers
     assert (one.id, one.name, one.status, one.labels) == ("abc", None, None, {})
+
+
+async def test_podmans_service_that_is_asked_as_docker_is_still_podman(tmp_path):
+    path = str(tmp_path / "s")
+    version = ok(b'{"Version":"4.3.1","Components":[{"Name":"Podman Engine"},{"Name":"Conmon"}]}')
+    listed = ok(b'[{"Id":"abc","State":"running"}]')
+    async with server(path, version, INFO, ok(b""), listed, ok(b'{"Id":"abc","State":{"Pid":1}}')):
+        (one,) = (await DockerEngine(path).collect()).containers
+    assert one.engine == "podman"
