@@ -9,6 +9,7 @@ import errno
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 
 import msgspec
 from msgspec import Struct
@@ -19,6 +20,8 @@ from collectors.errors import Denied, Missing, Problem, Unavailable
 from collectors.homes import homes, read_owned
 
 _SYSTEM = "/var/lib/containers/storage"
+_DRIVERS = ("overlay", "vfs", "btrfs", "zfs")
+"""How layers may be kept, each in a directory of its own with a list of containers beside it."""
 _FILES = ("containers.json", "volatile-containers.json")
 _GRAPHROOT = re.compile(r'^\s*graphroot\s*=\s*"([^"\n]+)"', re.MULTILINE)
 
@@ -74,8 +77,8 @@ class StorageEngine:
         problems: list[Problem] = []
         read = 0
         for storage in self._storages:
-            for name in _FILES:
-                path = f"{storage.path}/overlay-containers/{name}"
+            for driver, name in product(_DRIVERS, _FILES):
+                path = f"{storage.path}/{driver}-containers/{name}"
                 try:
                     found += self._list(path, storage.uid)
                     read += 1

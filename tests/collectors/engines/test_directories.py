@@ -47,6 +47,14 @@ async def test_podmans_record_gives_name_and_image(storage):
     assert one.created_at.isoformat() == "2026-11-24T12:00:00.500000+00:00"
 
 
+@pytest.mark.parametrize("driver", ["vfs", "btrfs", "zfs"])
+async def test_another_driver_keeps_the_list_beside_its_own_layers(tmp_path, driver):
+    (tmp_path / f"{driver}-containers").mkdir()
+    (tmp_path / f"{driver}-containers" / "containers.json").write_text(json.dumps([PODMAN]))
+    (one,) = (await engine(tmp_path).collect()).containers
+    assert (one.id, one.name) == (A, "web")
+
+
 async def test_cri_os_record_gives_the_pod(storage):
     metadata = {"pod-name": "web-7d4", "pod-id": B, "namespace": "shop", "container-name": "nginx"}
     write(storage, {"id": A, "metadata": json.dumps(metadata)})
