@@ -1,22 +1,15 @@
 """What a container's numbers mean, in plain words: does it run, is it pressed, by what and by whom."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from inspector import units
-from inspector.domains.containers import columns
+from inspector.domains.cgroups.model import Cgroup, Finding
 from inspector.domains.containers.model import Container
-from inspector.history import Track
 from screens.short import ids
 from screens.widgets.cells import Tone
 
-THROTTLED: Final = 0.05
-"""From this share of periods on, waiting for the processor is worth a word."""
-NEAR: Final = 0.9
-"""From this share of a limit on, it is near."""
-STALLED: Final = 0.1
-"""From this share of ten seconds on, pressure is worth a word."""
 MARKS: Final[dict[Tone, str]] = {
     "ok": "●",
     "paused": "❄",
@@ -31,8 +24,6 @@ MEANINGS: Final[tuple[tuple[Tone, str], ...]] = (
     ("pressed", "runs, but is held up: a limit is near, it is throttled, or it waits"),
     ("failed", "failed, or was hit by the out-of-memory killer"),
 )
-_RECENT: Final = 60
-"""Samples that an OOM kill is counted as recent for."""
 
 
 class Reason(NamedTuple):
@@ -42,6 +33,7 @@ class Reason(NamedTuple):
     """In a few words, for a table."""
     full: str
     """With whose limit it is."""
+    tone: Tone = "pressed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,30 +49,70 @@ class Verdict:
         return MARKS[self.tone]
 
 
-def judge(container: Container, track: Track | None) -> Verdict:
-    """Return the verdict on a container, from its newest numbers and the samples before."""
-    kills = recent_kills(track)
-    killed = (
-        (Reason("OOM kill", f"out of memory: {kills} killed within the last {_RECENT} samples"),)
-        if kills
-        else ()
-    )
+def judge(container: Container) -> Verdict:
+    """Return the verdict on a container: its state, and what was found to be wrong with it."""
+    found = reasons(container.findings)
     if container.status == "paused":
-        return Verdict("paused", (Reason("frozen", "frozen: none of its processes runs"), *killed))
+        frozen = Reason("frozen", "frozen: none of its processes runs", "paused")
+        return Verdict("paused", (frozen, *found))
     if container.status in {"created", "stopped"}:
         return _ended(container)
-    reasons = (*_memory(container), *_cpu(container), *_pids(container), *_pressure(container))
-    if killed:
-        return Verdict("failed", (*killed, *reasons))
-    return Verdict("pressed" if reasons else "ok", reasons)
+    return Verdict(_worst(found), found)
 
 
-def recent_kills(track: Track | None) -> int:
-    """Return how many OOM kills were counted within the recent samples."""
-    if track is None:
-        return 0
-    known = [value for value in track.last("oom_kills", _RECENT) if value is not None]
-    return int(known[-1] - known[0]) if known and known[-1] > known[0] else 0
+def judge_cgroup(cgroup: Cgroup) -> Verdict:
+    """Return the verdict on a cgroup."""
+    found = reasons(cgroup.findings)
+    return Verdict("paused" if cgroup.frozen else _worst(found), found)
+
+
+def reasons(findings: Sequence[Finding]) -> tuple[Reason, ...]:
+    """Return what was found as reasons; of what is over only the sentence has a place, and no colour."""
+    return tuple(_reason(one) for one in findings)
+
+
+def _reason(one: Finding) -> Reason:
+    tone: Tone = "pressed"
+    if one.severity == "notice":
+        tone = "dim"
+    elif one.kind.startswith("oom_kill"):
+        tone = "failed"
+    brief = _BRIEF.get(one.kind)
+    words = brief(one.numbers) if brief is not None else one.kind.replace("_", " ")
+    return Reason(words, ids(one.sentence), tone)
+
+
+def _share(word: str, name: str = "ratio") -> Callable[[Mapping[str, float]], str]:
+    return lambda numbers: f"{word} {units.percent(numbers.get(name, 0.0))}"
+
+
+def _kills(numbers: Mapping[str, float]) -> str:
+    count = numbers.get("new_kills") or numbers.get("kills", 0)
+    return "OOM kill" if count == 1 else f"{count:.0f} OOM kills"
+
+
+_BRIEF: Final[Mapping[str, Callable[[Mapping[str, float]], str]]] = {
+    "oom_kill": _kills,
+    "oom_kill_gone": _kills,
+    "cpu_throttled": _share("throttled"),
+    "memory_near_limit": _share("memory"),
+    "memory_above_high": lambda _: "above memory.high",
+    "memory_limit_hit": lambda numbers: f"limit hit {numbers.get('hits', 0):.0f} times",
+    "swap_near_limit": _share("swap"),
+    "pids_near_limit": lambda numbers: (
+        f"pids {numbers.get('current', 0):.0f}/{numbers.get('limit', 0):.0f}"
+    ),
+    "cpu_pressure": _share("waits for cpu", "some"),
+    "memory_pressure": _share("waits for memory", "some"),
+    "io_pressure": _share("waits for io", "some"),
+    "io_at_limit": _share("io"),
+}
+"""A few words for each kind that has shorter ones than its name."""
+
+
+def _worst(found: Sequence[Reason]) -> Tone:
+    tones = {one.tone for one in found}
+    return "failed" if "failed" in tones else "pressed" if "pressed" in tones else "ok"
 
 
 def whose(limited_by: str | None, own: Sequence[str]) -> str:
@@ -97,59 +129,17 @@ def own_cgroups(container: Container) -> tuple[str, ...]:
 
 def _ended(container: Container) -> Verdict:
     if container.status == "created":
-        return Verdict("stopped", (Reason("created", "created, not started yet"),))
+        return Verdict("stopped", (Reason("created", "created, not started yet", "dim"),))
     code = container.exit_code
     if code is None:
-        return Verdict("stopped", (Reason("stopped", "stopped"),))
+        return Verdict("stopped", (Reason("stopped", "stopped", "dim"),))
     if code == 0:
-        return Verdict("stopped", (Reason("ended well", "ended well (exit status 0)"),))
+        return Verdict("stopped", (Reason("ended well", "ended well (exit status 0)", "dim"),))
     brief = f"exit {code}"
-    return Verdict("failed", (Reason(brief, f"ended with exit status {code}{_signal(code)}"),))
+    full = f"ended with exit status {code}{_signal(code)}"
+    return Verdict("failed", (Reason(brief, full, "failed"),))
 
 
 def _signal(code: int) -> str:
     known = {129: "HUP", 130: "INT", 134: "ABRT", 137: "KILL", 139: "SEGV", 143: "TERM"}
     return f": killed by SIG{known[code]}" if code in known else ""
-
-
-def _memory(container: Container) -> tuple[Reason, ...]:
-    ratio, used = columns.memory_ratio(container), columns.memory(container)
-    if ratio is None or used is None or ratio < NEAR:
-        return ()
-    owner = whose(used.limited_by, own_cgroups(container))
-    share = units.percent(ratio)
-    full = f"memory at {share} of the limit{f' of {owner}' if owner else ''}"
-    return (Reason(f"memory {share}", full),)
-
-
-def _cpu(container: Container) -> tuple[Reason, ...]:
-    used = columns.cpu(container)
-    if used is None or used.throttled_ratio is None or used.throttled_ratio < THROTTLED:
-        return ()
-    owner = whose(used.limited_by, own_cgroups(container))
-    share = units.percent(used.throttled_ratio)
-    full = f"throttled in {share} of periods{f' by the limit of {owner}' if owner else ''}"
-    return (Reason(f"throttled {share}", full),)
-
-
-def _pids(container: Container) -> tuple[Reason, ...]:
-    used = columns.pids(container)
-    if used is None or used.current is None or not used.limit:
-        return ()
-    if used.current < used.limit * NEAR:
-        return ()
-    full = f"{used.current} of {used.limit} tasks: soon it cannot fork"
-    return (Reason(f"pids {used.current}/{used.limit}", full),)
-
-
-def _pressure(container: Container) -> tuple[Reason, ...]:
-    found = (container.resources.pressure if container.resources else None) or {}
-    words: list[Reason] = []
-    for resource in ("memory", "io", "cpu"):
-        pressure = found.get(resource)
-        share = pressure.some.avg10 if pressure and pressure.some else 0.0
-        if share >= STALLED:
-            text = units.percent(share)
-            full = f"waits for {resource} {text} of the time"
-            words.append(Reason(f"waits for {resource} {text}", full))
-    return tuple(words)

@@ -10,13 +10,16 @@ from textual.binding import Binding, BindingType
 from inspector.domains.cgroups.model import Cgroup
 from screens import filters
 from screens.base import SubjectScreen
-from screens.cgroups.together import TOGETHER, together
+from screens.cgroups.figures import figures
+from screens.cgroups.together import TOGETHER, members, together
 from screens.cgroups.together import plots as together_plots
 from screens.cgroups.tree import branch_columns, branches, folded_at_first, parent, table_columns
 from screens.container.plots import cgroup_plots, container_plots
 from screens.container.screen import ContainerScreen
+from screens.container.summary import verdict_lines
 from screens.moment import Moment
 from screens.short import ids
+from screens.verdict import judge_cgroup
 from screens.widgets import cells, graph
 from screens.widgets.cells import Line
 from screens.widgets.frame_table import FrameTable
@@ -34,9 +37,21 @@ class CgroupsScreen(SubjectScreen):
         Binding(
             "m", "together", "the hierarchies of v1 as one tree, or each by itself", show=False
         ),
-        Binding("z", "zoom", "larger graphs, or smaller ones", show=False),
+        Binding("i", "figures", "figures instead of graphs: kills, devices, nodes", show=False),
+        Binding("z", "zoom", "a larger pane below, or a smaller one", show=False),
     ]
-    HINTS: ClassVar[Sequence[tuple[str, str]]] = (("← →", "fold"), ("z", "larger graphs"))
+    PANES = ("tree", "graphs")
+    HINTS: ClassVar[Sequence[tuple[str, str]]] = (
+        ("← →", "fold"),
+        ("i", "figures"),
+        ("z", "larger pane"),
+    )
+    NOTES: ClassVar[Sequence[tuple[str, str]]] = (
+        ("memory", "current - inactive file pages, as docker stats and Kubernetes count it"),
+        ("throttled", "periods in which the quota was used up, of all periods"),
+        ("OOM kills", "here, in cgroups below, and in ones that were removed since"),
+        ("removed", "a removed cgroup is kept as long as memory or a page is charged to it"),
+    )
 
     def __init__(self, *, may_act: bool) -> None:
         super().__init__(may_act=may_act)
@@ -44,6 +59,7 @@ class CgroupsScreen(SubjectScreen):
         self._filter: filters.Filter[Branch[Cgroup]] | None = None
         self._columns = branch_columns(lambda: self.shell.moment)
         self._together = False
+        self._figures = False
 
     def body(self) -> ComposeResult:
         """The tree, and the graphs below it."""
@@ -53,7 +69,7 @@ class CgroupsScreen(SubjectScreen):
             empty="no cgroup, or the filter fits none",
             id="tree",
         )
-        yield Lines(id="graphs", focusable=False, classes="pane graphs")
+        yield Lines(id="graphs", classes="pane graphs")
 
     @property
     def table(self) -> FrameTable[Branch[Cgroup]]:
@@ -155,8 +171,13 @@ class CgroupsScreen(SubjectScreen):
             return super().hints()
         return [("m", "by hierarchy" if self._together else "as one tree"), *super().hints()]
 
+    def action_figures(self) -> None:
+        """Show figures instead of graphs, or graphs again."""
+        self._figures = not self._figures
+        self._show_graphs()
+
     def action_zoom(self) -> None:
-        """Give the graphs half the screen, or take it back."""
+        """Give the pane half the screen, or take it back."""
         self.query_one("#graphs", Lines).toggle_class("-large")
 
     @on(FrameTable.Moved)
@@ -180,6 +201,17 @@ class CgroupsScreen(SubjectScreen):
         elif branch.children:
             self.action_fold()
 
+    def _same(self, cgroup: Cgroup, moment: Moment) -> Sequence[Cgroup]:
+        """Return the cgroups that a row is made of."""
+        return members(moment.cgroups).get(cgroup.path, ()) if self._together else (cgroup,)
+
+    def _plots(self, cgroup: Cgroup, moment: Moment) -> Sequence[graph.Plot]:
+        owner = moment.container_by_id.get(cgroup.container or "")
+        # On v1 each hierarchy knows one thing of a container: its graphs are put together here.
+        if owner and cgroup.hierarchy:
+            return container_plots(owner, moment)
+        return (together_plots if self._together else cgroup_plots)(cgroup, moment)
+
     def _show_graphs(self) -> None:
         moment, branch = self.shell.moment, self.table.selected
         pane = self.query_one("#graphs", Lines)
@@ -187,13 +219,10 @@ class CgroupsScreen(SubjectScreen):
             pane.show(lambda _: ())
             return
         cgroup = branch.item
-        owner = moment.container_by_id.get(cgroup.container or "")
-        # On v1 each hierarchy knows one thing of a container: its graphs are put together here.
-        plots = container_plots(owner, moment) if owner and cgroup.hierarchy else None
-        if plots is None:
-            known = together_plots if self._together else cgroup_plots
-            plots = known(cgroup, moment)
         name = moment.container_name(cgroup.container)
+        verdict = judge_cgroup(cgroup)
+        plots = () if self._figures else self._plots(cgroup, moment)
+        same = self._same(cgroup, moment) if self._figures else ()
 
         def build(width: int) -> list[Line]:
             head: Line = (
@@ -201,11 +230,14 @@ class CgroupsScreen(SubjectScreen):
                 (f"  {name}" if name else "", "plain"),
                 (f"  {cgroup.hierarchy or 'unified'}", "dim"),
             )
-            room = max(0, pane.size.height - 1)
+            said = [head, *verdict_lines(verdict, width)]
+            if self._figures:
+                return [*said, *figures(same, width)]
+            room = max(0, pane.size.height - len(said))
             drawn = graph.grid(plots, width - 2, room)
-            if not drawn:
+            if not drawn and room:
                 drawn = [cells.dim("   no numbers: its controllers count nothing here")]
-            return [head, *((((" ", "plain"), *line)) for line in drawn)]
+            return [*said, *((((" ", "plain"), *line)) for line in drawn)]
 
         pane.show(build)
 

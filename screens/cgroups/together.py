@@ -54,6 +54,7 @@ def _joined(path: str, same: Sequence[Cgroup]) -> Cgroup:
         io=next((one.io for one in same if one.io is not None and one.io.devices), None),
         pids=_merged([one.pids for one in same]),
         pressure=next((one.pressure for one in same if one.pressure), None),
+        findings=tuple({one.sentence: one for each in same for one in each.findings}.values()),
     )
 
 

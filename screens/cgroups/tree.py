@@ -6,10 +6,12 @@ from typing import Final
 from inspector import units
 from inspector.columns import Column
 from inspector.domains.cgroups import columns
+from inspector.domains.cgroups.limits import THROTTLED
 from inspector.domains.cgroups.model import Cgroup
+from inspector.domains.cgroups.verdicts import NEAR, STALLED
 from screens.moment import Moment
 from screens.short import ids
-from screens.verdict import NEAR, STALLED, THROTTLED
+from screens.verdict import judge_cgroup
 from screens.widgets import cells
 from screens.widgets.cells import UNKNOWN, Line, Tone
 from screens.widgets.table_columns import Shown
@@ -140,10 +142,8 @@ def _container(cgroup: Cgroup, moment: Moment | None) -> Line:
         return (("❄ ", "paused"), (name or "frozen", "paused"))
     if not name:
         return cells.BLANK
-    pressed = (cgroup.cpu is not None and (cgroup.cpu.throttled_ratio or 0) >= THROTTLED) or _near(
-        columns.memory_used(cgroup), cgroup.memory.limit_bytes if cgroup.memory else None
-    )
-    return (("▲ ", "pressed") if pressed else ("● ", "ok"), (name, "plain"))
+    verdict = judge_cgroup(cgroup)
+    return ((f"{verdict.mark} ", verdict.tone), (name, "plain"))
 
 
 def _near(used: int | None, limit: int | None) -> bool:

@@ -8,26 +8,32 @@ from inspector.domains.containers import columns
 from inspector.domains.containers.model import Container
 from screens.moment import Moment
 from screens.short import ids
-from screens.verdict import judge, own_cgroups, whose
+from screens.verdict import MARKS, Verdict, judge, own_cgroups, whose
 from screens.widgets import cells
 from screens.widgets.cells import Line, Piece
 
 _TYPES: Final = ("mnt", "uts", "ipc", "pid", "net", "user", "cgroup", "time")
 _LABEL: Final = 9
+_FREE: Final = "runs freely: no limit is near, nothing waits"
+_ROLES: Final = {
+    "pod_sandbox": "holds a pod's namespaces",
+    "sandbox": "a program's own sandbox",
+}
 
 
 def summary(container: Container, moment: Moment, width: int, height: int = 40) -> list[Line]:
     """Return what matters of a container in at most `height` lines, the most important first."""
-    verdict = judge(container, moment.history.container(container))
-    said = " · ".join(reason.full for reason in verdict.reasons)
+    verdict = judge(container)
     lines: list[Line] = [
         (
             (f" {verdict.mark} ", verdict.tone),
             (container.name, "bold"),
             (f"  {container.engine or 'no engine'}", "dim"),
+            (f"  {_ROLES[container.role]}" if container.role in _ROLES else "", "accent"),
             (f"  {container.image}  " if container.image else "  ", "dim"),
-            (said or "runs freely: no limit is near, nothing waits", verdict.tone),
-        )
+            *(() if verdict.reasons else ((_FREE, verdict.tone),)),
+        ),
+        *verdict_lines(verdict, width),
     ]
     for label, parts in (
         ("process", process(container, moment)),
@@ -42,6 +48,18 @@ def summary(container: Container, moment: Moment, width: int, height: int = 40) 
         (f"cinspect dump --container {container.name}", "accent"),
     )
     return [*lines[: max(1, height - 1)], last]
+
+
+def verdict_lines(verdict: Verdict, width: int) -> list[Line]:
+    """Return a sentence a line, or more lines where it is long; what is over steps back."""
+    lines: list[Line] = []
+    for one in verdict.reasons:
+        mark = MARKS.get(one.tone, " ")
+        for place, row in enumerate(cells.wrapped(one.full, max(20, width - _LABEL - 4))):
+            label = "" if lines else "verdict"
+            sign = f"{mark} " if not place else "  "
+            lines.append(((f" {label:<{_LABEL}}", "dim"), (sign, one.tone), (row, one.tone)))
+    return lines
 
 
 def _rows(label: str, parts: Sequence[Piece], width: int) -> list[Line]:

@@ -4,11 +4,13 @@ from typing import Final
 
 from inspector import units
 from inspector.columns import Column
+from inspector.domains.cgroups.limits import THROTTLED
+from inspector.domains.cgroups.verdicts import NEAR
 from inspector.domains.containers import columns
 from inspector.domains.containers.model import Container
 from inspector.history import Metric
 from screens.moment import Moment
-from screens.verdict import NEAR, THROTTLED, Verdict, judge
+from screens.verdict import Verdict, judge
 from screens.widgets import cells
 from screens.widgets.cells import UNKNOWN, Line, Tone
 from screens.widgets.table_columns import Shown
@@ -32,8 +34,7 @@ class Painter:
         """Return the verdict on a container."""
         found = self._verdicts.get(container.id)
         if found is None:
-            track = self.moment.history.container(container) if self.moment else None
-            found = self._verdicts[container.id] = judge(container, track)
+            found = self._verdicts[container.id] = judge(container)
         return found
 
     def mark(self, container: Container, _width: int) -> Line:
@@ -126,10 +127,20 @@ class Painter:
         seconds = (self.moment.frame.taken_at - since).total_seconds()
         return ((units.duration(seconds), "dim"),)
 
-    def note(self, container: Container, _width: int) -> Line:
-        """Why it is not simply green."""
-        verdict = self.verdict(container)
-        return ((", ".join(reason.brief for reason in verdict.reasons), verdict.tone),)
+    def note(self, container: Container, width: int) -> Line:
+        """Why it is not simply green: the worst in whole sentences as far as they fit."""
+        found = [one for one in self.verdict(container).reasons if one.tone != "dim"] or list(
+            self.verdict(container).reasons
+        )
+        line: Line = ()
+        for whole in range(len(found), -1, -1):
+            line = tuple(
+                (f"{one.full if place < whole else one.brief}  ", one.tone)
+                for place, one in enumerate(found)
+            )
+            if cells.length(line) <= width + 2:
+                break
+        return line
 
     def _spark(self, container: Container, metric: Metric, width: int, top: float) -> str:
         if self.moment is None:

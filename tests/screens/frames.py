@@ -9,6 +9,7 @@ from inspector.control import ActionFailed, LayerReport, StartRequest
 from inspector.domains.cgroups.model import (
     Cgroup,
     Cpu,
+    Finding,
     Io,
     IoDevice,
     Memory,
@@ -189,6 +190,40 @@ def container(name, number, **changes):
     return Container(**fields)
 
 
+def findings(path, *, throttled, memory_ratio, kills) -> tuple[Finding, ...]:
+    """Return what would be found of a container that is held back in every way."""
+
+    def one(kind, severity, sentence, seconds=None, **numbers):
+        return Finding(
+            kind=kind,
+            severity=severity,
+            cgroup=path,
+            sentence=sentence,
+            numbers=numbers,
+            window_seconds=seconds,
+        )
+
+    found = []
+    if kills:
+        found.append(
+            one(
+                "oom_kill",
+                "critical",
+                "the kernel killed 1 process for want of memory so far, 1 of them in the last minute",
+                kills=1,
+                new_kills=1,
+            )
+        )
+    if throttled:
+        said = f"throttled {throttled:.0%} of periods by cpu.max of {path}: 0.5 cores"
+        found.append(one("cpu_throttled", "critical", said.replace("%", " %", 1), ratio=throttled))
+    said = f"memory at {memory_ratio:.0%} of 434M set by memory.max of {path}"
+    found.append(
+        one("memory_near_limit", "warning", said.replace("%", " %", 1), ratio=memory_ratio)
+    )
+    return tuple(found)
+
+
 def rootfs(number, *, layers=4, step=0):
     top = f"/var/lib/docker/overlay2/{number:02x}"
     stack = [Layer(role="merged", index=None, path=f"{top}/merged", digest=None, size_bytes=None)]
@@ -320,6 +355,12 @@ def containers(step=0) -> tuple[Container, ...]:
         3,
         image="shop/worker:9",
         labels=shop,
+        findings=findings(
+            worker_path,
+            throttled=None if first else 0.71,
+            memory_ratio=(400 + 12 * wave) / 434,
+            kills=step > 40,
+        ),
         resources=Resources(
             cpu=cpu(None if first else 0.5, 0.5, by=worker_path, throttled=None if first else 0.71),
             memory=memory(
@@ -554,7 +595,17 @@ def cgroup(path: str, owner: Container | None) -> Cgroup:
         io=used.io if used else io(100_000.0, 3_000.0),
         pids=used.pids if used else Pids(60, None, None),
         pressure=used.pressure if used else pressure(0.03),
+        findings=owner.findings if owner else (),
+        **_depth(path, owner),
     )
+
+
+def _depth(path: str, owner: Container | None) -> dict[str, object]:
+    """Return what cgroup version 2 tells besides; the one of all Docker's keeps removed ones."""
+    deep: dict[str, object] = {"type": "domain", "subtree_control": ("cpu", "memory")}
+    if owner is None:
+        deep |= {"descendants": 4, "dying_descendants": 150 if path == "/docker" else 0}
+    return deep
 
 
 def interfaces(found: Sequence[Container]) -> tuple[Interface, ...]:

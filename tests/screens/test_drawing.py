@@ -1,13 +1,13 @@
 """The pure parts of drawing: cells, bars, graphs, trees, columns that fit, words."""
 
-import math
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from inspector import units
 from inspector.columns import Column
+from inspector.domains.cgroups.model import Finding
 from screens import short
 from screens.event_log import EventLog
 from screens.verdict import judge
@@ -204,6 +204,37 @@ def test_an_event_that_is_said_twice_is_kept_once_and_in_its_order() -> None:
 
 def test_no_reason_is_given_where_nothing_is_wrong() -> None:
     web = frames.containers(1)[0]
-    verdict = judge(web, None)
+    verdict = judge(web)
     assert (verdict.mark, verdict.reasons) == ("●", ())
-    assert not math.isnan(len(verdict.reasons))
+
+
+def found(kind: str, severity: str, **numbers: float) -> Finding:
+    return Finding(
+        kind=kind,
+        severity=severity,
+        cgroup="/a",
+        sentence=f"{kind} of /docker/{'ab' * 32}",
+        numbers=numbers,
+        window_seconds=None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("finding", "mark", "brief", "tone"),
+    [
+        (found("cpu_throttled", "critical", ratio=0.71), "▲", "throttled 71 %", "pressed"),
+        (found("memory_near_limit", "warning", ratio=0.95), "▲", "memory 95 %", "pressed"),
+        (found("pids_near_limit", "warning", current=48, limit=50), "▲", "pids 48/50", "pressed"),
+        (found("io_pressure", "warning", some=0.3), "▲", "waits for io 30 %", "pressed"),
+        (found("oom_kill", "critical", kills=5, new_kills=1), "✖", "OOM kill", "failed"),
+        (found("oom_kill", "notice", kills=5, new_kills=0), "●", "5 OOM kills", "dim"),
+        (found("of_the_future", "warning"), "▲", "of the future", "pressed"),
+    ],
+)
+def test_a_finding_gives_the_mark_and_says_the_same_shortly_and_in_full(
+    finding, mark, brief, tone
+) -> None:
+    verdict = judge(structs.replace(frames.containers(1)[0], findings=(finding,)))
+    (reason,) = verdict.reasons
+    assert (verdict.mark, reason.brief, reason.tone) == (mark, brief, tone)
+    assert reason.full == f"{finding.kind} of /docker/abababababab…"

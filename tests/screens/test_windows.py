@@ -267,7 +267,7 @@ async def test_the_stream_follows_the_newest_until_the_cursor_is_moved_up() -> N
         await driven.press("k")
         at = table.selected
         await driven.show(frames.frame(40))
-        assert table.selected is at
+        assert table.selected == at
         await driven.press("G")
         await driven.show(frames.frame(50))
         assert table.selected is table.items[-1]
