@@ -27,7 +27,7 @@ def test_a_target_swapped_for_a_link_makes_nothing_outside(runtime, host, race):
     """CVE-2021-30465, CVE-2024-45310: directories, a file, a device below what is swapped."""
     shared = runtime.directory / "shared"
     (shared / "a").mkdir(parents=True)
-    (shared / "link").symlink_to(f"{OUT}{host}")
+    (shared / "link").symlink_to(host)
     source = runtime.directory / "source"
     source.write_text("")
     mounts = [
@@ -37,28 +37,41 @@ def test_a_target_swapped_for_a_link_makes_nothing_outside(runtime, host, race):
     ]
     device = {"path": "/vol/a/node", "type": "c", "major": 1, "minor": 3}
     with race(shared / "a", shared / "link"):
-        for number in range(12):
+        for number in range(40):
             bundle = runtime.bundle("true", linux={"devices": [device]}, **{"+mounts": mounts})
             runtime("run", "-b", bundle, f"c{number}", check=False)
             assert runtime.left() == NOTHING
 
 
-def test_a_link_in_a_volume_s_path_stays_inside(runtime, host):
-    (runtime.directory / "rootfs/data/link").symlink_to(f"{OUT}{host}")
+@pytest.mark.parametrize("climb", ["", OUT])
+def test_a_link_in_a_volume_s_path_stays_inside(runtime, host, climb):
+    (runtime.directory / "rootfs/data/link").symlink_to(f"{climb}{host}")
     mount = {"destination": "/data/link/sub/made", "type": "tmpfs", "source": "tmpfs"}
     bundle = runtime.bundle("true", **{"+mounts": [mount]})
     runtime("run", "-b", bundle, "one", check=False)
     assert not list(runtime.directory.glob("rootfs/**/host/file"))
 
 
-def test_a_link_in_place_of_dev_gets_no_node(runtime, host):
+@pytest.mark.parametrize("climb", ["", OUT])
+def test_a_link_in_place_of_dev_gets_no_node(runtime, host, climb):
     """CVE-2026-41579."""
     (runtime.directory / "rootfs/dev").rmdir()
-    (runtime.directory / "rootfs/dev").symlink_to(f"{OUT}{host}")
+    (runtime.directory / "rootfs/dev").symlink_to(f"{climb}{host}")
     bundle = bare(runtime, "true", without=("/dev", "/dev/pts", "/dev/shm", "/dev/mqueue"))
     done = runtime("run", "-b", bundle, "one", check=False)
     assert done.returncode == 1
     assert "/dev" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["dev", "proc", "sys"])
+def test_a_kernel_directory_that_is_a_link_inside_is_refused(runtime, name):
+    """CVE-2019-19921: what is written to /proc must be where it seems to be."""
+    (runtime.directory / "rootfs" / name).rmdir()
+    (runtime.directory / "rootfs" / name).symlink_to("/data")
+    done = runtime("run", "-b", runtime.bundle("true"), "one", check=False)
+    assert done.returncode == 1
+    assert f"/{name}" in done.stderr
+    assert not list((runtime.directory / "rootfs/data").iterdir())
 
 
 def test_another_file_in_place_of_a_device_is_refused(runtime):
