@@ -151,7 +151,7 @@ def _entities(
         id(group): ancestry.supervisor(seen.processes, group.init, group.pids)
         for group in found.groups
     }
-    left = _Unmatched(named)
+    left = _Unmatched(named, seen.processes)
     drafts: list[tuple[Group | None, EngineContainer | None, Supervisor | None]] = []
     for group in found.groups:
         supervisor = supervisors[id(group)]
@@ -189,7 +189,7 @@ def host_name(sample: Sample) -> str | None:
 class _Unmatched:
     """The engines' records that no container with processes has been given yet."""
 
-    def __init__(self, named: Iterable[EngineContainer]) -> None:
+    def __init__(self, named: Iterable[EngineContainer], processes: Mapping[int, Process]) -> None:
         self._left = dict(enumerate(named))
         self._by_id: dict[str, list[int]] = {}
         self._by_pid: dict[int, int] = {}
@@ -198,7 +198,8 @@ class _Unmatched:
             self._by_id.setdefault(container.id, []).append(at)
             if container.pid is not None:
                 self._by_pid.setdefault(container.pid, at)
-            if container.cgroup and container.cgroup != "/":
+            # Without cgroups of their own many are in one: then the first process alone decides.
+            if container.cgroup and container.cgroup != "/" and container.pid not in processes:
                 self._by_cgroup.setdefault(container.cgroup, at)
 
     def take(self, group: Group, supervisor: Supervisor | None) -> EngineContainer | None:

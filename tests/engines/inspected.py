@@ -52,7 +52,7 @@ def words_of(engine: Engine, identifier: str) -> Words:
 
 def _top(engine: Engine, identifier: str) -> list[int]:
     """Return the pids; Podman tells none of a container that is paused."""
-    podman = engine.command[0] == "podman"
+    podman = "podman" in engine.command
     lines = engine(
         "top", identifier, *(("hpid",) if podman else ("-eo", "pid")), check=not podman
     ).splitlines()
@@ -72,7 +72,8 @@ def compare(engine: str, before: Words, after: Words, frame: Dump) -> Table:
             extra = set(one["pids"]) - set(before["top"]) - set(after["top"])
             table.near("other processes", 0, len(extra), within=1)  # a `sleep` between two of them
         _limits(table, before, one)
-        _usage(table, before, one, after)
+        if before["stats"]["pids_stats"]:  # without root and without version 2: none of its own
+            _usage(table, before, one, after)
         _security(table, before, one, frame)
         _surroundings(table, before, one, frame)
     return table
@@ -104,6 +105,8 @@ def _record(table: Table, engine: str, words: Words, one: Any) -> None:
     if state.get("ConmonPid"):
         table.same("monitor", state["ConmonPid"], (one["shim"] or {}).get("pid"))
     graph = said["GraphDriver"]["Data"]
+    if not graph:
+        return  # vfs: a copy, and no layers
     layers = one["rootfs"]["layers"]
     by_role = {
         role: [la["path"] for la in layers if la["role"] == role] for role in ("upper", "lower")
@@ -157,7 +160,17 @@ def _security(table: Table, words: Words, one: Any, frame: Dump) -> None:
         table.same(ours, sorted(there), sorted(got[ours]))
     user = said["Config"]["User"].partition(":")[0] or "0"
     uids = {process["uid"] for process in frame["processes"] if process["pid"] == one["pid"]}
-    table.same("user", {int(user)}, uids)
+    table.same("user", {_outside(said["State"]["Pid"], int(user))}, uids)
+
+
+def _outside(pid: int, uid: int) -> int:
+    """Return what the kernel takes a user of a container's for (user_namespaces(7))."""
+    with open(f"/proc/{pid}/uid_map", encoding="ascii") as lines:
+        for line in lines:
+            inside, outside, count = map(int, line.split())
+            if inside <= uid < inside + count:
+                return outside + uid - inside
+    raise AssertionError(f"{pid}: uid {uid} is not mapped")
 
 
 def _usage(table: Table, before: Words, one: Any, after: Words) -> None:
@@ -185,8 +198,9 @@ def _surroundings(table: Table, words: Words, one: Any, frame: Dump) -> None:
     settings = said["NetworkSettings"]
     host = {"CgroupnsMode": host.get("CgroupMode"), **host}
     shared = {kind for kind, key in _MODES.items() if host[key] == "host"}
-    # Neither engine makes these unless it is asked to; a kernel may lack the last one.
-    shared |= {"user", "time"} & set(one["namespaces"])
+    # Neither engine makes these unless it is asked to, or without root; a kernel may lack the last.
+    rootless = "/run/user/" in said.get("HostsPath", "")
+    shared |= ({"time"} if rootless else {"user", "time"}) & set(one["namespaces"])
     table.same("shared with the host", shared, set(one["shared_with_host"]))
     if settings["SandboxKey"]:
         inode = os.stat(settings["SandboxKey"]).st_ino

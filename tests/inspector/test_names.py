@@ -66,6 +66,15 @@ def test_two_of_one_name_in_two_places_are_two():
     assert len(containers(host)) == 2
 
 
+def test_a_cgroup_that_several_share_does_not_name_another_ones_process():
+    host = Host()
+    shared = "/user.slice/session-1.scope"
+    host.process(100, 1, "sleep", "sleep", ns=own(1), inside=[1], cgroup=shared)
+    host.process(200, 1, "sleep", "sleep", ns=own(2), inside=[1], cgroup=shared)
+    host.engine("podman", EngineContainer(id=A, engine="podman", pid=200, cgroup=shared))
+    assert {one.pid: one.engine for one in containers(host)} == {100: None, 200: "podman"}
+
+
 def test_a_short_id_is_enough(docker):
     docker.engine("docker", EngineContainer(id=A[:12], engine="docker", name="web"))
     (one,) = containers(docker)
