@@ -159,6 +159,37 @@ def test_an_engines_event_tells_whose_a_pid_is():
     assert (event.container, event.event) == (B, {"pid": 77, "signal": 9})
 
 
+def test_what_an_engine_tells_a_frame_later_is_whose_it_was():
+    started = EngineEvent(WHEN, "containerd", "/tasks/start", "ns", B, {"pid": 77})
+    births = (
+        birth("fork", 77, parent=1),
+        birth("exec", 77, command=b"sh\0"),
+        birth("fork", 78, parent=77),
+        birth("exit", 78),
+        birth("exit", 77, status=3 << 8),
+        birth("fork", 79, parent=1),
+    )
+    chain = Chain()
+    chain.advance(sample(Host()))
+    first = chain.advance(sample(Host(), HappenedReading(processes=births), at=101))
+    assert first.events == ()
+    later = Host()
+    later.engine("containerd", events=[started])
+    frame = chain.advance(sample(later, HappenedReading(), at=102))
+    assert isinstance(frame.events, tuple)
+    mine = [event for event in frame.events if event.topic in processes.TOPICS]
+    assert [(event.topic, event.event["pid"]) for event in mine] == [
+        ("process-born", 77),
+        ("process-exec", 77),
+        ("process-born", 78),
+        ("process-exit", 78),
+        ("process-exit", 77),
+    ]
+    assert mine[-1].event == {"pid": 77, "exit_code": 3, "first": True}
+    last = chain.advance(sample(later, HappenedReading(), at=103))
+    assert last.events == ()
+
+
 def test_a_flood_is_cut_and_what_is_left_out_is_counted(monkeypatch):
     monkeypatch.setattr(processes, "MOST", 3)
     births = [birth("fork", 1000 + number, parent=100) for number in range(10)]

@@ -36,6 +36,8 @@ class Attribution:
         self._owner: dict[int, str] = {}
         self._command: dict[int, tuple[str, ...]] = {}
         self._first: set[tuple[str, int]] = set()
+        self._pending: list[Birth] = []
+        """What was nobody's in the frame before: an engine may tell of it a moment later."""
 
     def advance(
         self,
@@ -50,26 +52,49 @@ class Attribution:
         containers = tuple(containers)
         after = {pid: one.id for one in containers for pid in one.pids}
         self._first |= {(one.id, one.pid) for one in containers if one.pid is not None}
+        births = heard.processes if heard is not None else ()
         found: list[Event] = []
-        if heard is not None and heard.processes:
+        if births or self._pending:
             known = _Known(after, _said(told), owners.by_path(containers))
             self._first |= known.said_first
-            last = {
-                birth.told.pid: number
-                for number, birth in enumerate(heard.processes)
-                if birth.told.kind == "fork"
-            }
-            for number, birth in enumerate(heard.processes):
+            found += self._adopted(known)
+            last = _last_births(births)
+            for number, birth in enumerate(births):
                 # A pid is used again: what is known of it by now is known of the last to have it.
                 current = number >= last.get(birth.told.pid, 0)
                 event = self._event(birth, known, current=current)
-                if event is not None:
+                if event is None:
+                    self._pending.append(birth)
+                else:
                     found.append(event)
         # What was lost, or moved, is right again from here on.
         self._owner = after
         self._command = {pid: one for pid, one in self._command.items() if pid in after}
         self._first = {(one.id, one.pid) for one in containers if one.pid is not None}
         return _limited(found)
+
+    def _adopted(self, known: "_Known") -> list[Event]:
+        """Return events of what waited, as far as it is known by now whose it was."""
+        waited, self._pending = self._pending, []
+        last = _last_births(waited)
+        whose: dict[int, str] = {}
+        found: list[Event] = []
+        for number, birth in enumerate(waited):
+            told = birth.told
+            owner = whose.get(told.parent if told.kind == "fork" else told.pid)
+            if owner is None and number >= last.get(told.pid, 0):
+                owner = known.said(told.pid)
+            if owner is None:
+                owner = known.of_cgroup(birth.cgroup)
+            if owner is None:
+                continue
+            whose[told.pid] = owner
+            if told.kind == "exit":
+                del whose[told.pid]
+            command = cmdline.parse(birth.command)
+            first = (owner, told.pid) in self._first
+            found.append(_made(birth, owner, command, first=first))
+        return found
 
     def _event(self, birth: Birth, known: "_Known", *, current: bool) -> Event | None:
         told = birth.told
@@ -81,7 +106,8 @@ class Attribution:
             self._command[told.pid] = self._command.get(told.parent, ())
         elif owner is None:
             owner = pointed or known.of_cgroup(birth.cgroup)
-        if told.kind == "exec" and birth.command:
+        if told.kind == "exec":
+            # Of one that had ended when it was looked at, nobody knows what it ran.
             self._command[told.pid] = cmdline.parse(birth.command)
         if told.kind == "exit":
             self._owner.pop(told.pid, None)
@@ -113,6 +139,9 @@ class _Known:
     def of(self, pid: int) -> str | None:
         return self._said.get(pid) or self._after.get(pid)
 
+    def said(self, pid: int) -> str | None:
+        return self._said.get(pid)
+
     def of_cgroup(self, data: bytes) -> str | None:
         try:
             entries = pid_cgroup.parse(data)
@@ -124,6 +153,13 @@ class _Known:
             if found is not None:
                 return found
         return None
+
+
+def _last_births(births: Iterable[Birth]) -> dict[int, int]:
+    """Return where in the row each pid was born last."""
+    return {
+        birth.told.pid: number for number, birth in enumerate(births) if birth.told.kind == "fork"
+    }
 
 
 def _said(told: Iterable[Event]) -> dict[int, tuple[str, bool]]:
