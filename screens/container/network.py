@@ -5,12 +5,13 @@ from typing import Final
 
 from inspector import units
 from inspector.domains.containers.model import Container
-from inspector.domains.network.model import Interface, Listener, NetworkNamespace
+from inspector.domains.network.model import Connection, Interface, Listener, NetworkNamespace
 from screens.moment import Moment
 from screens.widgets import cells
 from screens.widgets.cells import Line, Piece
 
 _LISTENERS: Final = 12
+_CONNECTIONS: Final = 8
 
 
 def network(container: Container, moment: Moment) -> list[Line]:
@@ -29,6 +30,7 @@ def network(container: Container, moment: Moment) -> list[Line]:
         lines += _routes(space) if not shared else ()
         lines += _listeners(space, container, shared=shared)
         lines += _published(container, moment)
+        lines += _connections(space, container, shared=shared)
         lines += _states(space) if not shared else ()
     return [*lines, cells.BLANK]
 
@@ -99,6 +101,25 @@ def _listener(one: Listener) -> str:
     at = f"[{one.address}]" if ":" in one.address else one.address
     who = f"{one.command or 'pid'} {one.pids[0]}" if one.pids else "by a process that was not found"
     return f"{f'{at}:{one.port}/{one.protocol}':<22} {who}"
+
+
+def _connections(space: NetworkNamespace, container: Container, *, shared: bool) -> Iterator[Line]:
+    """Tell who is talked to: what is open first; of the host's namespace its own alone."""
+    mine = [one for one in space.connections if not shared or one.container == container.id]
+    mine.sort(key=lambda one: (one.state != "established", one.remote_address, one.remote_port))
+    for place, one in enumerate(mine[:_CONNECTIONS]):
+        yield _pair("" if place else "connected", _connection(one))
+    if len(mine) > _CONNECTIONS:
+        yield _pair("", f"… and {len(mine) - _CONNECTIONS} more")
+
+
+def _connection(one: Connection) -> str:
+    ends = " → ".join(
+        f"{f'[{address}]' if ':' in address else address}:{port}"
+        for address, port in ((one.address, one.port), (one.remote_address, one.remote_port))
+    )
+    who = f"  pid {one.pids[0]}" if one.pids else ""
+    return f"{ends}/{one.protocol}  {one.state}{who}"
 
 
 def _published(container: Container, moment: Moment) -> Iterator[Line]:

@@ -10,7 +10,7 @@ from inspector.domains.processes import columns as process_columns
 from inspector.domains.processes.model import Process
 from screens.container.network import network
 from screens.container.plots import container_plots
-from screens.container.summary import summary
+from screens.container.summary import ROLES, summary
 from screens.moment import Moment
 from screens.widgets import cells, graph, trees
 from screens.widgets.cells import Line
@@ -51,7 +51,7 @@ def _pair(label: str, value: str) -> Line:
     return ((f"   {label:<14} ", "dim"), (value, "plain"))
 
 
-def _identity(container: Container, _moment: Moment) -> list[Line]:
+def _identity(container: Container, moment: Moment) -> list[Line]:
     def when(moment: object) -> str:
         return f"{moment:%Y-%m-%d %H:%M:%S} UTC" if moment is not None else "–"  # noqa: RUF001 - unknown
 
@@ -61,6 +61,8 @@ def _identity(container: Container, _moment: Moment) -> list[Line]:
         ("engine", container.engine or "none: found in the kernel"),
         ("namespace", container.engine_namespace),
         ("pod", container.pod),
+        ("role", ROLES.get(container.role)),
+        ("runs inside", moment.container_name(container.parent)),
         ("image", container.image),
         ("digest", container.image_digest),
         ("command", " ".join(container.command) or None),

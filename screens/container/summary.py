@@ -15,10 +15,11 @@ from screens.widgets.cells import Line, Piece
 _TYPES: Final = ("mnt", "uts", "ipc", "pid", "net", "user", "cgroup", "time")
 _LABEL: Final = 9
 _FREE: Final = "runs freely: no limit is near, nothing waits"
-_ROLES: Final = {
+ROLES: Final = {
     "pod_sandbox": "holds a pod's namespaces",
     "sandbox": "a program's own sandbox",
 }
+"""What a container is for, where it is not simply one."""
 
 
 def summary(container: Container, moment: Moment, width: int, height: int = 40) -> list[Line]:
@@ -29,7 +30,7 @@ def summary(container: Container, moment: Moment, width: int, height: int = 40) 
             (f" {verdict.mark} ", verdict.tone),
             (container.name, "bold"),
             (f"  {container.engine or 'no engine'}", "dim"),
-            (f"  {_ROLES[container.role]}" if container.role in _ROLES else "", "accent"),
+            (f"  {ROLES[container.role]}" if container.role in ROLES else "", "accent"),
             (f"  {container.image}  " if container.image else "  ", "dim"),
             *(() if verdict.reasons else ((_FREE, verdict.tone),)),
         ),

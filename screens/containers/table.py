@@ -52,7 +52,11 @@ class Painter:
         return ((container.engine, "plain"),) if container.engine else (("none", "dim"),)
 
     def image(self, container: Container, _width: int) -> Line:
-        """The image, or what there is instead."""
+        """The image, or what there is instead; a pod's sandbox says that it is one."""
+        if container.role == "pod_sandbox":
+            return (("pod sandbox", "accent"), (f" {container.image or ''}", "dim"))
+        if container.role == "sandbox":
+            return (("own sandbox", "accent"),)
         if container.image:
             return ((container.image, "dim"),)
         return (("host files" if container.rootfs is None else container.rootfs.driver, "dim"),)
@@ -220,4 +224,6 @@ def group(container: Container) -> tuple[int, str]:
         return (1, f"pod: {container.pod}")
     if container.engine:
         return (2, container.engine)
+    if container.role == "sandbox":
+        return (4, "programs that shut parts of themselves in")
     return (3, "no engine: found in the kernel alone")

@@ -103,13 +103,8 @@ class EventsScreen(SubjectScreen):
 
     def _named_columns(self) -> tuple[Column[Event], ...]:
         """Return what a filter reads: containers by name as well as by id."""
-
-        def name(event: Event) -> str | None:
-            moment = self.shell.moment
-            return moment.container_name(event.container) if moment else event.container
-
         rest = tuple(one for one in columns.COLUMNS if one.id != "container")
-        named = Column[Event]("container", "CONTAINER", name)
+        named = Column[Event]("container", "CONTAINER", self._name_of)
         return (*rest, named, Column[Event]("id", "ID", lambda event: event.container))
 
     def focus_body(self) -> None:
@@ -185,9 +180,17 @@ class EventsScreen(SubjectScreen):
         )
 
     def _container(self, event: Event, _width: int) -> Line:
-        moment = self.shell.moment
-        name = moment.container_name(event.container) if moment else event.container
+        name = self._name_of(event)
         return ((name, "bold"),) if name else cells.BLANK
+
+    def _name_of(self, event: Event) -> str | None:
+        """Return a container's name as it is now; of one that went away, as it was called then."""
+        moment = self.shell.moment
+        if moment is None or event.container is None:
+            return event.container_name or event.container
+        if event.container in moment.container_by_id:
+            return moment.container_name(event.container)
+        return event.container_name or moment.container_name(event.container)
 
     def _delta(self, event: Event, _width: int) -> Line:
         before = self._before.get(id(event))
@@ -234,12 +237,15 @@ def _topic(event: Event, _width: int) -> Line:
 
 
 def _identity(event: Event) -> str:
-    return f"{event.timestamp.timestamp()} {event.source} {event.topic} {event.container}"
+    # Of many at one moment the process tells which: that of an exec, or one that was born.
+    which = f"{event.event.get('exec_id', '')} {event.event.get('pid', '')}"
+    return f"{event.timestamp.timestamp()} {event.source} {event.topic} {event.container} {which}"
 
 
 def brief(event: Event) -> list[Line]:
     """Return an event's body in a few lines: a key a line, nested values as JSON."""
     lines: list[Line] = [((f" {event.timestamp.isoformat()}  ", "dim"), (event.topic, "bold"))]
+    lines += told_by(event)
     for key, value in event.event.items():
         lines.append(((f" {key:<16} ", "dim"), (_compact(value), "plain")))
     return lines
@@ -253,11 +259,25 @@ def body(event: Event) -> list[Line]:
         ("topic", event.topic),
         ("namespace", event.engine_namespace or "none"),
         ("container", event.container or "none"),
+        *((("its name", event.container_name),) if event.container_name else ()),
     )
     lines: list[Line] = [((f" {label:<12}", "dim"), (value, "plain")) for label, value in rows]
+    lines += told_by(event)
     lines.append(cells.BLANK)
     text = json.dumps(event.event, indent=2, default=str, ensure_ascii=False)
     return lines + [((" " + line, "plain"),) for line in safe.lines(text)]
+
+
+def told_by(event: Event) -> list[Line]:
+    """Return who else told of the same, and how much later."""
+    lines: list[Line] = []
+    for one in event.seen_by:
+        later = (one.timestamp - event.timestamp).total_seconds()
+        when = f"{units.interval(abs(later))} {'later' if later >= 0 else 'before'}"
+        lines.append(
+            ((f" {'also told by':<16} ", "dim"), (f"{one.source} as {one.topic}, {when}", "plain"))
+        )
+    return lines
 
 
 def _compact(value: object) -> str:

@@ -66,8 +66,12 @@ def who(one: Namespace, moment: Moment) -> Line:
             pieces.append((f" and {', '.join(names)}", "plain"))
     elif names:
         pieces.append((", ".join(names), "plain"))
-    elif one.processes:
+    elif one.processes and not one.services:
         pieces.append((_commands(one, moment), "dim"))
+    if one.services:
+        more = f" and {len(one.services) - 3} more" if len(one.services) > 3 else ""
+        said = f"{'  ' if pieces else ''}of {', '.join(one.services[:3])}{more}"
+        pieces.append((said, "plain" if len(pieces) == 0 else "dim"))
     if one.pinned_by:
         pieces.append(
             (f"{'  ' if pieces else 'nobody: '}held by {', '.join(one.pinned_by)}", "dim")
@@ -276,6 +280,8 @@ def lines(one: Namespace, moment: Moment) -> list[Line]:
     if facts:
         found.append(_pair("owner", " · ".join(facts)))
     found.append((("   who         ", "dim"), *who(one, moment)))
+    if one.services:
+        found.append(_pair("services", f"{', '.join(one.services)}: systemd gave it, no container"))
     if one.uid_map is not None:
         found.append(_pair("uid map", id_map(one.uid_map)))
         found.append(_pair("gid map", id_map(one.gid_map or ())))

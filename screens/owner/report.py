@@ -9,8 +9,9 @@ from screens.widgets import cells
 from screens.widgets.cells import Line, Tone
 
 EXAMPLES: tuple[tuple[str, str], ...] = (
+    ("web", "a container, by its name or id"),
     ("4242", "a pid; pid:7@web one inside of web"),
-    ("veth3a1b", "an interface; 172.17.0.2 an address"),
+    ("veth3a1b  172.17.0.2", "an interface, an address"),
     ("port:8080", "who listens there, or is published there"),
     ("10.0.0.2:443", "an end of a connection"),
     ("/var/lib/x", "a layer, a volume, an open file"),

@@ -1,6 +1,7 @@
 """The containers screen."""
 
 import pytest
+from msgspec import structs
 from textual import events
 
 from screens.containers.screen import ContainersScreen
@@ -225,3 +226,20 @@ async def test_it_fits_any_terminal(size: tuple[int, int]) -> None:
         async with running(size=size) as driven:
             for part in ("NAME", "CPU", "MEMORY", "web"):
                 assert part in driven.text
+
+
+async def test_a_pod_s_sandbox_and_a_program_s_own_are_told_apart_from_containers() -> None:
+    found = frames.containers(1)
+    pause = structs.replace(found[4], id="aa" * 32, name="pause", role="pod_sandbox")
+    cage = structs.replace(
+        found[-1], id="cage", name="renderer", role="sandbox", parent=found[0].id
+    )
+    async with running(frames.frame(1, [*found, pause, cage]), size=(160, 48)) as driven:
+        assert "pod sandbox" in driven.line(" pause ")
+        assert "own sandbox" in driven.line(" renderer ")
+        assert "programs that shut parts of themselves in" in driven.text
+        driven.app.screen.table.select("cage")
+        await driven.pilot.pause()
+        assert "a program's own sandbox" in driven.text
+        await driven.press("enter")
+        assert "runs inside    web" in driven.text

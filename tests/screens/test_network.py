@@ -2,7 +2,7 @@
 
 from msgspec import structs
 
-from inspector.domains.network.model import Peer, Published
+from inspector.domains.network.model import Connection, Peer, Published
 from inspector.history import History
 from screens.container.network import network
 from screens.moment import Moment
@@ -73,3 +73,49 @@ def test_published_ports_and_bridges_are_told() -> None:
     text = lines(structs.replace(frame, network=(*frame.network, end), network_namespaces=spaces))
     assert "0.0.0.0:9090/tcp → 90" in text
     assert "(the host, a port of br0)" in text
+
+
+def talking(identity: str, count: int = 1) -> tuple[Connection, ...]:
+    return tuple(
+        Connection(
+            protocol="tcp",
+            state="time_wait" if place == 0 else "established",
+            address="172.17.0.3",
+            port=40000 + place,
+            remote_address="2001:db8::9" if place == 1 else "10.0.0.9",
+            remote_port=5432,
+            inode=1,
+            pids=(20300,),
+            container=identity,
+        )
+        for place in range(count)
+    )
+
+
+def test_who_is_talked_to_is_told_what_is_open_first() -> None:
+    frame = frames.frame(3)
+    inode = next(one for one in frame.containers if one.id == WORKER).namespaces["net"]
+    spaces = tuple(
+        structs.replace(one, connections=talking(WORKER, 12)) if one.inode == inode else one
+        for one in frame.network_namespaces
+    )
+    text = lines(structs.replace(frame, network_namespaces=spaces))
+    first = text[text.index("connected") :].splitlines()[0]
+    assert "172.17.0.3:40002 → 10.0.0.9:5432/tcp  established  pid 20300" in first
+    assert "… and 4 more" in text
+    assert "time_wait" not in text
+
+
+def test_of_the_host_s_namespace_only_its_own_connections_are_told() -> None:
+    frame = frames.frame(3)
+    shared = next(one for one in frame.containers if "net" in one.shared_with_host)
+    ours, others = talking(shared.id, 2), talking(WORKER, 3)[2:]
+    host = structs.replace(
+        frame.network_namespaces[0],
+        inode=shared.namespaces["net"],
+        host=True,
+        connections=(*ours, *others),
+    )
+    text = lines(structs.replace(frame, network_namespaces=(host,)), shared.id)
+    assert "[2001:db8::9]:5432" in text
+    assert "40002" not in text

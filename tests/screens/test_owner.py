@@ -1,9 +1,14 @@
 """The search box: what is typed, what is said, where it leads."""
 
+from typing import get_args
+
 from textual.widgets import Input
 
+from inspector.owner import question
 from inspector.owner.ask import on_frame
+from inspector.owner.model import Kind
 from screens.container.screen import ContainerScreen
+from screens.owner import report
 from screens.owner.dialog import OwnerDialog
 from tests.screens import frames
 from tests.screens.driving import Driven, running
@@ -110,3 +115,11 @@ async def test_what_a_container_is_called_is_drawn_harmlessly() -> None:
 async def test_a_frame_alone_answers_as_a_recording_has_no_more() -> None:
     report = await on_frame(frames.frame(0), f"pid:{worker_pid()}")
     assert [one.id for one in report.owners] == [WORKER]
+
+
+def test_the_examples_show_every_kind_that_can_be_asked_for() -> None:
+    kinds = set()
+    for example, _ in report.EXAMPLES:
+        for what in example.split():
+            kinds |= {asked.kind for asked in question.parse(what)}
+    assert kinds == set(get_args(Kind))

@@ -1,7 +1,11 @@
 """The screens on namespaces, layers, cgroups and events."""
 
-import pytest
+from datetime import timedelta
 
+import pytest
+from msgspec import structs
+
+from inspector.domains.events.model import Account
 from tests.screens import frames
 from tests.screens.driving import running
 
@@ -37,6 +41,25 @@ async def test_a_namespace_without_a_process_says_what_holds_it() -> None:
         driven.app.screen.query_one("FilterBar Input").value = "blue"
         await driven.pilot.pause()
         assert "nobody: held by bind /run/netns/blue" in driven.text
+
+
+async def test_a_namespace_that_systemd_gave_a_service_names_the_service() -> None:
+    whole = frames.frame(1)
+    spaces = whole.namespaces
+    inode = next(one.inode for one in spaces if not one.host and one.processes)
+    spaces = tuple(
+        structs.replace(one, services=("ntpd.service",), containers=())
+        if one.inode == inode
+        else one
+        for one in spaces
+    )
+    async with running(
+        structs.replace(whole, namespaces=spaces), size=(160, 40), keys=("2",)
+    ) as driven:
+        driven.app.screen.rows.select(str(inode))
+        await driven.pilot.pause()
+        assert "of ntpd.service" in driven.line(f" {inode} ")
+        assert "systemd gave it, no container" in driven.text
 
 
 async def test_the_selected_namespace_is_told_in_words() -> None:
@@ -321,3 +344,20 @@ async def test_a_frame_without_these_sections_is_an_empty_screen(key: str) -> No
         bare, keys=(key, "j", "k", "G", "g", "enter", "tab", "left", "right")
     ) as driven:
         assert driven.app.is_running
+
+
+async def test_an_event_tells_who_else_told_of_it_and_its_container_s_name_of_then() -> None:
+    whole = frames.frame(1)
+    last = whole.events[-1]
+    told = structs.replace(
+        last,
+        container="77" * 32,
+        container_name="gone-by-now",
+        seen_by=(Account("docker", "die", last.timestamp + timedelta(milliseconds=3)),),
+    )
+    shown = structs.replace(whole, events=(*whole.events[:-1], told))
+    async with running(shown, size=(160, 40), keys=("5", "G")) as driven:
+        assert "gone-by-now" in driven.text
+        assert "docker as die, 3 ms later" in driven.text
+        await driven.press("enter")
+        assert "docker as die, 3 ms later" in driven.text
