@@ -81,6 +81,24 @@ def test_io_limits_are_bound_each_by_its_own_cgroup():
     assert (second.device, second.write_bytes, second.write_bytes_limited_by) == ("8:16", 1, "/a/b")
 
 
+def test_io_limits_of_version_1_hold_for_the_cgroup_itself_alone():
+    depths = {
+        "/": Depth(),
+        "/a": Depth(io_limits={"8:0": IoLimit(read_bytes=100)}),
+        "/a/b": Depth(),
+        "/a/b/c": Depth(io_limits={"8:0": IoLimit(read_bytes=200)}),
+    }
+    parts: dict[str, dict[str, object]] = {path: {"io": ()} for path in TREE}
+    taken = sample(host(parts, hierarchy="blkio"), depths, hierarchy="blkio")
+    told = {
+        path: [(each.read_bytes, each.read_bytes_limited_by) for each in io.limits]
+        for path in TREE
+        for io in (found(derive(None, taken), path).io,)
+        if io is not None and isinstance(io.limits, tuple)
+    }
+    assert told == {"/": [], "/a": [(100, "/a")], "/a/b": [], "/a/b/c": [(200, "/a/b/c")]}
+
+
 def test_a_cpuset_names_the_nearest_cgroup_that_has_less_than_the_one_above():
     depths = {
         "/": Depth(cpuset=Cpuset(effective_cpus="0-7", effective_mems="0")),

@@ -19,7 +19,8 @@ class Bounds(NamedTuple):
     hugetlb: Mapping[str, Limit] = {}
     """By the size of the pages."""
     io: Mapping[str, Mapping[str, Limit]] = {}
-    """By device and `IO_LIMITS`."""
+    """By device and `IO_LIMITS`. Of version 1 its own alone: there, what is above does not hold for
+    what is below (cgroup-v1/blkio-controller.rst, "Hierarchical Cgroups")."""
     cpus: str | None = None
     """The nearest cgroup, its own or one above, that has fewer processors than the one above it."""
     mems: str | None = None
@@ -41,6 +42,8 @@ def of(table: Table, cgroup: Cgroup) -> Bounds:
             found = known
             continue
         depth, above = table.depth(one), table.above(one)
+        if one.hierarchy and found.io:
+            found = found._replace(io={})
         if depth is not None:
             found = _narrowed(found, one.path, depth, table.depth(above) if above else None)
         table.bounds[key] = found

@@ -277,6 +277,8 @@ def _io(table: Table, groups: Sequence[raw.Cgroup]) -> Iterator[Finding]:
     before = table.previous(group) if group is not None else None
     if group is None or before is None or not table.asked:
         return
+    if group.hierarchy and table.below(group):
+        return  # its counters have what is below it too, its limits in version 1 have not
     bound = bounds.of(table, group).io
     earlier = {one.device: one for one in before.io or ()}
     for device in group.io or ():
