@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import json
 import os
 import shutil
 import threading
@@ -55,13 +56,14 @@ def host(tmp_path: Path) -> Iterator[Path]:
 
 
 def bare(made: Runtime, *arguments: str, without: tuple[str, ...], **changes) -> str:
-    """Make a bundle that lacks the mounts on some destinations; return its directory."""
-    import json
-
+    """Make a bundle that lacks the usual mounts on some destinations; return its directory."""
     bundle = made.bundle(*arguments, **changes)
     path = Path(bundle) / "config.json"
     spec = json.loads(path.read_text())
-    spec["mounts"] = [each for each in spec["mounts"] if each["destination"] not in without]
+    added = changes.get("+mounts", [])
+    spec["mounts"] = [
+        each for each in spec["mounts"] if each in added or each["destination"] not in without
+    ]
     path.write_text(json.dumps(spec))
     return bundle
 
