@@ -22,11 +22,17 @@ def run(command: Sequence[str], environment: Mapping[str, str] | None = None) ->
     return time.perf_counter() - started
 
 
-def medians(candidates: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, float]:
-    """Measure each candidate once a round; return its median in seconds. The first does not count."""
+def medians(
+    candidates: Mapping[str, Callable[[], float]], rounds: int, *, pause_seconds: float = 0
+) -> dict[str, float]:
+    """Measure each candidate once a round; return its median in seconds. The first does not count.
+
+    A pause before each keeps what one leaves behind in the kernel from helping the next.
+    """
     times: dict[str, list[float]] = {name: [] for name in candidates}
     for number in range(rounds + 1):
         for name, measure in candidates.items():
+            time.sleep(pause_seconds)
             seconds = measure()
             if number:
                 times[name].append(seconds)
