@@ -1,6 +1,7 @@
 """Parses the command line and runs the verb it names; a verb's module loads when it is asked for."""
 
 import argparse
+import gc
 import importlib
 import os
 import sys
@@ -140,6 +141,8 @@ def _dispatch(arguments: list[str]) -> int:
             sys.stdout.flush()
         return stop.code if isinstance(stop.code, int) else exit_codes.DONE
     _log(options.settings(args), terminal=verb.name == "ui")
+    gc.freeze()  # modules are for ever
+    gc.enable()
     return module.run(args)
 
 

@@ -1,5 +1,6 @@
 """Where the executable `cinspect` begins: what can be answered at once loads nothing for it."""
 
+import gc
 import os
 import sys
 
@@ -10,6 +11,7 @@ def main() -> int:
     """Run the command line; return its exit status."""
     if sys.argv[1:] == ["--version"] and sys.stdout is not None:
         return _tell()
+    gc.disable()  # while modules are loaded, which stay: `main` enables it
     from inspector.cli import main as command  # noqa: PLC0415 - all that it loads
 
     return command.main()

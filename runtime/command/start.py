@@ -9,6 +9,9 @@ if TYPE_CHECKING:
 
 def main() -> NoReturn:
     """Run the command line."""
+    import gc  # noqa: PLC0415 - what is loaded is all kept, and little is made after
+
+    gc.disable()
     from runtime import brief  # noqa: PLC0415 - before anything else is loaded
 
     brief.install()
