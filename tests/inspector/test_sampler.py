@@ -115,14 +115,14 @@ async def test_a_slow_engine_does_not_hold_up_the_others():
 
 @pytest.mark.parametrize("section", sorted(NEEDS))
 async def test_a_section_asks_only_what_it_needs(section):
-    sources = [Source(one.name, object()) for one in collectors(NOWHERE)]
+    sources = [Source(one.name, object()) for one in collectors(Root(), listen=True)]
     await Sampler(NOWHERE, sources).sample((section,))
     asked = {source.name for source in sources if source.asked}
     assert asked == {"host", *NEEDS[section]} - {"members"}
 
 
 async def test_every_need_is_a_collector():
-    known = {one.name for one in collectors(NOWHERE)} | {"members"}
+    known = {one.name for one in collectors(Root(), listen=True)} | {"members"}
     assert {name for names in NEEDS.values() for name in names} <= known
 
 
