@@ -51,6 +51,7 @@ class _Known:
         "pulses",
         "record",
         "relist",
+        "reread",
         "seen",
         "touched",
         "watch",
@@ -66,6 +67,8 @@ class _Known:
         """Those that are its pulse."""
         self.pulses: list[File] = []
         self.pressed = False
+        self.reread = False
+        """Whether its files were read again since its depth was: it may differ though the record does not."""
         self.touched = False
         """Whether a rule of it was written since."""
         self.relist = False
@@ -152,17 +155,27 @@ class Walker:
             record = known.record
             if record is None:
                 continue
-            if known.depth is None or known.depth[0] is not record:
-                try:
-                    known.group.again(problems, self._kept, everything=known.depth is None)
-                    known.depth = (record, depth.read(known.group, numa=numa))
-                except (Missing, Gone):
-                    continue
-                except CollectError as error:
-                    problems.failed(error)
-                    continue
-            found[record.hierarchy, record.path] = known.depth[1]
+            try:
+                said = self._depth(known, record, problems, numa=numa)
+            except (Missing, Gone):
+                continue
+            except CollectError as error:
+                problems.failed(error)
+                continue
+            found[record.hierarchy, record.path] = said
         return found
+
+    def _depth(self, known: _Known, record: Cgroup, problems: Problems, *, numa: bool) -> Depth:
+        """Return what one says besides: the object of before where that is the same."""
+        before = known.depth
+        if before is not None and before[0] is record and not known.reread:
+            return before[1]
+        known.group.again(problems, self._kept, everything=before is None)
+        said = depth.read(known.group, numa=numa)
+        if before is not None and before[1] == said:
+            said = before[1]
+        known.depth, known.reread = (record, said), False
+        return said
 
     def _listed(self, hierarchy: Hierarchy, path: str, problems: Problems) -> _Known:
         """Return what is known of a cgroup, with those below it as they are now."""
@@ -206,7 +219,7 @@ class Walker:
         record = _reader(hierarchy)(group)
         record = before if before is not None and before == record else record
         group.memory.bytes = {}
-        known.record, known.pulse, known.touched = record, pulse, False
+        known.record, known.pulse, known.touched, known.reread = record, pulse, False, True
         known.pressed = _pressed(record)
         return record
 
