@@ -113,7 +113,9 @@ class _Record(type):
     def __new__(cls, name: str, bases: tuple[type, ...], space: Names) -> _Record:
         if bases == (tuple,) or bases[0] is not NamedTuple:
             return super().__new__(cls, name, bases, {**space, "__slots__": ()})
-        fields = tuple(space.get("__annotations__", ()))
+        # From Python 3.14 on they are the result of a function, asked for values (PEP 649).
+        annotate = space.get("__annotate_func__") or space.get("__annotate__")
+        fields = tuple(annotate(1) if annotate else space.get("__annotations__", ()))
         space["_field_defaults"] = {key: space[key] for key in fields if key in space}
         space["_fields"] = space["__match_args__"] = fields
         for index, key in enumerate(fields):
