@@ -86,6 +86,8 @@ class Members:
         self._table = table
         self.tables = tables or MountTables()
         self._answers: dict[tuple[str, Kind], tuple[float, Found]] = {}
+        self._told: dict[Kind, tuple[int, Found]] = {}
+        """What the table knew, and in which walk."""
 
     def of(self, root: Root, kind: Kind) -> Found:
         """Return as `members` does."""
@@ -107,10 +109,14 @@ class Members:
 
     def _known(self, table: Table, root: Root, kind: Kind) -> Found:
         """Return what the collector of namespaces found, and ask only the processes it did not."""
+        entries = table.look(root)
+        walk, told = self._told.get(kind, (0, None))
+        if told is not None and walk == table.walk:
+            return told
         found: dict[int, list[int]] = {}
         problems = Problems()
         number = TYPES.index(kind)
-        for entry in table.look(root):
+        for entry in entries:
             seen: Seen | None = entry.kept.get(NAME)
             if seen is not None and seen.walk >= entry.version:
                 inode = seen.spaces.inodes[number] if seen.spaces is not None else None
@@ -120,7 +126,27 @@ class Members:
                 inode = _asked(root, entry.pid, kind, problems)
             if inode is not None:
                 found.setdefault(inode, []).append(entry.pid)
-        return found, problems.all()
+        answer = found, problems.all()
+        self._told[kind] = (table.walk, answer)
+        return answer
+
+    def changed(self, root: Root, kind: Kind, since: int) -> tuple[set[int] | None, int]:
+        """Return the namespaces with a process that ran after a walk of the table, and the newest walk.
+
+        None: all of them may have one. Raise as `of` does.
+        """
+        if self._table is None or since == 0:
+            return None, self._table.walk if self._table is not None else 0
+        number = TYPES.index(kind)
+        found: set[int] = set()
+        for entry in self._table.look(root):
+            if entry.version <= since and entry.counted <= since and entry.moved <= since:
+                continue
+            seen: Seen | None = entry.kept.get(NAME)
+            inode = seen.spaces.inodes[number] if seen is not None and seen.spaces else None
+            if inode is not None:
+                found.add(inode)
+        return found, self._table.walk
 
 
 def _asked(root: Root, pid: int, kind: Kind, problems: Problems) -> int | None:

@@ -28,7 +28,12 @@ class Route(Struct, frozen=True):
 
 
 def parse(data: bytes) -> tuple[Route, ...]:
-    """Return the routes of `net/route`; raise `FormatError` on a line that is not one."""
+    """Return the routes of `net/route`; raise `FormatError` on a line that is not one.
+
+    A namespace that never had a route has no table, and not even the heading (fib_trie.c).
+    """
+    if not data:
+        return ()
     lines = data.split(b"\n")
     if len(lines) < 2 or lines[-1]:
         raise FormatError("net/route ends within a line, or has no heading")

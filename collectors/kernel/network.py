@@ -48,7 +48,7 @@ LINKS = Key("links", NetworkReading)
 """The same with every detail."""
 
 _REST = 20
-"""Times that asking a namespace took, until it is asked again."""
+"""Times that asking took, until so much is asked again."""
 
 
 def read(root: Root, who: Members | None = None) -> NetworkReading:
@@ -72,14 +72,18 @@ def read_links(root: Root) -> NetworkReading:
 class LinkReader:
     """Reads links again and again: counters each time, the rest when it may have changed.
 
-    A namespace is asked again when its links have other names, or when twenty times as long has
-    passed as asking took: entering it costs a socket and some requests.
+    A namespace is asked again when its links have other names, and in turn with the others: so
+    many in a frame that asking takes a twentieth of the time, for entering one costs a socket and
+    some requests. A few namespaces are asked each time, hundreds every ten seconds or so.
     """
 
     def __init__(self, who: Members | None = None) -> None:
         """Remember nothing yet; `who` walks /proc, for others too."""
         self._who = who
         self._known: dict[int, _Known] = {}
+        self._asked_at = 0.0
+        self._seconds = 0.0
+        """What asking one namespace took when some were asked last."""
 
     def read(self, root: Root) -> NetworkReading:
         """Read the counters, and ask the namespaces whose turn it is."""
@@ -99,25 +103,34 @@ class LinkReader:
     def _ask(self, found: Mapping[int, NamespaceNetwork]) -> None:
         self._known = {inode: known for inode, known in self._known.items() if inode in found}
         began = time.monotonic()
-        due = {
-            inode: one.pid
-            for inode, one in found.items()
-            if inode not in self._known or self._known[inode].due(one, began)
-        }
-        answers = links.of_namespaces(due, {inode: one.pid for inode, one in found.items()})
-        seconds = (time.monotonic() - began) / max(1, len(due))
+        due = self._due(found, began)
+        pids = {inode: one.pid for inode, one in found.items()}
+        answers = links.of_namespaces({inode: pids[inode] for inode in due}, pids)
+        if due:
+            self._seconds = (time.monotonic() - began) / len(due)
         for inode, answer in answers.items():
-            self._known[inode] = _Known(answer, _names(found[inode]), began, seconds)
+            self._known[inode] = _Known(answer, _names(found[inode]), began)
+
+    def _due(self, found: Mapping[int, NamespaceNetwork], now: float) -> list[int]:
+        """Return those with other links, and of the others those asked longest ago."""
+        changed = [
+            inode
+            for inode, one in found.items()
+            if inode not in self._known or self._known[inode].names != _names(one)
+        ]
+        cost = self._seconds * _REST
+        many = min(len(found), int((now - self._asked_at) / cost)) if cost else len(found)
+        if not many:
+            return changed
+        self._asked_at = now
+        rest = sorted(found.keys() - set(changed), key=lambda inode: self._known[inode].asked_at)
+        return changed + rest[:many]
 
 
 class _Known(Struct, frozen=True):
     answer: links.Answer
     names: tuple[str, ...]
     asked_at: float
-    seconds: float
-
-    def due(self, now_found: NamespaceNetwork, now: float) -> bool:
-        return self.names != _names(now_found) or now - self.asked_at >= _REST * self.seconds
 
 
 def _names(found: NamespaceNetwork) -> tuple[str, ...]:

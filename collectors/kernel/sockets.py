@@ -1,10 +1,11 @@
 """Reads the sockets and the routes of every network namespace, and which processes hold the sockets."""
 
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from msgspec import Struct
 
@@ -77,12 +78,20 @@ class _Table(Struct, frozen=True):
     """Where both come from the same file."""
 
 
+class _Told(NamedTuple):
+    said: NamespaceSockets
+    asked_at: float
+
+
 class SocketReader:
     """Reads again and again: what listens each time, connections and holders when they may cost it.
 
     What listens is asked of the kernel directly (sock_diag(7)), which takes a twentieth of a
     millisecond a table; /proc/PID/net/tcp walks the whole host's connections for each namespace, in
     8 ms and more. It stands in for it where a namespace may not be entered, and in a recorded tree.
+
+    A namespace in which no process ran since is not asked again before its turn comes: so many are
+    in a frame as take a hundredth of the time. Who listens in it without running has been told.
     """
 
     def __init__(self, who: Members | None = None, limits: Limits | None = None) -> None:
@@ -90,6 +99,11 @@ class SocketReader:
         self._who = who or Members()
         self._limits = limits or Limits()
         self._tables: dict[int, _Table] = {}
+        self._told: dict[int, _Told] = {}
+        self._walk = 0
+        self._turned_at = 0.0
+        self._each = 0.0
+        """What asking one namespace took."""
         self._holders: dict[int, tuple[int, ...]] = {}
         self._looked_for: frozenset[int] = frozenset()
         self._turn_at = 0.0
@@ -108,24 +122,52 @@ class SocketReader:
         began = time.monotonic()
         deadline = began + self._limits.seconds
         self._table_seconds = 0.0
-        asked = self._ask(by_namespace, deadline) if root.live else {}
-        found: list[NamespaceSockets] = []
+        due = self._due(root, by_namespace, began)
+        asked = self._ask(due, deadline) if root.live else {}
+        told: dict[int, _Told] = {}
         for inode, pids in by_namespace.items():
+            if inode not in due:
+                told[inode] = self._told[inode]
+                continue
             try:
                 listeners = asked.get(inode)
                 if listeners is None:
                     listeners = self._from_files(root, inode, pids, deadline)
-                found.append(self._namespace(root, inode, pids, listeners))
+                told[inode] = _Told(self._namespace(root, inode, pids, listeners), began)
             except Gone:
                 continue
             except CollectError as error:
                 problems.failed(error)
+        self._told = told
+        if due:
+            self._each = (time.monotonic() - began) / len(due)
+        found = [one.said for one in told.values()]
         if began >= self._turn_at:
             self._turn_at = began + self._limits.rest * self._table_seconds
         self._hold(root, found, by_namespace)
         return SocketsReading(
             tuple(found), dict(self._holders), self._complete, (*denied, *problems.all())
         )
+
+    def _due(
+        self, root: Root, by_namespace: Mapping[int, Sequence[int]], now: float
+    ) -> Mapping[int, Sequence[int]]:
+        """Return the namespaces to be asked: where a process ran, and some others in turn."""
+        ran, self._walk = self._who.changed(root, "net", self._walk)
+        if ran is None:
+            return by_namespace
+        quiet = [
+            inode
+            for inode, pids in by_namespace.items()
+            if inode not in ran and inode in self._told and _among(self._told[inode].said.pid, pids)
+        ]
+        cost = self._limits.rest * self._each
+        many = int((now - self._turned_at) / cost) if cost else len(quiet)
+        if many:
+            self._turned_at = now
+        quiet.sort(key=lambda inode: self._told[inode].asked_at)
+        resting = set(quiet[many:])
+        return {inode: pids for inode, pids in by_namespace.items() if inode not in resting}
 
     def _ask(
         self, by_namespace: Mapping[int, Sequence[int]], deadline: float
@@ -253,6 +295,12 @@ class SocketReader:
         self._looked_for = frozenset(wanted)
         self._scanned_at = began
         self._scan_seconds = time.monotonic() - began
+
+
+def _among(pid: int, pids: Sequence[int]) -> bool:
+    """Return whether a pid is one of those, which ascend."""
+    place = bisect_left(pids, pid)
+    return place < len(pids) and pids[place] == pid
 
 
 _FILES: Final[tuple[tuple[Protocol, str], ...]] = (

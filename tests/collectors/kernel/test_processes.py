@@ -228,11 +228,13 @@ def test_processes_hidden_by_hidepid_are_told_of(hidepid: str):
     assert ("pid 1 is not listed" in reading.problems[0].message) == (hidepid == "2")
 
 
-def test_a_host_that_lists_pid_1_hides_nothing():
+def test_a_host_that_lists_pid_1_hides_nothing(tmp_path: Path):
     problems = Problems()
-    procfs.hidden([1, 7], problems)
-    procfs.hidden([], problems)
+    procfs.limits(Root(str(tmp_path)), [1, 7], problems)
+    procfs.limits(Root(str(tmp_path)), [], problems)
     assert problems.all() == ()
+    procfs.limits(Root(str(tmp_path)), [7], problems)
+    assert [problem.operation for problem in problems.all()] == ["readdir"]
 
 
 async def test_thousands_of_processes_do_not_stall_the_event_loop():

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from collectors import descriptors, netns
 from collectors.formats import net_route, net_sockets
-from collectors.kernel import sockets
+from collectors.kernel import namespaces, sockets
+from collectors.members import Members
 from collectors.netlink import messages, sock_diag
 from collectors.root import Root
+from collectors.table import Table
 from runtime.errors import FormatError
 
 HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
@@ -145,6 +147,75 @@ def test_a_torn_table_of_a_namespace_is_a_problem(tmp_path):
 
 
 @pytest.mark.root
+def test_a_namespace_that_never_had_a_route_is_read_too():
+    command = ["unshare", "--net", "sh", "-c", "echo ready; read end"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout.readline() == b"ready\n"
+            space = space_of(sockets.SocketReader().read(Root()), process.pid)
+            assert (space.routes, space.default_routes, space.listeners) == (0, (), ())
+        finally:
+            process.stdin.close()
+
+
+class Asked:
+    """A reader over a table, as a running sampler has it, and whom it asked."""
+
+    def __init__(self) -> None:
+        self.root = Root()
+        self.table = Table()
+        self.spaces = namespaces.Reader(self.table)
+        self.reader = sockets.SocketReader(Members(table=self.table))
+
+    def read(self):
+        """Return the next reading, and how many files it took."""
+        self.spaces.read(self.root)
+        before = self.root.reads.files
+        return self.reader.read(self.root), self.root.reads.files - before
+
+
+@pytest.mark.root
+def test_a_namespace_in_which_nothing_ran_is_asked_in_its_turn_alone():
+    with ExitStack() as stack:
+        pids = [stack.enter_context(server())[0] for _ in range(12)]
+        asked = Asked()
+        _, many = asked.read()
+        reads = [asked.read() for _ in range(9)]
+        reading, _ = reads[-1]
+        assert min(files for _, files in reads) < len(pids) < many
+        assert all(len(space_of(reading, pid).listeners) == 3 for pid in pids)
+
+
+@pytest.mark.root
+def test_what_a_process_begins_to_listen_on_is_seen_in_the_next_reading_though_others_rest():
+    code = (
+        "import socket, sys; print(1, flush=True); sys.stdin.read(1); "
+        "s = socket.socket(); s.bind(('', 0)); s.listen(); "
+        "print(s.getsockname()[1], flush=True); sys.stdin.read(1)"
+    )
+    with (
+        server(),
+        subprocess.Popen(
+            ["unshare", "--net", sys.executable, "-I", "-S", "-c", code],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        ) as process,
+    ):
+        try:
+            assert process.stdout.readline() == b"1\n"
+            asked = Asked()
+            for _ in range(4):
+                asked.read()
+            assert space_of(asked.read()[0], process.pid).listeners == ()
+            process.stdin.write(b"1")
+            process.stdin.flush()
+            port = int(process.stdout.readline())
+            (found,) = space_of(asked.read()[0], process.pid).listeners
+            assert found.port == port
+        finally:
+            process.stdin.close()
+
+
 def test_listeners_and_connections_of_a_namespace_are_found_with_their_process():
     with server() as (pid, (tcp, udp, six, near)):
         reading = sockets.SocketReader().read(Root())
