@@ -116,9 +116,7 @@ class Actions:
             ((" Its record, its writable layer and what it wrote there go.", "plain"),),
         ]
         if runs:
-            text.append(
-                ((f" ▲ It runs: {len(container.pids)} processes are killed first.", "pressed"),)
-            )
+            text.append(((f" ▲ It runs: {_killed(container)} killed first.", "pressed"),))
         command = self._control.equivalent("remove", container)
 
         def answered(agreed: bool | None) -> None:  # noqa: FBT001 - Textual's callback
@@ -192,12 +190,22 @@ class Actions:
         )
 
 
+def _killed(container: Container) -> str:
+    count = len(container.pids)
+    return "its one process is" if count == 1 else f"its {count} processes are"
+
+
+def _count(container: Container) -> str:
+    count = len(container.pids)
+    return "Its one process stops" if count == 1 else f"Its {count} processes stop"
+
+
 def _harm(container: Container) -> list[Line]:
     """Return what freezing does, and why it may hurt with this one."""
     lines: list[Line] = [
         (
             (
-                f" Its {len(container.pids)} processes stop where they are until f lets them go on.",
+                f" {_count(container)} where they are until f lets them go on.",
                 "plain",
             ),
         )

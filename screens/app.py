@@ -9,10 +9,11 @@ from functools import partial
 from typing import ClassVar, Final
 
 from rich.segment import Segment, Segments
-from textual import on, work
+from textual import events, on, work
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.command import Provider
+from textual.widgets import Input
 
 from inspector.control import Control
 from inspector.domains.containers.model import Container
@@ -67,6 +68,7 @@ class CinspectApp(App[None]):
         *,
         read_only: bool = False,
         looker: Looker = on_frame,
+        select: str | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         # Without colour the terminal's own are the only ones, and then none is sent at all.
@@ -84,8 +86,8 @@ class CinspectApp(App[None]):
         self._paused = False
         self._ended = False
         self._problem = ""
-        self._chosen: str | None = None
-        self._targets: dict[str, str] = {}
+        self._chosen = select
+        self._targets: dict[str, str] = {} if select is None else {SCREENS[0].NAME: select}
         self._trail: list[str] = []
         self._names: dict[str, str] = {}
         for one in (theme.NIGHT, theme.SIXTEEN):
@@ -143,6 +145,21 @@ class CinspectApp(App[None]):
             self.post_message(SourceFailed(f"{type(problem).__name__}: {problem}"))
         else:
             self.post_message(SourceEnded())
+
+    async def on_event(self, event: events.Event) -> None:
+        """Give what was typed in the same instant as the key that opened an input to that input.
+
+        An input keeps what can be printed: such a key comes up here from where the focus was before.
+        """
+        if (
+            isinstance(event, events.Key)
+            and event.is_forwarded
+            and event.is_printable
+            and isinstance(self.focused, Input)
+        ):
+            self.post_message(events.Key(event.key, event.character))
+        else:
+            await super().on_event(event)
 
     @on(FrameReady)
     def _keep(self, message: FrameReady) -> None:

@@ -24,7 +24,8 @@ def run(args: argparse.Namespace) -> int:
     """Start it and print its id, or remove it; return 0."""
     engine = options.runtime(args, acting=True, root=True)
     if args.what == "start":
-        session.say(session.execute(engine, container.start(engine, options.talk)).id)
+        found, _ = session.execute(engine, container.start(engine, options.talk))
+        session.say(found.id)
     elif not session.execute(engine, container.remove(engine)):
         options.talk("there is no demo container")
     return exit_codes.DONE

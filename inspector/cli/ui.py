@@ -23,7 +23,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "cinspect ui --demo",
         "cinspect --read-only ui --interval 5",
     )
-    parser.add_argument("--demo", action="store_true", help="start a demo container first")
+    parser.add_argument(
+        "--demo", action="store_true", help="start a demo container first; it is removed at the end"
+    )
     parser.add_argument(
         "--interval", metavar="S", type=options.interval, default=1.0, help="between samples (1)"
     )
@@ -36,9 +38,20 @@ def run(args: argparse.Namespace) -> int:
             "the dashboard needs a terminal on stdin, stdout and stderr: for a script there is dump"
         )
     chosen = options.settings(args)
-    if args.demo:
-        engine = options.runtime(args, acting=True, root=True)
-        session.execute(engine, container.start(engine, options.talk))
+    if not args.demo:
+        return _open(args, chosen, select=None)
+    engine = options.runtime(args, acting=True, root=True)
+    demo, new = session.execute(engine, container.start(engine, options.talk))
+    try:
+        return _open(args, chosen, select=demo.id)
+    finally:
+        if new:
+            _remove_demo(args)
+        else:
+            options.talk("the demo container ran before and runs on: cinspect demo stop ends it")
+
+
+def _open(args: argparse.Namespace, chosen: options.Settings, *, select: str | None) -> int:
     from screens.app import CinspectApp  # noqa: PLC0415 - Textual takes longer to load than the rest
 
     control = LiveControl(
@@ -49,9 +62,16 @@ def run(args: argparse.Namespace) -> int:
         control,
         read_only=chosen.read_only,
         looker=beside(Root(chosen.host_root)),
+        select=select,
     )
     app.run()
     if app.return_code:
         sys.stderr.flush()
         return exit_codes.FAILED
     return exit_codes.DONE
+
+
+def _remove_demo(args: argparse.Namespace) -> None:
+    engine = options.runtime(args, acting=True, root=True)
+    if session.execute(engine, container.remove(engine)):
+        options.talk("the demo container is removed")

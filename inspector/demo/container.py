@@ -28,15 +28,15 @@ OPTIONS: Final = ContainerOptions(
 )
 
 
-async def start(engine: Runtime, say: Callable[[str], None]) -> Container:
-    """Return the running demo container: the one that runs already, or a new one.
+async def start(engine: Runtime, say: Callable[[str], None]) -> tuple[Container, bool]:
+    """Return the running demo container and whether it is new: the one that runs already is not.
 
     A host that has no controller for its limits gets it without them, and is told so. Raises
     `Failure` when somebody else's container has its name.
     """
     found = await _find(engine)
     if found is not None and found.status == "running":
-        return found
+        return found, False
     if found is not None:
         await engine.remove(found.id, force=True)
     try:
@@ -45,7 +45,7 @@ async def start(engine: Runtime, say: Callable[[str], None]) -> Container:
         say(f"the demo runs without limits: {failure}")
         created = await engine.create(replace(OPTIONS, resources=Resources()))
     try:
-        return await engine.start(created.id)
+        return await engine.start(created.id), True
     except BaseException:
         await engine.remove(created.id, force=True)
         raise

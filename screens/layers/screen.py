@@ -292,16 +292,17 @@ class LayersScreen(SubjectScreen):
 
     def on_descendant_focus(self) -> None:
         """Tell of what the keyboard is on; on a narrow screen the list has the stack's room too."""
-        self.set_class(self.views.front.has_focus, "-second")
+        if self.stack.has_focus or self.views.front.has_focus:
+            self.set_class(self.views.front.has_focus, "-second")
         self._show_note()
 
     def _show_note(self) -> None:
         moment, container = self.shell.moment, self._now()
         row = self.stack.selected
         lines: list[Line] = []
-        if container is None or (container.rootfs is None and not self.views.front.has_focus):
+        if container is None or (container.rootfs is None and self.stack.has_focus):
             lines = _without_layers(container)
-        elif self.views.front.has_focus:
+        elif not self.stack.has_focus:
             lines = self.views.note()
         elif moment is not None and row is not None:
             lines = layer_lines(row, container, moment)

@@ -6,6 +6,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
+from textual.events import Key
 from textual.message import Message
 from textual.widgets import Input
 
@@ -13,6 +14,22 @@ from screens.widgets.bars import Bar
 
 if TYPE_CHECKING:
     from screens.widgets.cells import Line
+
+
+class Typed(Input):
+    """Takes keys up to Enter: what comes in the same instant after it is for whoever gets the keyboard."""
+
+    over = False
+    """Whether Enter was seen, though the focus has not moved yet."""
+
+    async def _on_key(self, event: Key) -> None:
+        if self.over:
+            event.stop()
+            event.prevent_default()
+            self.app.post_message(Key(event.key, event.character))
+            return
+        self.over = event.key == "enter"
+        await super()._on_key(event)
 
 
 class FilterBar(Horizontal):
@@ -43,7 +60,7 @@ class FilterBar(Horizontal):
     def compose(self) -> ComposeResult:
         """Lay the line out."""
         yield Bar(id="filter-mark")
-        yield Input(select_on_focus=False, compact=True)
+        yield Typed(select_on_focus=False, compact=True)
         yield Bar(id="filter-note")
 
     def on_mount(self) -> None:
@@ -59,7 +76,9 @@ class FilterBar(Horizontal):
     def open(self) -> None:
         """Begin typing."""
         self.add_class("-open")
-        self.screen.set_focus(self.query_one(Input))
+        typed = self.query_one(Typed)
+        typed.over = False
+        self.screen.set_focus(typed)
 
     def clear(self) -> None:
         """Throw the text away, and go."""

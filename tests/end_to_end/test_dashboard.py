@@ -32,6 +32,11 @@ def dashboard(
     with terminal.terminal(request.param) as one:
         one.type(f"{command.CINSPECT} {' '.join(engine.options)}")
         one.wait(container[1])
+        # Others may run on this host: what these tests do, they do to this one.
+        one.press("/")
+        one.wait("/regex/")
+        one.type(container[1])
+        one.wait(f"cinspect dump --container {container[1]}")
         yield one
 
 

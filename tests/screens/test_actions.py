@@ -81,7 +81,7 @@ async def test_removing_what_runs_is_by_force_and_says_so() -> None:
         await on(driven, WORKER)
         await driven.press("D")
         assert "Remove worker?" in driven.text
-        assert "It runs: 2 processes are killed first" in driven.text
+        assert "It runs: its 2 processes are killed first" in driven.text
         assert "$ cinspect rm --force worker" in driven.text
         assert focused(driven) == "cancel"
         await driven.press("escape")

@@ -243,3 +243,26 @@ async def test_a_pod_s_sandbox_and_a_program_s_own_are_told_apart_from_container
         assert "a program's own sandbox" in driven.text
         await driven.press("enter")
         assert "runs inside    web" in driven.text
+
+
+async def test_a_key_in_the_same_instant_as_enter_is_for_the_table() -> None:
+    async with running(size=(160, 48), keys=("slash",)) as driven:
+        await driven.type("e")
+        table = driven.app.screen.table
+        before = table.items.index(table.selected)
+        for key in ("enter", "j", "j"):
+            driven.app.post_message(events.Key(key, None if key == "enter" else key))
+        await driven.until(lambda: table.items.index(table.selected) == before + 2)
+        assert driven.app.screen.query_one("FilterBar Input").value == "e"
+        await driven.press("slash")
+        await driven.type("b")
+        assert driven.app.screen.query_one("FilterBar Input").value == "eb", (
+            "it can be typed in again"
+        )
+
+
+async def test_what_is_typed_in_the_same_instant_as_the_slash_is_the_filter() -> None:
+    async with running(size=(160, 48)) as driven:
+        for key in ("slash", "w", "e", "slash", "b"):
+            driven.app.post_message(events.Key(key, "/" if key == "slash" else key))
+        await driven.until(lambda: driven.app.screen.query_one("FilterBar Input").value == "we/b")
