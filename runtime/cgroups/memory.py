@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runtime.cgroups.controller import Reader, Write, limit
-from runtime.errors import InvalidArgument
+from runtime.errors import FailedPrecondition, InvalidArgument
 from runtime.formats.spec import section
 
 KEY = "memory"
@@ -58,6 +58,12 @@ def second(resources: Mapping[str, Any], current: Reader) -> Sequence[Write]:
     """Return v2's writes; v2's swap limit is swap alone."""
     memory = _asked(resources)
     size, total = memory.get("limit"), memory.get("swap")
+    used = int(current("memory.current") or 0) if memory.get("checkBeforeUpdate") else 0
+    if size is not None and 0 <= size < used:
+        # Version 1 refuses it by itself, where this one would kill.
+        raise FailedPrecondition(
+            f"linux.resources.memory.limit: {size} is less than the {used} bytes that are in use"
+        )
     writes: list[Write] = []
     if total is not None:
         writes.append(_swap(size, total, current))

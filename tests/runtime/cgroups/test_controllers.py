@@ -4,7 +4,7 @@ import pytest
 
 from runtime.cgroups import cpu, cpuset, devices, hugetlb, io, memory, pids
 from runtime.cgroups.controller import Reader, Write
-from runtime.errors import InvalidArgument
+from runtime.errors import FailedPrecondition, InvalidArgument
 
 
 def reading(**files: str) -> Reader:
@@ -55,6 +55,50 @@ def test_the_swap_limit_of_v2_is_swap_alone():
 def test_swap_alone_on_v2_is_counted_from_the_limit_that_is_there():
     writes = memory.second({"memory": {"swap": 150}}, reading(memory_max="100\n"))
     assert pairs(writes) == [("memory.swap.max", "50")]
+
+
+def test_every_limit_of_memory_has_its_file():
+    asked = {"reservation": 5, "kernelTCP": 6, "swappiness": 0, "disableOOMKiller": True}
+    resources = {"memory": {**asked, "useHierarchy": True, "kernel": 7}}
+    assert pairs(memory.first(resources, NOTHING)) == [
+        ("memory.soft_limit_in_bytes", "5"),
+        ("memory.kmem.tcp.limit_in_bytes", "6"),
+        ("memory.swappiness", "0"),
+        ("memory.oom_control", "1"),
+        ("memory.use_hierarchy", "1"),
+    ]
+    assert pairs(memory.second(resources, NOTHING)) == [("memory.low", "5")]
+
+
+def test_a_limit_below_what_is_in_use_is_refused_on_v2_if_asked_for():
+    current = reading(memory_current="200\n")
+    resources = {"memory": {"limit": 100, "checkBeforeUpdate": True}}
+    with pytest.raises(FailedPrecondition, match=r"linux\.resources\.memory\.limit: 100.* 200"):
+        memory.second(resources, current)
+    assert memory.second({"memory": {"limit": 100}}, current)
+    assert memory.second({"memory": {"limit": 300, "checkBeforeUpdate": True}}, current)
+
+
+def test_every_limit_of_cpu_time_has_its_file():
+    resources = {
+        "cpu": {
+            "quota": 1, "period": 2, "burst": 3, "realtimeRuntime": 4, "realtimePeriod": 5,
+            "idle": 1,
+        }
+    }  # fmt: skip
+    assert sorted(pairs(cpu.first(resources, NOTHING))) == [
+        ("cpu.cfs_burst_us", "3"),
+        ("cpu.cfs_period_us", "2"),
+        ("cpu.cfs_quota_us", "1"),
+        ("cpu.idle", "1"),
+        ("cpu.rt_period_us", "5"),
+        ("cpu.rt_runtime_us", "4"),
+    ]
+    assert pairs(cpu.second(resources, NOTHING)) == [
+        ("cpu.idle", "1"),
+        ("cpu.max", "1 2"),
+        ("cpu.max.burst", "3"),
+    ]
 
 
 def test_less_memory_and_swap_than_memory_is_refused():

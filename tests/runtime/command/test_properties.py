@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests import command, requirements
+from tests.runtime.command.conftest import SOURCE
 
 pytestmark = pytest.mark.root
 
@@ -148,6 +150,37 @@ def test_a_process_is_scheduled_as_asked(runtime):
     fields = runtime.sh("cat /proc/self/stat", process=process).rpartition(")")[2].split()
     assert fields[16] == "5"  # nice
     assert fields[38] == "3"  # SCHED_BATCH
+
+
+ASKED = """
+import ctypes, json, os, struct, sys
+sys.path.insert(0, sys.argv[1])
+from runtime.init import attributes
+for step in attributes.of({}, json.loads(sys.argv[2])):
+    step.execute(None)
+call, packed = ctypes.CDLL(None, use_errno=True).syscall, ctypes.create_string_buffer(48)
+get, priority = (315, 252) if os.uname().machine == "x86_64" else (275, 31)
+assert call(get, 0, packed, 48, 0) == 0
+print(json.dumps([*struct.unpack("=IIQiIQQQ", packed.raw)[1:], call(priority, 1, 0)]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("process", "expected"),
+    [
+        ({"scheduler": {"policy": "SCHED_RR", "priority": 7}}, [2, 0, 0, 7]),
+        ({"scheduler": {"policy": "SCHED_OTHER", "nice": 3, "flags": ["SCHED_FLAG_RESET_ON_FORK"]}}, [0, 1, 3, 0]),
+        ({"scheduler": {"policy": "SCHED_DEADLINE", "runtime": 1000000, "deadline": 200000000, "period": 300000000}}, [6, 0, 0, 0, 1000000, 200000000, 300000000]),
+        ({"ioPriority": {"class": "IOPRIO_CLASS_BE", "priority": 6}}, [2 << 13 | 6]),
+    ],
+)  # fmt: skip
+def test_what_a_scheduler_takes_reaches_the_kernel(process, expected):
+    done = subprocess.run(
+        (sys.executable, "-I", "-S", "-c", ASKED, SOURCE, json.dumps(process)),
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    found = json.loads(done.stdout)
+    assert (found[-1:] if "ioPriority" in process else found[: len(expected)]) == expected
 
 
 def test_a_process_sees_the_system_as_asked(runtime):

@@ -122,6 +122,19 @@ CALL = "import ctypes; c = ctypes.CDLL(None, use_errno=True)"
 CALL += "; c.syscall({}, 0, 0, 0, 0); raise OSError(ctypes.get_errno(), '')"
 
 
+def test_a_default_errno_is_what_calls_get():
+    allowed = "exit_group exit write read close mmap munmap brk futex rt_sigaction openat"
+    allowed += " newfstatat fstat lseek ioctl getdents64 pread64 mprotect rt_sigprocmask pidfd_open"
+    rule = {"names": allowed.split(), "action": "SCMP_ACT_ALLOW"}
+    profile = {"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": errno.EXDEV}
+    assert errno_of(profile | {"syscalls": [rule]}, "os.uname()") == errno.EXDEV
+
+
+@pytest.mark.parametrize("flags", [[], ["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_TSYNC"]])
+def test_flags_are_given_to_the_kernel_as_numbers(flags):
+    assert seccomp.flags({"flags": flags}) == (3 if flags else 0)
+
+
 @pytest.mark.parametrize(
     ("default", "number", "expected"),
     [
