@@ -4,12 +4,15 @@ import errno
 import os
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
 
 from collectors.errors import Problem
 from collectors.root import translate
 from collectors.syscalls import CLONE_NEWNET, setns
 
+T = TypeVar("T")
 ROUTE, SOCK_DIAG, NETFILTER = 0, 4, 12
 """Protocols of netlink(7)."""
 AT_ONCE = 64
@@ -44,6 +47,69 @@ def enter(
     return opened, problems
 
 
+@contextmanager
+def within(
+    doors: Mapping[int, Sequence[str]], ask: Callable[[], T]
+) -> Iterator[tuple[dict[int, socket.socket], dict[int, T], dict[int, Problem]]]:
+    """Yield a route socket in each namespace and what `ask` returned there, by inode; and refusals.
+
+    `doors` are paths that lead to it, of which the first that does is taken: mountpoints, open
+    descriptors. `ask` runs on the thread that is in the namespace. One that went away is in none.
+    """
+    opened: dict[int, socket.socket] = {}
+    answers: dict[int, T] = {}
+    problems: dict[int, Problem] = {}
+
+    def work() -> None:
+        for inode, paths in doors.items():
+            for path in paths:
+                try:
+                    _enter(path, inode)
+                    opened[inode], answers[inode] = here(ROUTE), ask()
+                except (FileNotFoundError, ProcessLookupError):
+                    continue
+                except OSError as error:
+                    problems[inode] = translate(error, path, "setns").problem()
+                else:
+                    problems.pop(inode, None)
+                    break
+
+    thread = threading.Thread(target=work, name="netns")
+    thread.start()
+    thread.join()
+    try:
+        yield opened, answers, problems
+    finally:
+        for one in opened.values():
+            one.close()
+
+
+def here(protocol: int) -> socket.socket:
+    """Open a netlink socket in the calling thread's own network namespace."""
+    return socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, protocol)
+
+
+def _enter(path: str, inode: int) -> None:
+    """Move the calling thread into the namespace behind a path, if it is that one.
+
+    Opened only when it is: whoever has the mountpoint could have put a pipe or a device there.
+    """
+    own = os.stat("/proc/thread-self/ns/net")
+    handle = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        status = os.fstat(handle)
+        if (status.st_dev, status.st_ino) != (own.st_dev, inode):
+            raise ProcessLookupError(errno.ESRCH, "another file by now", path)
+        fd = os.open(f"/proc/thread-self/fd/{handle}", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        os.close(handle)
+    try:
+        if own.st_ino != inode:
+            setns(fd, CLONE_NEWNET)
+    finally:
+        os.close(fd)
+
+
 def _socket_of(path: str, inode: int, protocol: int) -> socket.socket:
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -53,6 +119,6 @@ def _socket_of(path: str, inode: int, protocol: int) -> socket.socket:
         # One's own needs no right to enter it.
         if status.st_ino != os.stat("/proc/thread-self/ns/net").st_ino:
             setns(fd, CLONE_NEWNET)
-        return socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, protocol)
+        return here(protocol)
     finally:
         os.close(fd)

@@ -13,6 +13,7 @@ from collectors.kernel import (
     mounts,
     namespaces,
     network,
+    pinned,
     ports,
     processes,
     security,
@@ -30,10 +31,11 @@ def collectors(root: Root, *, listen: bool = False) -> Sequence[Collector[object
     tables = MountTables(table)
     groups = cgroups.Reader()
     who = Members(table=table, tables=tables)
+    spaces = namespaces.Reader(table, tables)
     made = (
         FileCollector(host.KEY, host.read, root),
         FileCollector(processes.KEY, processes.Reader(table).read, root),
-        FileCollector(namespaces.KEY, namespaces.Reader(table, tables).read, root),
+        FileCollector(namespaces.KEY, spaces.read, root),
         FileCollector(cgroups.KEY, groups.read, root),
         FileCollector(cgroups.DEPTH, groups.read_depth, root),
         FileCollector(mounts.KEY, partial(mounts.read, who=who), root),
@@ -41,6 +43,7 @@ def collectors(root: Root, *, listen: bool = False) -> Sequence[Collector[object
         FileCollector(network.KEY, partial(network.read, who=who), root),
         FileCollector(network.LINKS, network.LinkReader(who).read, root),
         FileCollector(sockets.KEY, sockets.SocketReader(who).read, root),
+        FileCollector(pinned.KEY, pinned.Reader(lambda: spaces.empty_networks, who).read, root),
         FileCollector(ports.KEY, ports.ForwardsReader().read, root),
         FileCollector(tasks.KEY, partial(tasks.read, who=who), root),
         FileCollector(security.KEY, partial(security.read, who=who), root),

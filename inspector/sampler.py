@@ -34,7 +34,7 @@ NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     "cgroups": ("processes", "namespaces", "cgroups", "depth"),
     "mounts": ("namespaces", "members", "mounts"),
     "processes": ("processes", "namespaces"),
-    "network": ("namespaces", "members", "links", "sockets", "ports"),
+    "network": ("namespaces", "members", "links", "sockets", "pinned", "ports"),
     "images": (),
     "tasks": ("processes", "namespaces", "mounts", "tasks"),
     "events": ("processes", "namespaces", "cgroups", "happened"),

@@ -90,6 +90,8 @@ class Reader:
         self._looker: Looker | None = None
         self._root: Root | None = None
         self._memory = _Memory(tables or MountTables())
+        self.empty_networks: Mapping[int, Sequence[str]] = {}
+        """Those without a process at the last reading, with paths to open them by."""
 
     def read(self, root: Root) -> NamespacesReading:
         """Return every namespace and who is in it; raise as `Root.names` does."""
@@ -119,6 +121,7 @@ class Reader:
         survey.find_bind_mounts(first=own[0])
         found = survey.namespaces()
         self._memory = survey.kept()
+        self.empty_networks = survey.empty("net")
         return NamespacesReading(
             namespaces=found,
             memberships=tuple(survey.memberships),
@@ -230,6 +233,14 @@ class _Survey(_Memory):
         self._types[inode] = kind
         self._pins.setdefault(inode, []).append(pin)
         self._doors.setdefault(inode, []).append(door or pin.path)
+
+    def empty(self, kind: Type) -> Mapping[int, Sequence[str]]:
+        """Return the doors of the namespaces of a type that nobody is in."""
+        return {
+            inode: paths
+            for inode, paths in self._doors.items()
+            if self._types[inode] == kind and inode not in self._members
+        }
 
     def find_bind_mounts(self, *, first: int | None) -> None:
         """Look for mounted namespaces in each mount namespace, `first` before the others."""

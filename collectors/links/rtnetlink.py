@@ -1,5 +1,8 @@
 """Asks for links, addresses and peers over netlink sockets, by pyroute2."""
 
+import contextlib
+import fcntl
+import os
 import socket
 from collections.abc import AsyncIterable, Mapping, Sequence
 from typing import Protocol, cast
@@ -15,6 +18,8 @@ _HARDWARE = {1: "ether", 24: "ieee1394", 32: "infiniband", 512: "ppp", 768: "ipi
 """ARPHRD_… of linux/if_arp.h, for links that have no kind."""
 _UP = 1
 _NOT_ASSIGNED = 0xFFFFFFFF
+_NAMESPACE_OF_SOCKET = 0x894C
+"""SIOCGSKNS of linux/sockios.h: a descriptor of the network namespace that a socket is in."""
 _NONE: Mapping[str, int] = {}
 
 
@@ -35,7 +40,9 @@ class _Route(Protocol):
 
     async def get_addr(self) -> AsyncIterable[_Message]: ...
 
-    async def get_netnsid(self, *, pid: int) -> Mapping[str, int | None] | None: ...
+    async def get_netnsid(
+        self, *, pid: int | None = None, fd: int | None = None
+    ) -> Mapping[str, int | None] | None: ...
 
     def close(self) -> None: ...
 
@@ -45,24 +52,39 @@ async def links(
 ) -> tuple[dict[int, tuple[Interface, ...]], dict[int, Problem]]:
     """Return the links of each namespace by the socket in it, and what went wrong.
 
-    `pids` has a process of every namespace that is known: peers are recognized by them.
+    `pids` has a process of every namespace that is known: peers are recognized by them. Of one that
+    has no process its socket serves.
     """
+    # Taken first: a socket is pyroute2's from when it is asked.
+    empty = _opened({inode: one for inode, one in sockets.items() if inode not in pids})
+    try:
+        return await _all(sockets, pids, empty)
+    finally:
+        for fd in empty.values():
+            os.close(fd)
+
+
+async def _all(
+    sockets: Mapping[int, socket.socket], pids: Mapping[int, int], empty: Mapping[int, int]
+) -> tuple[dict[int, tuple[Interface, ...]], dict[int, Problem]]:
     found: dict[int, tuple[Interface, ...]] = {}
     problems: dict[int, Problem] = {}
     for inode, opened in sockets.items():
         route = cast("_Route", AsyncIPRoute(use_socket=opened))
         await route.setup_endpoint()
         try:
-            found[inode] = await _links(route, inode, pids)
+            found[inode] = await _links(route, inode, pids, empty)
         except NetlinkError as error:
-            path = f"/proc/{pids[inode]}/ns/net"
+            path = f"/proc/{pids[inode]}/ns/net" if inode in pids else f"net:[{inode}]"
             problems[inode] = Problem(path, "netlink", "unavailable", str(error))
         finally:
             route.close()
     return found, problems
 
 
-async def _links(route: _Route, inode: int, pids: Mapping[int, int]) -> tuple[Interface, ...]:
+async def _links(
+    route: _Route, inode: int, pids: Mapping[int, int], empty: Mapping[int, int]
+) -> tuple[Interface, ...]:
     addresses: dict[int, list[str]] = {}
     async for message in await route.get_addr():
         index = _number(message.get("index"))
@@ -73,6 +95,8 @@ async def _links(route: _Route, inode: int, pids: Mapping[int, int]) -> tuple[In
     found = [_interface(message, addresses, inode) async for message in await route.get_links()]
     wanted = {one.peer_namespace_id for one in found if one.peer_namespace_id is not None}
     known = await _peers(route, wanted, pids)
+    if empty and not wanted <= known.keys():
+        known |= await _empty_peers(route, empty)
     return tuple(
         one
         if one.peer_namespace_id is None
@@ -81,7 +105,7 @@ async def _links(route: _Route, inode: int, pids: Mapping[int, int]) -> tuple[In
     )
 
 
-async def _peers(route: _Route, wanted: set[int], pids: Mapping[int, int]) -> Mapping[int, int]:
+async def _peers(route: _Route, wanted: set[int], pids: Mapping[int, int]) -> dict[int, int]:
     """Return the inodes of the namespaces that one namespace knows by these numbers of its own."""
     known: dict[int, int] = {}
     for inode, pid in pids.items():
@@ -91,6 +115,29 @@ async def _peers(route: _Route, wanted: set[int], pids: Mapping[int, int]) -> Ma
             answer = await route.get_netnsid(pid=pid)
         except NetlinkError:
             continue  # that process went away
+        number = answer.get("nsid") if answer is not None else None
+        if number is not None and number != _NOT_ASSIGNED:
+            known[number] = inode
+    return known
+
+
+def _opened(sockets: Mapping[int, socket.socket]) -> dict[int, int]:
+    """Return a descriptor of the namespace that each socket is in; the caller closes them."""
+    found: dict[int, int] = {}
+    for inode, one in sockets.items():
+        with contextlib.suppress(OSError):  # without the right to it
+            found[inode] = fcntl.ioctl(one.fileno(), _NAMESPACE_OF_SOCKET)
+    return found
+
+
+async def _empty_peers(route: _Route, empty: Mapping[int, int]) -> dict[int, int]:
+    """Return the same of namespaces without a process, by descriptors of them."""
+    known: dict[int, int] = {}
+    for inode, fd in empty.items():
+        try:
+            answer = await route.get_netnsid(fd=fd)
+        except NetlinkError:
+            continue
         number = answer.get("nsid") if answer is not None else None
         if number is not None and number != _NOT_ASSIGNED:
             known[number] = inode

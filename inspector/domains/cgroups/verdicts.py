@@ -9,7 +9,7 @@ from typing import Final
 
 from collectors.kernel import cgroups as raw
 from inspector import units
-from inspector.domains.cgroups import bounds, lost
+from inspector.domains.cgroups import bounds, kills
 from inspector.domains.cgroups.limits import THROTTLED, Limit, Limits, Table
 from inspector.domains.cgroups.model import Finding, Severity
 from inspector.domains.cgroups.window import Counters
@@ -57,7 +57,7 @@ def findings(table: Table, groups: Sequence[raw.Cgroup], limits: Limits) -> tupl
 
 def _kills(table: Table, groups: Sequence[raw.Cgroup]) -> Iterator[Finding]:
     for group in groups:
-        gone = lost.dead_leaf(table, group)
+        gone = kills.dead_leaf(table, group)
         if group.memory is None or not (group.memory.oom_kills or gone):
             continue
         total = group.memory.oom_kills or 0
@@ -92,7 +92,7 @@ def _new(table: Table, group: raw.Cgroup) -> tuple[int, float | None]:
     grown = table.lately(group)
     if grown is not None:
         return grown.kills, table.past.seconds
-    return lost.grown(table, group, "oom_kill"), None
+    return kills.grown(table, group, "oom_kill"), None
 
 
 def _throttling(table: Table, groups: Sequence[raw.Cgroup]) -> Iterator[Finding]:
@@ -189,7 +189,7 @@ def _hits(table: Table, group: raw.Cgroup) -> Iterator[Finding]:
     lately = table.lately(group)
     seconds = table.past.seconds if lately is not None else None
     event = "failcnt" if group.hierarchy else "max"
-    hits = lately.hits if lately is not None else lost.grown(table, group, event)
+    hits = lately.hits if lately is not None else kills.grown(table, group, event)
     if hits:
         yield _finding(
             "memory_limit_hit",

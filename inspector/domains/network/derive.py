@@ -4,14 +4,24 @@ from collections.abc import Mapping
 from functools import partial
 
 from collectors.collector import Key
-from collectors.kernel import network
+from collectors.kernel import network, pinned
 from collectors.kernel.network import Interface as RawInterface
 from collectors.kernel.network import NamespaceNetwork, NetworkReading
 from inspector.domains.network.model import Interface, NetworkUsage, Peer
 from inspector.memos import Memos
 from inspector.sample import Sample, elapsed, rate
 
-_COUNTERS = ("rx_bytes", "tx_bytes", "rx_packets", "tx_packets")
+_COUNTERS = (
+    "rx_bytes",
+    "tx_bytes",
+    "rx_packets",
+    "tx_packets",
+    "rx_errors",
+    "tx_errors",
+    "rx_dropped",
+    "tx_dropped",
+)
+_MASTERS = frozenset({"bridge", "bond", "team", "vrf"})
 
 
 def derive(
@@ -27,6 +37,9 @@ def derive(
     reading = current.get(network.LINKS) or current.get(network.KEY)
     if reading is None:
         return ()
+    empty = current.get(pinned.KEY)
+    if empty is not None and empty.links:
+        reading = NetworkReading((*reading.namespaces, *empty.links))
     memos = memos or Memos()
     memo = memos.memo("network", tuple[Interface, ...])
     peers = memos.memo("peers", dict[tuple[int, int], Peer]).of(
@@ -82,6 +95,10 @@ def usage(
         tx_packets=now["tx_packets"],
         rx_bytes_per_second=rate(before["rx_bytes"] if before else None, now["rx_bytes"], seconds),
         tx_bytes_per_second=rate(before["tx_bytes"] if before else None, now["tx_bytes"], seconds),
+        rx_errors=now["rx_errors"],
+        tx_errors=now["tx_errors"],
+        rx_dropped=now["rx_dropped"],
+        tx_dropped=now["tx_dropped"],
     )
 
 
@@ -128,8 +145,15 @@ def _interface(
         mtu=raw.mtu,
         mac=raw.mac,
         master=_master(space, raw),
+        ports=_ports(space, raw),
         shared_with_host=host,
     )
+
+
+def _ports(space: NamespaceNetwork, raw: RawInterface) -> tuple[str, ...]:
+    if raw.kind not in _MASTERS or raw.index is None:
+        return ()
+    return tuple(sorted(one.name for one in space.interfaces if one.master_index == raw.index))
 
 
 def _master(space: NamespaceNetwork, raw: RawInterface) -> str | None:

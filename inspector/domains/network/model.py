@@ -14,6 +14,10 @@ class NetworkUsage(Struct, frozen=True, kw_only=True):
     tx_packets: int
     rx_bytes_per_second: float | None
     tx_bytes_per_second: float | None
+    rx_errors: int = 0
+    tx_errors: int = 0
+    rx_dropped: int = 0
+    tx_dropped: int = 0
 
 
 class Peer(Struct, frozen=True):
@@ -46,6 +50,8 @@ class Interface(Struct, frozen=True, kw_only=True):
     mac: str | None = None
     master: str | None = None
     """The bridge or bond that it is a port of."""
+    ports: tuple[str, ...] = ()
+    """A bridge's or a bond's own, by name."""
     shared_with_host: bool = False
     """Whether it is the host's: a container that shares its namespace has no counters of its own."""
 

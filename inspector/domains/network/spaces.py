@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from collectors.kernel import processes, sockets
+from collectors.kernel import pinned, processes, sockets
 from collectors.kernel.sockets import NamespaceSockets, Socket, SocketsReading
 from inspector.discovery.world import NET
 from inspector.domains.network import published
@@ -15,6 +15,7 @@ def derive(joined: Joined, owners: Mapping[int, str]) -> tuple[NetworkNamespace,
     reading = joined.sample.get(sockets.KEY)
     if reading is None:
         return ()
+    empty = joined.sample.get(pinned.KEY)
     read = joined.sample.get(processes.KEY)
     names = {one.pid: one.comm for one in read.processes} if read else {}
     host = joined.world.host[NET]
@@ -37,7 +38,8 @@ def derive(joined: Joined, owners: Mapping[int, str]) -> tuple[NetworkNamespace,
             published=passed_on if space.namespace == host else (),
         )
         for space in sorted(
-            reading.namespaces, key=lambda one: (one.namespace != host, one.namespace)
+            (*reading.namespaces, *(empty.sockets if empty else ())),
+            key=lambda one: (one.namespace != host, one.namespace),
         )
     )
 
