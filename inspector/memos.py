@@ -25,6 +25,10 @@ class Memo(Generic[T]):
         self._before, self._now = self._now, {}
         self.made = 0
 
+    def keep(self) -> None:
+        """Keep all that the frame before had, for who did not need to ask for it."""
+        self._now = self._before | self._now
+
     def of(self, key: Hashable, inputs: tuple[object, ...], make: Callable[[], T]) -> T:
         """Return what `make` would, which depends on nothing but the inputs."""
         kept = self._now.get(key) or self._before.get(key)

@@ -109,3 +109,16 @@ def test_a_memo_forgets_what_a_frame_did_not_ask_for():
     memo.begin()
     memo.begin()
     assert memo.of("a", (1,), lambda: "another") == "another"
+
+
+def test_what_need_not_be_asked_for_is_kept_for_when_it_is():
+    made = host()
+    memos, previous = Memos(), None
+    for at in (100.0, 101.0, 102.0, 103.0):
+        sample = made.sample(at=at)
+        derive(previous, sample, memos)
+        previous = sample
+    made.process(200, 1, "born")
+    derive(previous, made.sample(at=104.0), memos)
+    of_the_host = 8  # who is in them has changed; in the container's own nobody's come or gone
+    assert memos.made["namespaces"] == of_the_host

@@ -20,9 +20,11 @@ def derive(joined: Joined, memos: Memos | None = None) -> tuple[Namespace, ...]:
         return ()
     memos = memos or Memos()
     # Who is in which namespace, and which namespaces there are, is a part of the structure.
-    return memos.memo("all namespaces", tuple[Namespace, ...]).of(
-        "", (joined.structure,), lambda: _all(joined, reading, memos)
-    )
+    memo = memos.memo("all namespaces", tuple[Namespace, ...])
+    rows = memo.of("", (joined.structure,), lambda: _all(joined, reading, memos))
+    if not memo.made:
+        memos.memo("namespaces", Namespace).keep()
+    return rows
 
 
 def _all(
