@@ -1,13 +1,14 @@
 """Reads of each process outside the host's namespaces what is dear: descriptors, sockets, waiting, rlimits."""
 
+import os
 from collections.abc import Callable
 from typing import TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from collectors.collector import Key
 from collectors.errors import CollectError, Gone, Missing, Problem, Problems
-from collectors.members import Kind, Members, namespace
+from collectors.members import Kind, Members, mounts_of, namespace
 from collectors.root import Directory, Root
 from runtime.errors import FormatError
 
@@ -15,6 +16,24 @@ T = TypeVar("T")
 _KINDS: tuple[Kind, ...] = ("mnt", "net")
 _DESCRIPTORS = 200_000
 """So many are looked at in one reading: about half a second."""
+
+
+_LOCAL = frozenset(
+    {"overlay", "ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "zfs", "tmpfs", "squashfs", "erofs"}
+)
+"""Filesystems that answer by themselves: others could keep whoever asks waiting for ever."""
+
+
+class Filesystem(Struct, frozen=True, kw_only=True, gc=False):
+    """What is left of the filesystem that is a namespace's root (statvfs(3)); an overlay's upper one's."""
+
+    size_bytes: int
+    free_bytes: int
+    available_bytes: int
+    """To who is not root."""
+    inodes: int
+    """0 where it makes them as they are needed."""
+    inodes_free: int
 
 
 class Figures(Struct, frozen=True, kw_only=True, gc=False):
@@ -33,6 +52,8 @@ class Figures(Struct, frozen=True, kw_only=True, gc=False):
     """RLIMIT_NOFILE, soft and hard; None within it is unlimited."""
     processes: tuple[int | None, int | None] | None
     """RLIMIT_NPROC, which counts all of a user's."""
+    filesystem: Filesystem | None = None
+    """Told with the first process of each mount namespace."""
 
 
 class TasksReading(Struct, frozen=True):
@@ -50,18 +71,23 @@ def read(root: Root, who: Members | None = None) -> TasksReading:
     who = who or Members()
     problems = Problems()
     wanted: set[int] = set()
+    first: set[int] = set()
     for kind in _KINDS:
         found, refused = who.of(root, kind)
         for problem in refused:
             problems.add(problem)
         host = _host(root, kind)
-        wanted.update(pid for inode, pids in found.items() if inode != host for pid in pids)
+        own = [pids for inode, pids in found.items() if inode != host]
+        wanted.update(pid for pids in own for pid in pids)
+        if kind == "mnt":
+            first.update(pids[0] for pids in own)
     looker = _Looker(problems)
     figures: list[Figures] = []
     for pid in sorted(wanted):
         try:
             with root.directory(f"proc/{pid}") as directory:
-                figures.append(looker.look(pid, directory))
+                filesystem = _filesystem(root, pid, who) if pid in first else None
+                figures.append(structs.replace(looker.look(pid, directory), filesystem=filesystem))
         except (Missing, Gone):
             continue
         except CollectError as error:
@@ -76,6 +102,24 @@ def _host(root: Root, kind: Kind) -> int | None:
         except CollectError:
             continue
     return None
+
+
+def _filesystem(root: Root, pid: int, who: Members) -> Filesystem | None:
+    try:
+        mounts = mounts_of(root, pid, who.tables)
+        top = [mount for mount in mounts if mount.mountpoint == "/"][-1:]
+        if not top or top[0].fstype not in _LOCAL or not root.live:
+            return None
+        said = os.statvfs(root.resolve(f"proc/{pid}/root"))
+    except (CollectError, OSError):
+        return None  # it went away: its other figures tell that
+    return Filesystem(
+        size_bytes=said.f_blocks * said.f_frsize,
+        free_bytes=said.f_bfree * said.f_frsize,
+        available_bytes=said.f_bavail * said.f_frsize,
+        inodes=said.f_files,
+        inodes_free=said.f_ffree,
+    )
 
 
 class _Looker:

@@ -7,7 +7,7 @@ from typing import Final
 from collectors.kernel import processes, tasks
 from collectors.kernel.processes import Process
 from collectors.kernel.tasks import Figures
-from inspector.domains.tasks.model import Fullest, Tasks
+from inspector.domains.tasks.model import Filesystem, Fullest, Tasks
 from inspector.join import Joined
 
 _STATES: Final = {
@@ -61,6 +61,9 @@ def _tasks(
         open_files_limit=init.open_files[0] if init and init.open_files else None,
         processes_limit=init.processes[0] if init and init.processes else None,
         fullest=_fullest(one for one in known if one is not None),
+        filesystem=next(
+            (_filesystem(one.filesystem) for one in known if one and one.filesystem), None
+        ),
     )
 
 
@@ -72,6 +75,16 @@ def _sum(known: Iterable[Figures | None], value: Callable[[Figures], int | None]
             return None
         total += said
     return total
+
+
+def _filesystem(said: tasks.Filesystem) -> Filesystem:
+    return Filesystem(
+        size_bytes=said.size_bytes,
+        free_bytes=said.free_bytes,
+        available_bytes=said.available_bytes,
+        inodes=said.inodes,
+        inodes_free=said.inodes_free,
+    )
 
 
 def _fullest(known: Iterable[Figures]) -> Fullest | None:

@@ -13,6 +13,18 @@ class Fullest(Struct, frozen=True):
     limit: int
 
 
+class Filesystem(Struct, frozen=True, kw_only=True):
+    """What is left of the filesystem that the container's root is on; an overlay's upper one's."""
+
+    size_bytes: int
+    free_bytes: int
+    available_bytes: int
+    """To who is not root."""
+    inodes: int
+    """0 where it makes them as they are needed."""
+    inodes_free: int
+
+
 class Tasks(Struct, frozen=True, kw_only=True):
     """Sums over a container's processes; what could not be read of all of them is null."""
 
@@ -32,3 +44,5 @@ class Tasks(Struct, frozen=True, kw_only=True):
     """The soft limit of the first process; null: unlimited or not known."""
     processes_limit: int | None
     fullest: Fullest | None
+    filesystem: Filesystem | None = None
+    """Null where it is another host's, or a process's (FUSE): asking could take for ever."""

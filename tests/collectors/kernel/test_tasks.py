@@ -9,6 +9,7 @@ import pytest
 from collectors.kernel import tasks
 from collectors.root import Root
 from tests.collectors.kernel import made
+from tests.collectors.overlay import made as overlays
 
 pytestmark = pytest.mark.root
 
@@ -47,6 +48,17 @@ def test_descriptors_sockets_and_limits_are_those_of_proc():
             slices,
         )
         assert run > 10_000_000
+
+
+def test_the_filesystem_of_a_root_is_told_with_its_first_process(tmp_path):
+    layers = overlays.make(tmp_path)
+    with overlays.container(layers) as pid:
+        said = figures(pid).filesystem
+        assert said is not None
+        there = os.statvfs(layers.upper)
+    assert said.size_bytes == there.f_blocks * there.f_frsize
+    assert said.inodes == there.f_files
+    assert abs(said.free_bytes - there.f_bfree * there.f_frsize) < 1 << 30
 
 
 def test_the_hosts_own_processes_are_not_read():
