@@ -26,10 +26,7 @@ class User:
     uid: int
     directory: Path
     python: str
-
-    @property
-    def run_directory(self) -> Path:
-        return self.directory / "run"
+    run_directory: Path
 
     def command(self, *words: str) -> tuple[str, ...]:
         """Return the command line that runs a command as this user, without root's environment."""
@@ -88,7 +85,7 @@ def user(*, subordinate: bool) -> Iterator[User]:
         ("useradd", *ids, "--no-create-home", "--home", str(directory), name), check=True
     )
     try:
-        made = User(name, pwd.getpwnam(name).pw_uid, directory, python)
+        made = User(name, pwd.getpwnam(name).pw_uid, directory, python, directory / "run")
         made.give(directory).chmod(0o755)
         made.run_directory.mkdir(mode=0o700)
         made.give(made.run_directory)

@@ -1,6 +1,7 @@
 """The way into cgroups for a child that is about to be cloned."""
 
 import os
+from collections.abc import Callable
 
 
 class Join:
@@ -10,9 +11,17 @@ class Join:
     another into `cgroup.procs` waits 8 ms for an RCU grace period.
     """
 
-    __slots__ = ("into", "tasks")
+    __slots__ = ("attach", "into", "tasks")
 
-    def __init__(self, into: int | None, tasks: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        into: int | None,
+        tasks: tuple[int, ...],
+        *,
+        attach: Callable[[int], None] | None = None,
+    ) -> None:
+        self.attach = attach
+        """What puts the child there where only somebody else may; given its pid."""
         self.into = into
         """The v2 cgroup's directory, for CLONE_INTO_CGROUP."""
         self.tasks = tasks

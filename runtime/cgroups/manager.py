@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from runtime.cgroups import devices, directories, freezer, limits, statistics, tree
+from runtime.cgroups import devices, freezer, limits, statistics, tree
 from runtime.cgroups.controller import Write
 from runtime.cgroups.hierarchy import Hierarchy, discover, read, write
 from runtime.cgroups.join import Join
@@ -17,7 +17,7 @@ from runtime.errors import (
     InvalidArgument,
     Unimplemented,
 )
-from runtime.linux import bpf
+from runtime.linux import bpf, idmap
 
 _V2 = frozenset({"cpu", "cpuset", "hugetlb", "io", "memory", "pids", "rdma"})
 """What a container's cgroup gets on v2 where it is to be had."""
@@ -56,7 +56,7 @@ class Manager:
         if not self._hierarchies:
             raise FailedPrecondition("no cgroup hierarchy is mounted here")
         self._bases = {
-            each.name: each.mountpoint.rstrip("/") if whole else directories.base(each)
+            each.name: each.mountpoint.rstrip("/") if whole else tree.base(each)
             for each in self._hierarchies
         }
 
@@ -118,12 +118,12 @@ class Manager:
         made: list[str] = []
         try:
             for each in self._hierarchies:
-                directories.make(self._bases[each.name], self.path, made=made)
+                tree.make(self._bases[each.name], self.path, made=made)
                 if each.version == 2:
-                    directories.check_domain(self._directory(each))
-                    directories.enable(self._bases[each.name], self.path, controllers=_V2)
+                    tree.check_domain(self._directory(each))
+                    tree.enable(self._bases[each.name], self.path, controllers=_V2)
                 elif "cpuset" in each.controllers:
-                    directories.inherit_cpuset(self._bases[each.name], self.path)
+                    tree.inherit_cpuset(self._bases[each.name], self.path)
             self._check_enabled(resources)
             self._apply(resources)
             self._attach_devices(resources)
@@ -194,6 +194,10 @@ class Manager:
         directory = os.open(self._directory(unified), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             bpf.attach_devices(directory, program)
+        except PermissionError:
+            # A user may load none; neither can a container of one make a node, or open root's.
+            if os.geteuid() == 0 and not idmap.nested():
+                raise
         finally:
             os.close(directory)
 

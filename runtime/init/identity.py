@@ -10,7 +10,7 @@ import termios
 from typing import Final
 
 from runtime.errors import Cancelled, CommandNotExecutable, InvalidArgument
-from runtime.init import command, paths, supplementary, users
+from runtime.init import command, paths, users
 from runtime.init.ready import Ready
 from runtime.init.step import Child, Step
 from runtime.linux import caps, constants, syscalls
@@ -229,7 +229,7 @@ class SwitchUser(Step):
     def execute(self, child: Child, /) -> None:
         """Set groups before the group, the group before the user."""
         syscalls.prctl(constants.PR_SET_KEEPCAPS, 1)
-        supplementary.change(child.groups)
+        users.change_groups(child.groups)
         os.setresgid(child.gid, child.gid, child.gid)
         os.setresuid(child.uid, child.uid, child.uid)
         syscalls.prctl(constants.PR_SET_KEEPCAPS, 0)

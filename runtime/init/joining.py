@@ -7,14 +7,13 @@ import struct
 from typing import NamedTuple
 
 from runtime.errors import Cancelled, FailedPrecondition, InvalidArgument
-from runtime.formats import idmap
-from runtime.init import procfs, supplementary
+from runtime.init import procfs, users
 from runtime.init.step import Child, Step
-from runtime.linux import constants, syscalls
+from runtime.linux import constants, idmap, syscalls
 
 
 class EnterCgroups(Step):
-    """Enter the v1 cgroups by the files that the parent has opened."""
+    """Enter the v1 cgroups by the files that the parent has opened, or ask to be put into v2's."""
 
     __slots__ = ()
 
@@ -26,6 +25,9 @@ class EnterCgroups(Step):
         """Write 0, which is oneself: a lone thread moves without waiting for others."""
         for descriptor in child.tasks:
             os.write(descriptor, b"0")
+        if child.stranded:
+            child.sync.send(b"A")
+            _await(child)
 
 
 class AwaitIdMap(Step):
@@ -49,14 +51,18 @@ class AwaitIdMap(Step):
         if self._readable:
             syscalls.prctl(constants.PR_SET_DUMPABLE, 1)
         child.sync.send(b"U")
-        if child.sync.recv(16) != b"M":
-            raise Cancelled("the parent is gone")
+        _await(child)
         become(0, 0)
+
+
+def _await(child: Child) -> None:
+    if child.sync.recv(16) != b"M":
+        raise Cancelled("the parent is gone")
 
 
 def become(uid: int, gid: int) -> None:
     """Take ids of the user namespace that was just entered, and no groups."""
-    supplementary.change(())
+    users.change_groups(())
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)
     # Changing ids has made the process what it was before: readable by others of that user.
@@ -135,7 +141,7 @@ class JoinUser(Step):
         """Fork as a child of the parent's, and go on when the parent knows whom to wait for."""
         user, *pids = self._descriptors
         if os.geteuid() == 0:
-            supplementary.change(())  # inside it may be forbidden
+            users.change_groups(())  # inside it may be forbidden
         syscalls.setns(user, constants.CLONE_NEWUSER)
         become(0, 0)
         for descriptor in pids:
@@ -149,8 +155,7 @@ def go_on(child: Child, flags: int = 0) -> None:
     if cloned.pid:
         socket.send_fds(child.sync, [b"F%d" % cloned.pid], [cloned.pidfd])
         os._exit(0)
-    if child.sync.recv(16) != b"M":
-        raise Cancelled("the parent is gone")
+    _await(child)
 
 
 class JoinProcess(Step):
@@ -171,7 +176,7 @@ class JoinProcess(Step):
     def prepare(self) -> None:
         """Find out who there is to be: root, or where the map lacks it, whom the process is."""
         if self._flags & constants.CLONE_NEWUSER:
-            self._ids = (_id_inside(self._pid, "uid"), _id_inside(self._pid, "gid"))
+            self._ids = (idmap.root_of(self._pid, "uid"), idmap.root_of(self._pid, "gid"))
 
     def execute(self, child: Child, /) -> None:
         """Enter; the root directory becomes that of the mount namespace."""
@@ -188,7 +193,7 @@ class JoinProcess(Step):
 
     def _enter(self) -> None:
         if self._flags & constants.CLONE_NEWUSER:
-            supplementary.change(())  # inside it may be forbidden
+            users.change_groups(())  # inside it may be forbidden
         try:
             syscalls.setns(self._pidfd, self._flags)
         except PermissionError:
@@ -199,27 +204,6 @@ class JoinProcess(Step):
             syscalls.setns(self._pidfd, constants.CLONE_NEWUSER)
         if self._flags & constants.CLONE_NEWUSER:
             become(*self._ids)
-
-
-def _id_inside(pid: int, kind: str) -> int:
-    """Return 0 if the process's user namespace has it, otherwise the process's id there."""
-    extents = idmap.parse(_read(f"/proc/{pid}/{kind}_map"))
-    if any(extent.inside == 0 for extent in extents):
-        return 0
-    status = _read(f"/proc/{pid}/status")
-    outside = int(status.partition(f"\n{kind.title()}:".encode())[2].split()[0])
-    for extent in extents:
-        if extent.outside <= outside < extent.outside + extent.size:
-            return extent.inside + outside - extent.outside
-    raise FailedPrecondition(f"process {pid}: its {kind} {outside} is not in its {kind}_map")
-
-
-def _read(path: str) -> bytes:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return os.read(descriptor, 1 << 16)
-    finally:
-        os.close(descriptor)
 
 
 class PrivateCgroups(Step):

@@ -106,7 +106,7 @@ class Place(NamedTuple):
 class Launch:
     """A child that is to be: its steps, its streams, its id maps."""
 
-    __slots__ = ("_answers", "_maps", "_rlimits", "_stdio", "_steps")
+    __slots__ = ("_answers", "_attach", "_maps", "_rlimits", "_stdio", "_steps")
 
     def __init__(
         self,
@@ -123,6 +123,7 @@ class Launch:
         self._maps = maps
         self._rlimits = rlimits
         self._answers = answers
+        self._attach: Callable[[int], None] | None = None
 
     def run(self, join: Join, place: Place) -> Launched:
         """Clone, and wait until the child is ready."""
@@ -139,6 +140,7 @@ class Launch:
             for step in self._steps:
                 step.release()
         family = [cloned]
+        self._attach = join.attach
         try:
             return self._await(family, ours)
         except BaseException:
@@ -159,6 +161,7 @@ class Launch:
     ) -> syscalls.Cloned:
         state = Child(sync=theirs, tasks=join.tasks)
         state.stdio = self._stdio
+        state.stranded = join.attach is not None
         state.ignored = signals.ignored()
         readable = syscalls.prctl(_PR_GET_DUMPABLE)
         # What is cloned from a process that cannot be looked into cannot be either (CVE-2016-9962).
@@ -219,6 +222,9 @@ class Launch:
                 idmap.write_maps(cloned.pid, *self._maps)
             except OSError as error:
                 raise Internal(explain("write limits and id maps", error)) from error
+            ours.send(b"M")
+        elif message == b"A" and self._attach is not None:
+            self._attach(cloned.pid)
             ours.send(b"M")
         elif message == b"H":
             self._answers.on_namespaces(cloned.pid)

@@ -20,6 +20,7 @@ class Child:
         "report",
         "rootfs",
         "stdio",
+        "stranded",
         "sync",
         "tasks",
         "uid",
@@ -30,6 +31,8 @@ class Child:
         """The socket to the parent."""
         self.tasks = tasks
         """The files of v1 cgroups to enter by."""
+        self.stranded = False
+        """Whether it must ask to be put into its cgroup."""
         self.ignored = 0
         """The signals that the parent ignores, a bit each."""
         self.pid = 0

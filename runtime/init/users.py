@@ -98,3 +98,33 @@ def read_database(root: int, path: str) -> bytes:
         return os.read(descriptor, _MAX_BYTES)
     finally:
         os.close(descriptor)
+
+
+def change_groups(groups: tuple[int, ...]) -> None:
+    """Take these groups and no others, or those there are where a user's namespace keeps them.
+
+    Raises `InvalidArgument` if some are wanted there (user_namespaces(7), "setgroups").
+    """
+    if not groups and not os.getgroups():
+        return
+    try:
+        os.setgroups(groups)
+    except PermissionError:
+        if not _groups_stay():
+            raise
+        if groups:
+            raise InvalidArgument(
+                "process.user.additionalGids: in this user namespace no group can be added"
+            ) from None
+
+
+def _groups_stay() -> bool:
+    """Tell whether whoever made the user namespace had to promise that groups stay."""
+    try:
+        descriptor = os.open("/proc/self/setgroups", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return os.read(descriptor, 16).strip() == b"deny"
+    finally:
+        os.close(descriptor)

@@ -4,7 +4,7 @@ import os
 import signal
 from collections.abc import Sequence
 
-from runtime.errors import PermissionDenied
+from runtime.errors import FailedPrecondition, PermissionDenied
 from runtime.formats import idmap
 from runtime.linux import constants, mounts, syscalls
 
@@ -14,9 +14,29 @@ _WHOLE = idmap.Extent(0, 0, (1 << 32) - 1)
 
 def nested() -> bool:
     """Tell whether this process is in a user namespace other than the first."""
-    descriptor = os.open("/proc/self/uid_map", os.O_RDONLY | os.O_CLOEXEC)
+    return idmap.parse(_read("/proc/self/uid_map")) != (_WHOLE,)
+
+
+def root_of(pid: int, kind: str) -> int:
+    """Return 0 if the process's user namespace has it, otherwise the process's id there.
+
+    `kind` is uid or gid. Raises `FailedPrecondition` for a process outside its own map.
+    """
+    extents = idmap.parse(_read(f"/proc/{pid}/{kind}_map"))
+    if any(extent.inside == 0 for extent in extents):
+        return 0
+    status = _read(f"/proc/{pid}/status")
+    outside = int(status.partition(f"\n{kind.title()}:".encode())[2].split()[0])
+    for extent in extents:
+        if extent.outside <= outside < extent.outside + extent.size:
+            return extent.inside + outside - extent.outside
+    raise FailedPrecondition(f"process {pid}: its {kind} {outside} is not in its {kind}_map")
+
+
+def _read(path: str) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        return idmap.parse(os.read(descriptor, 1 << 16)) != (_WHOLE,)
+        return os.read(descriptor, 1 << 16)
     finally:
         os.close(descriptor)
 

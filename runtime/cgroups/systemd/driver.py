@@ -15,6 +15,7 @@ from collections.abc import Generator, Mapping, Sequence
 from typing import Any, Final
 
 from runtime.cgroups import limits
+from runtime.cgroups.join import Join
 from runtime.cgroups.manager import Manager
 from runtime.cgroups.systemd import properties
 from runtime.cgroups.systemd.bus import MANAGER, Address, Bus, Refused
@@ -173,6 +174,17 @@ class SystemdManager(Manager):
 
     def _read_unified(self, file: str) -> str | None:
         return limits.reader(self.directories().get("unified", "/"))(file)
+
+    def join_paths(self) -> Join:
+        """Return the way in; a user's is by systemd, which may where the user may not.
+
+        Whoever moves a process must be allowed to write to the cgroup above both places, and that
+        is the host's (cgroup-v2.rst, "Delegation Containment").
+        """
+        return Join(None, (), attach=self._attach) if self.user else super().join_paths()
+
+    def _attach(self, pid: int) -> None:
+        self._call("AttachProcessesToUnit", "ssau", self.unit, "", [pid])
 
     # Talking to systemd
 

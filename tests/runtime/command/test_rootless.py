@@ -39,7 +39,8 @@ class UsersRuntime(Runtime):
 
 
 @contextmanager
-def used_by(user: User) -> Iterator[UsersRuntime]:
+def used_by(user: User, *, idle: bool = True) -> Iterator[UsersRuntime]:
+    """Yield the runtime of a user, who unless told otherwise has no processes but containers'."""
     command = (user.python, "-I", "-S", "-c", MAIN.format(str(user.directory / "source")))
     made = UsersRuntime(user.directory, user.name, user.command(*command), user=user)
     make_root(user.directory / "rootfs")
@@ -50,10 +51,10 @@ def used_by(user: User) -> Iterator[UsersRuntime]:
         for name in made.left()["state"]:
             made("delete", "--force", name)
         assert made.left() == {"state": [], "cgroups": [], "mounts": []}
-        assert [pid for pid in user.processes() if alive(pid)] == []
+        assert not idle or [pid for pid in user.processes() if alive(pid)] == []
     finally:
         for pid in user.processes():
-            if alive(pid):
+            if idle and alive(pid):
                 os.kill(pid, 9)
 
 

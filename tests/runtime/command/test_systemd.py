@@ -4,12 +4,15 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests import requirements, traces
+from tests import requirements, traces, users
 from tests.runtime.command.conftest import Runtime
+from tests.runtime.command.test_rootless import UsersRuntime, used_by
+from tests.users import User
 
 pytestmark = pytest.mark.root
 
@@ -254,3 +257,66 @@ def test_a_path_that_is_no_units_is_refused(runtime: Runtime) -> None:
     )
     assert done.returncode == 1
     assert "is not slice:prefix:name" in done.stderr
+
+
+@pytest.fixture
+def at_home() -> Iterator[User]:
+    """Return a user whose own systemd runs."""
+    if not os.path.isdir("/run/systemd/system") or not unified():
+        requirements.absent_here("there are no users' systemds with cgroup v2")
+    with users.user(subordinate=False) as user:
+        show("systemctl", "start", f"user@{user.uid}.service")
+        try:
+            yield replace(user, run_directory=Path(f"/run/user/{user.uid}"))
+        finally:
+            show("systemctl", "stop", f"user@{user.uid}.service")
+
+
+@pytest.fixture
+def session(at_home: User) -> Iterator[Runtime]:
+    """Return the runtime of that user, who leaves no unit."""
+    with used_by(at_home, idle=False) as made:
+        made.command = (*made.command, "--systemd-cgroup")
+        yield made
+        for name in made.left()["state"]:
+            made("delete", "--force", name)
+        assert listed(made) == []
+
+
+def asked(made: Runtime, *words: str) -> str:
+    """Ask the user's own systemd."""
+    assert isinstance(made, UsersRuntime)
+    assert made.user
+    return show(*made.user.command("systemctl", "--user", *words))
+
+
+def listed(made: Runtime) -> list[str]:
+    units = asked(made, "list-units", "--all", "--plain", "--no-legend", "*.scope")
+    return [line.split()[0] for line in units.splitlines() if "cinspect-oci" in line]
+
+
+def test_a_users_own_systemd_makes_the_scope(session: Runtime) -> None:
+    session.running("mine")
+    unit = "cinspect-oci-mine.scope"
+    assert listed(session) == [unit]
+    group = asked(session, "show", unit, "-p", "ControlGroup", "--value")
+    assert group.endswith(f".service/user.slice/{unit}")
+    path = Path(f"/proc/{pid(session, 'mine')}/cgroup").read_text().splitlines()[-1]
+    assert path == f"0::{group}"
+    session("pause", "mine")
+    assert session.state("mine")["status"] == "paused"
+    session("resume", "mine")
+    members = Path(f"/sys/fs/cgroup{group}/cgroup.procs")
+    session.quietly("exec", "--detach", "mine", "sleep", "1000")
+    assert len(members.read_text().split()) == 2
+    session("delete", "--force", "mine")
+
+
+def test_a_users_limits_are_in_the_users_unit(session: Runtime) -> None:
+    if "pids" not in Path("/sys/fs/cgroup/cgroup.controllers").read_text().split():
+        requirements.absent_here("this host has no controller of pids for systemd")
+    session.running("few", linux={"resources": {"pids": {"limit": 20}}})
+    show_tasks = ("show", "cinspect-oci-few.scope", "-p", "TasksMax", "--value")
+    assert asked(session, *show_tasks) == "20"
+    session("update", "--pids-limit", "30", "few")
+    assert asked(session, *show_tasks) == "30"
