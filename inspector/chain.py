@@ -9,7 +9,7 @@ from msgspec import UNSET, structs
 from inspector.derive import derive
 from inspector.domains.cgroups.window import Window
 from inspector.domains.events import derive as events
-from inspector.domains.events.model import Event, Identity, identity
+from inspector.domains.events.model import Event, Identity, identity, said_name
 from inspector.domains.events.same import Joiner
 from inspector.frame import Cost, Frame
 from inspector.memos import Memos
@@ -105,7 +105,7 @@ class Chain:
         return [
             structs.replace(
                 event,
-                container_name=self._names.get(event.container or ""),
+                container_name=self._names.get(event.container or "") or said_name(event),
                 monotonic_seconds=heard
                 if event.monotonic_seconds is None
                 else event.monotonic_seconds,

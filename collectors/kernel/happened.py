@@ -10,6 +10,7 @@ from msgspec import Struct
 from collectors.collector import Key
 from collectors.errors import CollectError, Missing, Problem
 from collectors.kernel_events import memory
+from collectors.kernel_events.connector import PATH
 from collectors.kernel_events.listener import Birth, Heard, Listener
 from collectors.kernel_events.memory import Noticed
 from collectors.kernel_events.mounts import MountChange
@@ -26,6 +27,8 @@ _SECONDS: Final = 5.0
 """How often it is looked for others, when nothing tells that there are."""
 _AGAIN: Final = 0.4
 """How soon it is looked again, when something does."""
+_DEAF: Final = 1.0
+"""How often it is looked where births are not told, so that nothing tells."""
 
 
 class HappenedReading(Struct, frozen=True, kw_only=True):
@@ -76,7 +79,9 @@ class Reader:
             self._listener = Listener(root)
         heard = self._listener.take()
         now = time.monotonic()
-        if now >= self._due + _SECONDS or (now >= self._due and _something_began(heard)):
+        deaf = any(problem.path == PATH for problem in heard.problems)
+        late = self._due + (_DEAF - _AGAIN if deaf else _SECONDS)
+        if now >= late or (now >= self._due and _something_began(heard)):
             self._left_out = tuple(self._aim(root, self._listener))
             self._due = now + _AGAIN
         return HappenedReading(

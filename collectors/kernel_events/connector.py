@@ -99,7 +99,7 @@ class Connector:
         try:
             answers = list(proc_event.parse(self._socket.recv(_LARGEST)))
         except BlockingIOError:
-            message = "the kernel does not answer: not the first user and pid namespaces"
+            message = "the kernel does not answer: it tells only the first user and pid namespaces"
             raise Denied(PATH, "listen", message) from None
         except (OSError, FormatError) as error:
             raise Unsupported(PATH, "listen", str(error)) from error

@@ -2,13 +2,10 @@
 
 import contextlib
 import json
-import os
 import signal
-import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,68 +13,19 @@ from tests import command, traces
 from tests.engines import daemons, kubelet, seen
 from tests.engines.daemons import Engine
 from tests.engines.kubelet import Kubelet
+from tests.streaming import Event, Stream, also, one, streaming
 
 pytestmark = [pytest.mark.engine, pytest.mark.root]
-Event = dict[str, Any]
 LIMITS = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024")
 """Podman asks for more than a tester may have."""
 
 
-class Stream:
-    """A running `cinspect events`, with its own state directory."""
-
-    def __init__(self, state: Path, process: "subprocess.Popen[bytes]", output: Path) -> None:
-        self.state = state
-        self._process = process
-        self._output = output
-
-    def seen(self) -> list[Event]:
-        """Return what was printed so far."""
-        *lines, _ = self._output.read_bytes().split(b"\n")
-        return [json.loads(line) for line in lines]
-
-    def of(self, container: str) -> list[Event]:
-        """Return those of one container."""
-        return [event for event in self.seen() if event["container"] == container]
-
-    def until(self, enough: Callable[[list[Event]], bool], container: str) -> list[Event]:
-        """Wait until what a container's events say is enough; return them."""
-        command.eventually(lambda: enough(self.of(container)), seconds=40)
-        time.sleep(1.5)  # what would be told twice would be by now
-        return self.of(container)
-
-
-@contextlib.contextmanager
-def streaming(state: Path, environment: Mapping[str, str], *arguments: str) -> Iterator[Stream]:
-    """Run `cinspect events` for as long as the block."""
-    state.mkdir(exist_ok=True)
-    output = state / "output"
-    with (
-        output.open("wb") as file,
-        subprocess.Popen(
-            (command.CINSPECT, "--state", str(state), "events", *arguments),
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            env={**os.environ, **seen.HIDDEN, **environment},
-        ) as process,
-    ):
-        try:
-            # It listens once its own start is over: something that happens is told.
-            command.eventually(lambda: _listens(process.pid), seconds=40)
-            time.sleep(1.5)
-            yield Stream(state, process, output)
-        finally:
-            process.send_signal(signal.SIGINT)
-            process.wait(30)
-
-
-def _listens(pid: int) -> bool:
-    """Return whether both the loop and the one that listens have what they sleep on."""
-    links = []
-    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-        with contextlib.suppress(OSError):
-            links.append(os.readlink(descriptor))
-    return links.count("anon_inode:[eventpoll]") > 1
+def stream_of(
+    directory: Path, environment: Mapping[str, str]
+) -> contextlib.AbstractContextManager[Stream]:
+    """Run one with a state directory of its own, which sees the engine that the environment names."""
+    options = ("--state", str(directory / "state"))
+    return streaming(directory / "output", options, {**seen.HIDDEN, **environment})
 
 
 def topics(events: list[Event]) -> list[str]:
@@ -85,21 +33,11 @@ def topics(events: list[Event]) -> list[str]:
     return [event["topic"] for event in events if event["source"] != "kernel"]
 
 
-def one(events: list[Event], topic: str) -> Event:
-    """Return the only event of a topic."""
-    (found,) = [event for event in events if event["topic"] == topic]
-    return found
-
-
-def also(event: Event) -> set[str]:
-    return {f"{account['source']} {account['topic']}" for account in event["seen_by"]}
-
-
 def test_dockers_events_are_told_once_with_containerds_and_the_kernels_word(
     docker: Engine, tmp_path: Path
 ) -> None:
     environment = {**docker.environment, "CONTAINERD_ADDRESS": f"{docker.scratch}/containerd.sock"}
-    with streaming(tmp_path / "state", environment) as stream:
+    with stream_of(tmp_path, environment) as stream:
         identifier = docker(
             *("run", "--detach", "--name", "cinspect-stream", "--network", "none"),
             *(daemons.IMAGE, "sh", "-c", "sleep 1000"),
@@ -112,12 +50,20 @@ def test_dockers_events_are_told_once_with_containerds_and_the_kernels_word(
         docker("rm", "--force", identifier)
         events = stream.until(lambda all_: "/container/destroy" in topics(all_), identifier)
         raw = command.succeed(
-            *("--state", str(stream.state), "events", "--raw", "--since", "10m", "--no-follow"),
+            *(
+                "--state",
+                str(tmp_path / "state"),
+                "events",
+                "--raw",
+                "--since",
+                "10m",
+                "--no-follow",
+            ),
             *("--filter", f"container={identifier}"),
             environment={**seen.HIDDEN, **environment},
         ).splitlines()
         joined = command.succeed(
-            *("--state", str(stream.state), "events", "--since", "10m", "--no-follow"),
+            *("--state", str(tmp_path / "state"), "events", "--since", "10m", "--no-follow"),
             *("--filter", "container=cinspect-str*", "--filter", "topic=/container/die"),
             environment=seen.HIDDEN,
         ).splitlines()
@@ -147,7 +93,7 @@ def test_dockers_events_are_told_once_with_containerds_and_the_kernels_word(
 def test_the_processes_of_a_container_are_told_however_short_they_live(
     docker: Engine, tmp_path: Path
 ) -> None:
-    with streaming(tmp_path / "state", docker.environment) as stream:
+    with stream_of(tmp_path, docker.environment) as stream:
         script = (
             "sleep 0.5; /bin/busybox ls /; (sleep 100 & kill -SEGV $!); echo done; exec sleep 1000"
         )
@@ -186,7 +132,7 @@ def test_containerds_events_are_told_once(
     containerd: Engine, containerd_image: str, tmp_path: Path
 ) -> None:
     name = "cinspect-streamed"
-    with streaming(tmp_path / "state", containerd.environment) as stream:
+    with stream_of(tmp_path, containerd.environment) as stream:
         containerd(
             *("run", "--cgroup", f"/{containerd.scratch.name}/{name}", "--rm"),
             *(containerd_image, name, "sh", "-c", "exit 3"),
@@ -207,7 +153,7 @@ def test_containerds_events_are_told_once(
 
 
 def test_podmans_events_are_told_once(podman: Engine, tmp_path: Path) -> None:
-    with streaming(tmp_path / "state", podman.environment) as stream:
+    with stream_of(tmp_path, podman.environment) as stream:
         identifier = podman(
             *("run", "--detach", "--network", "none", *LIMITS),
             *(daemons.IMAGE, "sleep", "1000"),
@@ -230,7 +176,7 @@ async def test_a_pods_events_are_told(scratch: Path, rootfs_tar: Path, tmp_path:
         assert runtime.address
         parent = f"/{scratch.name}/kubepods/podstream"
         maker = Kubelet(runtime.address, parent)
-        with streaming(tmp_path / "state", runtime.environment) as stream:
+        with stream_of(tmp_path, runtime.environment) as stream:
             sandbox = await maker.run_pod("web", namespace="shop", uid="stream")
             container = await maker.run_container(sandbox, "nginx", ["sleep", "1000"])
             time.sleep(1)
@@ -247,7 +193,7 @@ async def test_a_pods_events_are_told(scratch: Path, rootfs_tar: Path, tmp_path:
 def test_a_hundred_births_a_second_are_all_told_and_none_is_anothers(
     docker: Engine, tmp_path: Path
 ) -> None:
-    with streaming(tmp_path / "state", docker.environment) as stream:
+    with stream_of(tmp_path, docker.environment) as stream:
         script = (
             "i=0; while [ $i -lt 500 ]; do /bin/true & i=$((i+1)); [ $((i % 20)) = 0 ] && sleep 0.2; "
             "done; wait; echo done; exec sleep 1000"

@@ -15,7 +15,7 @@ from inspector.frame import Frame
 from inspector.journal import Journal
 from inspector.output import events as lines
 from inspector.query import event_filter
-from tests.inspector.canned import WHEN, A, Host, own
+from tests.inspector.canned import WHEN, A, B, Host, own
 
 
 def host(*, paused: bool = False, oom_kills: int = 0, pid: int = 100) -> Host:
@@ -205,6 +205,17 @@ def test_an_event_has_its_containers_name_also_when_that_is_gone():
         event.topic: event.container_name for event in events(chain.advance(gone.sample(at=101)))
     }
     assert names == {"gone": A[:12], "other": A[:12]}
+
+
+def test_a_container_that_no_frame_saw_has_the_name_that_its_engine_says():
+    made = Host()
+    actor = {"ID": B, "Attributes": {"name": "brief"}}
+    made.engine(
+        "docker",
+        events=[EngineEvent(WHEN, "docker", "/container/die", None, B, {"Actor": actor})],
+    )
+    (event,) = events(Chain().advance(made.sample()))
+    assert event.container_name == "brief"
 
 
 def test_an_event_that_several_tell_is_there_once_and_its_accounts_only_when_raw():

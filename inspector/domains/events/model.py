@@ -51,3 +51,14 @@ def identity(event: Event) -> Identity:
 def family(source: str) -> str:
     """Return the kind of a source: `shim` of `shim 1234`, `docker` of `docker:1000`."""
     return source.replace(":", " ").partition(" ")[0]
+
+
+def said_name(event: Event) -> str | None:
+    """Return how an event itself calls its container, as Docker's and Podman's do."""
+    if event.container is None:
+        return None
+    try:
+        name = event.event["Actor"]["Attributes"]["name"]
+    except (KeyError, TypeError):
+        return None
+    return name if isinstance(name, str) else None
