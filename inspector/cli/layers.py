@@ -1,7 +1,7 @@
 """`cinspect layers`: prints a container's layers, which of them has a path, and what they waste."""
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from collectors.root import Root
 from inspector import exit_codes, units
@@ -10,7 +10,15 @@ from inspector.cli.engine import session
 from inspector.domains.containers.model import Container
 from inspector.errors import Failure
 from inspector.layers import places, report
-from inspector.layers.model import LayersReport, PathReport, PathVersion, StackLayer, Waste
+from inspector.layers.growth import Growth
+from inspector.layers.model import (
+    Holder,
+    LayersReport,
+    PathReport,
+    PathVersion,
+    StackLayer,
+    Waste,
+)
 from inspector.output import json, text
 
 _TOLD = 20
@@ -26,6 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "all bytes, each file once.",
         "cinspect layers web --waste",
         "cinspect layers web --path /etc/passwd",
+        "cinspect layers web --growth 10s    what is written in ten seconds, where, and by whom",
         "cinspect layers web --list /etc --format json | jq '.listing[].path'",
     )
     session.add_references(parser, many=False)
@@ -35,6 +44,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--list", metavar="DIR", help="list a directory with the layer that has each name")
     add("--waste", action="store_true", help="walk all layers and weigh them")
     add("--deleted", action="store_true", help="deleted files that its processes have open")
+    add(
+        "--growth",
+        metavar="TIME",
+        type=options.duration,
+        help="walk the upper layer twice, TIME apart: what was written most, and by which process",
+    )
     add(
         "--seconds",
         metavar="TIME",
@@ -60,7 +75,7 @@ def _report(root: Root, container: Container, args: argparse.Namespace) -> Layer
     overlay = places.overlay_of(root, container)
     driver = container.rootfs.driver if container.rootfs else "unknown"
     if overlay is None:
-        if args.path or args.list or args.waste:
+        if args.path or args.list or args.waste or args.growth is not None:
             raise Failure(f"{container.name}: its root is {driver}, no overlay: it has no layers")
         stack: tuple[StackLayer, ...] = ()
         waste = weight = None
@@ -69,6 +84,11 @@ def _report(root: Root, container: Container, args: argparse.Namespace) -> Layer
             report.weigh(root, overlay, seconds=args.seconds) if args.waste else (None, None)
         )
         stack = report.stack(overlay, container.rootfs, weight)
+    growth = (
+        report.watch(root, overlay, args.growth)
+        if overlay is not None and args.growth is not None
+        else None
+    )
     return LayersReport(
         container=container.id,
         name=container.name,
@@ -79,6 +99,8 @@ def _report(root: Root, container: Container, args: argparse.Namespace) -> Layer
         listing=report.listing(root, overlay, args.list) if args.list and overlay else None,
         waste=waste,
         deleted=report.open_deleted(root, container.pids) if args.deleted else None,
+        growth=growth,
+        writers=report.written_by(root, container.pids, growth) if growth is not None else None,
     )
 
 
@@ -103,8 +125,28 @@ def lines(made: LayersReport) -> Iterator[str]:
     for file in made.deleted or ():
         held = ", ".join(f"{one.pid}/{one.fd}" for one in file.holders[:4])
         yield f"  deleted, open: {units.size(file.disk_bytes):>6}  {file.path}  by {held}"
+    if made.growth is not None:
+        yield from _growth(made.growth, made.writers or {})
     if made.deleted == ():
         yield "  no deleted file is open"
+
+
+def _growth(growth: Growth, writers: Mapping[str, Sequence[Holder]]) -> Iterator[str]:
+    bound = "" if growth.complete else " (not everything was walked)"
+    rate = growth.bytes_per_second
+    speed = "" if rate is None else f", {units.size(rate)}/s"
+    yield (
+        f"in {units.interval(growth.seconds)} the upper layer grew by "
+        f"{units.size(growth.grown_bytes)}{speed}; {units.size(growth.written_bytes)} written at least: "
+        f"{growth.new} new, {growth.grew} grew, {growth.rewritten} rewritten, "
+        f"{growth.shrank} shrank, {growth.gone} gone{bound}"
+    )
+    for one in growth.directories:
+        yield f"  {units.size(one.written_bytes):>6}  in {one.path} ({one.files} files)"
+    for path in growth.paths:
+        pids = sorted({one.pid for one in writers.get(path.path, ())})
+        by = f"  by {', '.join(map(str, pids[:4]))}" if pids else ""
+        yield f"  {units.size(path.written_bytes):>6}  {path.what:9}  {path.path}{by}"
 
 
 def _path(entry: PathReport) -> Iterator[str]:

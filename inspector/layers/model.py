@@ -6,6 +6,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from inspector.layers.growth import Growth
+
 EntryKind = Literal["file", "directory", "symlink", "whiteout", "other"]
 Why = Literal["replaced", "deleted", "opaque"]
 
@@ -119,3 +121,6 @@ class LayersReport(Struct, frozen=True, kw_only=True):
     waste: Waste | None = None
     listing: tuple[PathReport, ...] | None = None
     deleted: tuple[DeletedFile, ...] | None = None
+    growth: Growth | None = None
+    writers: Mapping[str, tuple[Holder, ...]] | None = None
+    """Of what grew: the processes that have it open for writing, by path."""

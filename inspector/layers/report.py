@@ -2,17 +2,20 @@
 
 import stat
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from collectors.errors import CollectError
 from collectors.overlay import deleted
 from collectors.overlay.records import Overlay
+from collectors.overlay.scan import scan
 from collectors.overlay.tree import Entry, Tree, Version
 from collectors.overlay.weigh import Weighing, Weight
+from collectors.overlay.writers import writers
 from collectors.root import Root
 from inspector.domains.layers.model import Rootfs
 from inspector.errors import Failure
+from inspector.layers.growth import Growth, growth
 from inspector.layers.model import (
     DeletedFile,
     Holder,
@@ -23,6 +26,7 @@ from inspector.layers.model import (
     WastedPath,
 )
 
+_ENTRIES = 1_000_000
 _TURN = 0.2
 """Seconds of weighing between two looks at how far it is."""
 
@@ -130,6 +134,28 @@ def waste(overlay: Overlay, weight: Weight) -> Waste:
         complete=weight.complete,
         walked_ratio=weight.walked_ratio,
     )
+
+
+def watch(root: Root, overlay: Overlay, seconds: float, *, limit: int = _ENTRIES) -> Growth:
+    """Walk the upper layer twice, so many seconds apart, and compare; raise `Failure`.
+
+    Of a larger tree than `limit` entries only that many are looked at, and the answer says so.
+    """
+    if overlay.upperdir is None:
+        raise Failure("there is no upper layer: it is mounted read-only, and does not grow")
+    try:
+        before = scan(root, overlay, limit=limit)
+        time.sleep(max(0.0, before.walked_at + seconds - time.monotonic()))
+        return growth(before, scan(root, overlay, limit=limit))
+    except CollectError as error:
+        raise Failure(f"{error.path}: {error.message}") from error
+
+
+def written_by(root: Root, pids: Sequence[int], found: Growth) -> Mapping[str, tuple[Holder, ...]]:
+    """Return which of a container's processes have what was written open for writing, by path."""
+    paths = {one.path for one in found.paths if one.written_bytes or one.what == "rewritten"}
+    held = writers(root, pids, paths)
+    return {path: tuple(Holder(one.pid, one.fd) for one in who) for path, who in held.items()}
 
 
 def open_deleted(root: Root, pids: Sequence[int]) -> tuple[DeletedFile, ...]:

@@ -51,6 +51,30 @@ def test_deleted_files_that_are_open_are_told_with_their_holder(box):
     assert {one["fd"] for one in file["holders"]} == {5}
 
 
+def test_growth_tells_what_is_written_where_and_by_whom(box):
+    box.ok(
+        "exec",
+        "-d",
+        "box",
+        "sh",
+        "-c",
+        "exec 7>/tmp/grows; while sleep 0.05; do echo 0123456789 >&7; done",
+    )
+    found = report(box, "--growth", "1s")
+    growth = found["growth"]
+    assert growth["complete"]
+    assert 1 <= growth["seconds"] < 20
+    (path,) = [one for one in growth["paths"] if one["path"] == "/tmp/grows"]
+    assert path["what"] in {"grew", "new"}
+    assert path["written_bytes"] >= 11
+    assert growth["directories"][0]["path"] == "/tmp"
+    (holder,) = {one["pid"] for one in found["writers"]["/tmp/grows"]}
+    assert b"/tmp/grows" in Path(f"/proc/{holder}/cmdline").read_bytes()
+    text = box.ok("layers", "box", "--growth", "200ms")
+    assert "the upper layer grew by" in text
+    assert f"/tmp/grows  by {holder}" in text
+
+
 def test_weighing_has_an_end_and_says_that_it_is_a_lower_bound(box):
     began = time.monotonic()
     waste = report(box, "--waste", "--seconds", "1")["waste"]
