@@ -7,9 +7,11 @@ import sys
 from collections.abc import Mapping
 from typing import Any, Final
 
+from runtime.cgroups.hierarchy import read
 from runtime.command.arguments import Request
 from runtime.command.store import Container, Store
 from runtime.errors import FailedPrecondition, InvalidArgument
+from runtime.init import attributes
 
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _UNLIMITED: Final = (1 << 64) - 1
@@ -22,7 +24,7 @@ def events(request: Request) -> int:
     if request.on("stats"):
         if container.status() == "stopped":
             raise FailedPrecondition(f"container not running: {request.id} has stopped")
-        _print(container, "stats", describe(container.cgroup.stats()))
+        _print(container, "stats", _numbers(container))
         return 0
     pidfd = container.pidfd()
     watch = container.cgroup.oom_events()
@@ -35,7 +37,7 @@ def events(request: Request) -> int:
             if watch.read():
                 _print(container, "oom", None)
             continue
-        _print(container, "stats", describe(container.cgroup.stats()))
+        _print(container, "stats", _numbers(container))
 
 
 def duration(text: str) -> float:
@@ -45,6 +47,61 @@ def duration(text: str) -> float:
     if "".join(number + unit for number, unit in parts) != text or seconds <= 0:
         raise InvalidArgument(f"--interval: {text!r} is not a duration such as 5s")
     return seconds
+
+
+def _numbers(container: Container) -> dict[str, Any]:
+    described = describe(container.cgroup.stats())
+    if not container.cgroup.unified():
+        described["cpu"]["usage"] |= _each_cpu(container.cgroup.directory("cpuacct"))
+        memory = container.cgroup.directory("memory")
+        for part, file in (("swap", "memsw"), ("kernel", "kmem")):
+            peak = _read(memory, f"memory.{file}.max_usage_in_bytes")
+            described["memory"][part]["max"] = int(peak or 0)
+        described["cpuset"] = _cpuset(container.cgroup.directory("cpuset"))
+    return described
+
+
+def _each_cpu(directory: str | None) -> dict[str, list[int]]:
+    """Return the time on each CPU, which version 1 alone tells (cgroup-v1/cpuacct.rst)."""
+    text = _read(directory, "cpuacct.usage_all")
+    rows = [list(map(int, line.split())) for line in text.splitlines()[1:]]
+    found = {"percpu": [int(each) for each in _read(directory, "cpuacct.usage_percpu").split()]}
+    if rows:
+        found["percpu_user"] = [user for _, user, _ in rows]
+        found["percpu_kernel"] = [system for _, _, system in rows]
+    return found
+
+
+_CPUSET: Final = (
+    "cpu_exclusive",
+    "mem_exclusive",
+    "mem_hardwall",
+    "memory_migrate",
+    "memory_pressure",
+    "memory_spread_page",
+    "memory_spread_slab",
+    "sched_load_balance",
+    "sched_relax_domain_level",
+)
+
+
+def _cpuset(directory: str | None) -> dict[str, Any]:
+    """Return what version 1's cpuset says; empty where it is not mounted."""
+    found: dict[str, Any] = {}
+    for key, file in (("cpus", "cpuset.cpus"), ("mems", "cpuset.mems")):
+        if text := _read(directory, file).strip():
+            found[key] = sorted(attributes.parse_cpus(text, file))
+    for key in _CPUSET:
+        if text := _read(directory, f"cpuset.{key}"):
+            found[key] = int(text)
+    return found
+
+
+def _read(directory: str | None, file: str) -> str:
+    try:
+        return "" if directory is None else read(f"{directory}/{file}").decode()
+    except FileNotFoundError:
+        return ""
 
 
 def _print(container: Container, kind: str, data: Mapping[str, Any] | None) -> None:
