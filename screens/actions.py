@@ -1,6 +1,7 @@
 """What the action keys do: ask where it can hurt, then let control do it, and say how it went."""
 
 import os
+import shlex
 import signal
 import subprocess
 from collections.abc import Awaitable, Callable
@@ -144,9 +145,8 @@ class Actions:
             if command is not None:
                 self._take_terminal(container, command)
 
-        dialog = ExecDialog(
-            container.name, lambda command: self._control.exec_argv(container, command)
-        )
+        same = shlex.split(self._control.equivalent("exec", container))
+        dialog = ExecDialog(container.name, lambda command: (*same, *command))
         self._app.push_screen(dialog, answered)
 
     def _take_terminal(self, container: Container, command: tuple[str, ...]) -> None:

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from inspector import units
+from inspector.domains.engines.model import Engine
 from inspector.frame import Frame
 from screens.shell import Vitals
+from screens.widgets import cells
 from screens.widgets.cells import Line, Piece, Tone
 
 _MEDIUM: Final = 112
@@ -46,14 +48,27 @@ def title(frame: Frame, width: int) -> tuple[Line, Line]:
         facts = [facts[0], f"Linux {facts[1]}", f"cgroup {mode}"]
     pieces.append((" · ".join(facts), "plain"))
     pieces.append((" ·", "dim"))
-    for engine in frame.engines:
-        if narrow and not engine.reachable and not engine.error:
+    clock: Line = ((frame.taken_at.strftime("%H:%M:%S "), "dim"),)
+    room = width - cells.length(pieces) - cells.length(clock)
+    every = _engines(frame.engines)
+    # Many can be looked for: those that are not there give way first.
+    there = (
+        every if not narrow and cells.length(every) <= room else _engines(frame.engines, there=True)
+    )
+    return (*pieces, *there), clock
+
+
+def _engines(engines: Sequence[Engine], *, there: bool = False) -> Line:
+    """Return each engine with its mark; `there`: those that answer, or should and do not."""
+    pieces: list[Piece] = []
+    for engine in engines:
+        if there and not engine.reachable and not engine.error:
             continue
         tone: Tone = "ok" if engine.reachable else "failed" if engine.error else "stopped"
         mark = {"ok": "●", "failed": "✖", "stopped": "○"}[tone]
         pieces.append((f" {engine.name} ", "plain" if engine.reachable else "dim"))
         pieces.append((mark, tone))
-    return tuple(pieces), ((frame.taken_at.strftime("%H:%M:%S "), "dim"),)
+    return tuple(pieces)
 
 
 def status(vitals: Vitals, width: int) -> Line:

@@ -28,6 +28,8 @@ _STAT: Final = (
 )
 """Of memory.stat what takes room: the rest counts events."""
 _SHOWN: Final = 6
+_ROW: Final = 60
+"""Cells of several figures in a row: they fit into half of a wide screen, and into a narrow one."""
 
 
 def figures(groups: Sequence[Cgroup], width: int) -> list[Line]:
@@ -49,8 +51,15 @@ def _pair(label: str, value: str) -> Line:
 
 
 def _rows(label: str, parts: Sequence[str]) -> Iterator[Line]:
-    for place in range(0, len(parts), 3):
-        yield _pair(label if not place else "", "  ".join(parts[place : place + 3]))
+    row = ""
+    for part in parts:
+        if row and len(row) + len(part) + 2 > _ROW:
+            yield _pair(label, row)
+            label, row = "", part
+        else:
+            row = f"{row}  {part}" if row else part
+    if row:
+        yield _pair(label, row)
 
 
 def _known(value: int | UnsetType | None) -> int | None:
@@ -208,6 +217,8 @@ def _other(cgroup: Cgroup) -> Iterator[Line]:
         yield from _rows("tasks", parts)
     if not isinstance(cgroup.hugetlb, UnsetType):
         for size, pages in cgroup.hugetlb.items():
+            if not pages.current_bytes and not pages.failures:
+                continue
             held = "?" if pages.current_bytes is None else units.size(pages.current_bytes)
             yield _pair("huge pages", f"{size}: {held}, {pages.failures or 0} refused")
     for name, counted in _counted(cgroup):

@@ -121,8 +121,6 @@ def uses(container: Container) -> list[Piece]:
         else:
             text += " cores, no limit"
         parts.append((text, "plain"))
-        if cpu.throttled_ratio:
-            parts.append((f"throttled {units.percent(cpu.throttled_ratio)} of periods", "pressed"))
     memory, used = columns.memory(container), columns.memory_used(container)
     if memory is not None and used is not None:
         text = f"memory {units.size(used)}"

@@ -30,6 +30,8 @@ _STATUS: Final = ("exit_status", "exitCode", "exit_code", "exitStatus")
 _PAUSED: Final = ("pause", "freeze", "frozen")
 _RESUMED: Final = ("resume", "unpause", "thaw")
 _MADE: Final = ("create", "start", "exec", "appear")
+_PROCESS: Final = "process-"
+"""How topics of single processes begin: a busy host has hundreds a second, which bury all others."""
 
 
 class EventsScreen(SubjectScreen):
@@ -39,10 +41,11 @@ class EventsScreen(SubjectScreen):
     FOLLOWS = False
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "all", "events of every container", show=False),
+        Binding("p", "processes", "births and ends of processes too, or not", show=False),
         Binding("w", "waterfall", "draw what belongs to this event as a waterfall", show=False),
     ]
     HINTS: ClassVar[Sequence[tuple[str, str]]] = (
-        ("Enter", "whole body"),
+        ("Enter", "open"),
         ("w", "waterfall"),
         ("G", "follow"),
     )
@@ -54,13 +57,15 @@ class EventsScreen(SubjectScreen):
         self._before: dict[int, Event] = {}
         self._following = True
         self._count = 0
+        self._processes = False
+        self._asked_for_processes = False
 
     def body(self) -> ComposeResult:
         """A table, and the body of the event under the cursor."""
         yield FrameTable(
             self._columns(),
             _identity,
-            empty="no event yet: they show here as they happen",
+            empty="no event yet: they show here as they happen; p shows those of processes too",
             id="stream",
         )
         yield Lines(id="event-body", focusable=False, classes="pane")
@@ -72,10 +77,13 @@ class EventsScreen(SubjectScreen):
 
     def show(self, moment: Moment) -> None:
         """Show the events that the filter accepts."""
+        processes = self._processes or self._asked_for_processes
         shown = [
             event
             for event in moment.event_log
-            if (self._only is None or event.container == self._only) and self._filter.accepts(event)
+            if (self._only is None or event.container == self._only)
+            and (processes or not event.topic.startswith(_PROCESS))
+            and self._filter.accepts(event)
         ]
         self._before = {id(event): before for before, event in itertools.pairwise(shown)}
         grew = len(shown) != self._count
@@ -97,6 +105,7 @@ class EventsScreen(SubjectScreen):
     def filter_changed(self, text: str) -> str:
         """Keep what the text accepts."""
         self._filter = filters.parse(text, self._named_columns())
+        self._asked_for_processes = "process" in text
         if self.shell.moment is not None:
             self.show(self.shell.moment)
         return self._filter.problem
@@ -115,6 +124,12 @@ class EventsScreen(SubjectScreen):
         """Show the events of every container again."""
         self._only = None
         self.refresh_all()
+
+    def action_processes(self) -> None:
+        """Show births and ends of processes too, or leave them out."""
+        self._processes = not self._processes
+        self.refresh_all()
+        self.refresh_status()
 
     def action_waterfall(self) -> None:
         """Draw the events around the selected one by their times."""
@@ -137,10 +152,12 @@ class EventsScreen(SubjectScreen):
     def hints(self) -> list[tuple[str, str]]:
         """Name the way back to all events where only one container's are shown."""
         moment = self.shell.moment
+        rest = super().hints()
+        rest.insert(1, ("p", "no processes" if self._processes else "processes"))
         if self._only is None or moment is None:
-            return super().hints()
+            return rest
         name = moment.container_name(self._only) or self._only
-        return [("a", f"all (only {name} now)"), *super().hints()]
+        return [("a", f"all (only {name} now)"), *rest]
 
     @on(FrameTable.Moved)
     def _moved(self, message: FrameTable.Moved) -> None:

@@ -18,13 +18,18 @@ from screens.widgets.table_columns import Shown
 T = TypeVar("T")
 
 _KIND: Final = 10
+_MOST: Final = 200
+"""Changes that a frame has at most (inspector.domains.layers.model)."""
 _HOLDERS: Final = 4
 
 
 def _changes(subject: Subject) -> Sequence[Change]:
-    if subject.asked.report is not None:
-        return subject.asked.report.changes
+    """Return the newest ones as the frame has them; all of them, once asked for, where it left some out."""
+    report = subject.asked.report
     counted = subject.container.rootfs.changes if subject.container.rootfs else None
+    whole = counted is not None and counted.complete and len(counted.files) < _MOST
+    if report is not None and not whole:
+        return report.changes
     return counted.files if counted else ()
 
 
@@ -175,8 +180,9 @@ def _written_lines(one: Written, subject: Subject) -> list[Line]:
         return []
     since = units.long_duration(grown.seconds)
     rate = grown.bytes_per_second
-    upper = f"grew by {units.size(grown.grown_bytes)}" + (
-        f", {units.size(rate)}/s" if rate is not None else ""
+    word = "shrank" if grown.grown_bytes < 0 else "grew"
+    upper = f"{word} by {units.size(abs(grown.grown_bytes))}" + (
+        f", {units.size(abs(rate))}/s" if rate is not None else ""
     )
     least = "" if grown.complete else ", at least: it was not walked to its end"
     return [

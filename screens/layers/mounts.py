@@ -6,6 +6,7 @@ from typing import Final
 from inspector import units
 from inspector.columns import Column
 from inspector.domains.mounts.model import Mount
+from screens import safe
 from screens.layers.asked import Subject, View
 from screens.layers.stack import pair
 from screens.widgets import cells
@@ -49,9 +50,12 @@ def _mount_lines(one: Mount, _subject: Subject) -> list[Line]:
 
 
 def _mount_columns() -> tuple[Shown[Mount], ...]:
-    def point(one: Mount, _width: int) -> Line:
+    def point(one: Mount, width: int) -> Line:
         tone: Tone = "bold" if one.kind in {"root", "volume", "tmpfs"} else "dim"
-        return (("  " * one.depth, "dim"), (one.mountpoint, tone))
+        path, room = safe.text(one.mountpoint), max(8, width - 2 * one.depth)
+        # Those below each other begin alike: it is the end that tells them apart.
+        shown = path if safe.width(path) <= room else safe.ELLIPSIS + path[-(room - 1) :]
+        return (("  " * one.depth, "dim"), (shown, tone))
 
     def limit(one: Mount, _width: int) -> Line:
         return cells.plain(units.size(one.size_limit_bytes)) if one.size_limit_bytes else ()

@@ -131,8 +131,10 @@ class LayersScreen(SubjectScreen):
         self.views.front.focus()
 
     def hints(self) -> list[tuple[str, str]]:
-        """Name saving where it is offered."""
+        """Name saving where it is offered, and what the arrows do where the keyboard is."""
         found = super().hints()
+        if self.views.current is FILES and self.views.front.has_focus:
+            found[0] = ("← →", "fold")
         if self._may_act:
             found.insert(3, ("w", "save"))
         return found

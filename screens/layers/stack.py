@@ -61,7 +61,11 @@ def rows(rootfs: Rootfs, asked: Asked, moment: Moment) -> list[StackRow]:
     known = dict(asked.weighed.sizes) if asked.weighed else {}
     if asked.report is not None:
         known |= asked.report.sizes
-    sizes = {layer.path: known.get(layer.path, layer.size_bytes) for layer in rootfs.layers}
+    sizes: dict[str, int | None] = {}
+    for layer in rootfs.layers:
+        # The upper one is counted again and again: what was asked once is older.
+        live = layer.size_bytes if layer.role == "upper" else None
+        sizes[layer.path] = known.get(layer.path, layer.size_bytes) if live is None else live
     largest = max((size for size in sizes.values() if size), default=1)
     framed = [layer for layer in _ordered(rootfs.layers) if layer.role in {"upper", "lower"}]
     found: list[StackRow] = []
@@ -136,7 +140,7 @@ def waste_line(container: Container | None, asked: Asked, moment: Moment) -> Lin
     waste = asked.weighed.waste if asked.weighed else None
     if waste is not None and waste.efficiency is not None:
         bound = "" if waste.complete else "so far " if waste.walked_ratio < 1 else "at least "
-        pieces.append((f"   efficiency {waste.efficiency * 100:.1f} %", "bold"))
+        pieces.append((f"   efficiency {_efficiency(waste.efficiency)}", "bold"))
         reasons = [f"{units.size(size)} {why}" for why, size in waste.by_reason.items() if size]
         if waste.same_bytes:
             reasons.append(f"{units.size(waste.same_bytes)} copied up and never changed")
@@ -146,6 +150,11 @@ def waste_line(container: Container | None, asked: Asked, moment: Moment) -> Lin
     elif container.rootfs is not None and container.rootfs.driver == "overlay":
         pieces.append(("   S weighs all layers: efficiency, what is wasted", "dim"))
     return tuple(pieces)
+
+
+def _efficiency(ratio: float) -> str:
+    """Return a share with a tenth of a per cent; what is wasted is never rounded away."""
+    return "> 99.9 %" if 0.9995 <= ratio < 1 else f"{ratio * 100:.1f} %"
 
 
 def _growth_spark(past: Sequence[float | None]) -> str:

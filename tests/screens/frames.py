@@ -899,7 +899,7 @@ class Recorder:
         return ("cinspect", "exec", "-it", container.name, *command)
 
     def equivalent(self, action: str, container: Container) -> str:
-        words = {"signal": "kill", "remove": "rm"}
+        words = {"signal": "kill", "remove": "rm", "exec": "exec -it"}
         return f"cinspect {words.get(action, action)} {container.name}"
 
     async def layers(self, container: Container) -> LayerReport:

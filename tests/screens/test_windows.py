@@ -361,3 +361,31 @@ async def test_an_event_tells_who_else_told_of_it_and_its_container_s_name_of_th
         assert "docker as die, 3 ms later" in driven.text
         await driven.press("enter")
         assert "docker as die, 3 ms later" in driven.text
+
+
+async def test_births_and_ends_of_processes_do_not_bury_what_else_happens() -> None:
+    whole = frames.frame(1)
+    last = whole.events[-1]
+    births = tuple(
+        structs.replace(
+            last,
+            topic="process-born",
+            source="kernel",
+            event={"pid": 4000 + number},
+            timestamp=last.timestamp + timedelta(milliseconds=number),
+        )
+        for number in range(50)
+    )
+    shown = structs.replace(whole, events=(*whole.events, *births))
+    async with running(shown, size=(160, 40), keys=("5",)) as driven:
+        assert "process-born" not in driven.text
+        assert "p processes" in driven.lines[-1]
+        await driven.press("p")
+        assert driven.text.count("process-born") > 20
+        await driven.press("k", "k", "k")
+        assert driven.app.screen.table.selected.event["pid"] == 4046, "each is one by itself"
+        await driven.press("p")
+        assert "process-born" not in driven.text
+        await driven.press("slash")
+        await driven.type("process")
+        assert "process-born" in driven.text
