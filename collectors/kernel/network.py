@@ -9,7 +9,7 @@ from collectors.collector import Key
 from collectors.errors import CollectError, Gone, Problem
 from collectors.formats import net_dev
 from collectors.links import reading as links
-from collectors.links.records import Interface
+from collectors.links.records import Interface, NamespaceNetwork
 from collectors.members import Damaged, Members, ask
 from collectors.root import Root
 from runtime.errors import FormatError
@@ -24,16 +24,6 @@ __all__ = (
     "read",
     "read_links",
 )
-
-
-class NamespaceNetwork(Struct, frozen=True):
-    """One network namespace's links."""
-
-    namespace: int
-    """Inode."""
-    pid: int
-    """The process through which it was read."""
-    interfaces: tuple[Interface, ...]
 
 
 class NetworkReading(Struct, frozen=True):

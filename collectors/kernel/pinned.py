@@ -12,8 +12,7 @@ from collectors.collector import Key
 from collectors.errors import CollectError, Missing, Problem, Problems
 from collectors.formats import net_route
 from collectors.formats.net_route import Route
-from collectors.kernel.network import NamespaceNetwork
-from collectors.kernel.sockets import NamespaceSockets
+from collectors.links.records import NamespaceNetwork, NamespaceSockets
 from collectors.members import Members
 from collectors.netlink.records import Socket
 from collectors.root import Root

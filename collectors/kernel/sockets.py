@@ -14,6 +14,7 @@ from collectors.collector import Key
 from collectors.errors import CollectError, Gone, Missing, Problem, Problems
 from collectors.formats import net_route, net_sockets
 from collectors.formats.net_route import Route
+from collectors.links.records import NamespaceSockets
 from collectors.members import Damaged, Members, ask
 from collectors.netlink.records import Protocol, Socket
 from collectors.root import Root
@@ -22,24 +23,6 @@ from runtime.errors import FormatError
 __all__ = ("KEY", "Limits", "NamespaceSockets", "Route", "Socket", "SocketReader", "SocketsReading")
 
 T = TypeVar("T")
-
-
-class NamespaceSockets(Struct, frozen=True, kw_only=True):
-    """One network namespace's sockets and routes."""
-
-    namespace: int
-    """Inode."""
-    pid: int
-    """The process through which it was read."""
-    listeners: tuple[Socket, ...] | None
-    """Listening tcp, udp that is not connected; None where they could not be read."""
-    connections: tuple[Socket, ...]
-    """Other sockets, as many as were wanted, of at most some seconds ago."""
-    states: Mapping[str, int] | None
-    """How many tcp sockets are in each state, all of them counted; None where that is not known yet."""
-    default_routes: tuple[Route, ...]
-    routes: int | None
-    """How many routes the main tables have; None where that could not be read, or are too many."""
 
 
 class SocketsReading(Struct, frozen=True):

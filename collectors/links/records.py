@@ -1,8 +1,11 @@
-"""What is said of a network link."""
+"""What is said of a network link, and of a network namespace as a whole."""
 
 from collections.abc import Mapping
 
 from msgspec import Struct
+
+from collectors.formats.net_route import Route
+from collectors.netlink.records import Socket
 
 
 class Interface(Struct, frozen=True, kw_only=True):
@@ -29,3 +32,31 @@ class Interface(Struct, frozen=True, kw_only=True):
     """Bytes."""
     master_index: int | None = None
     """Index of the bridge (or bond) that it is a port of, in the same namespace."""
+
+
+class NamespaceNetwork(Struct, frozen=True):
+    """One network namespace's links."""
+
+    namespace: int
+    """Inode."""
+    pid: int
+    """The process through which it was read."""
+    interfaces: tuple[Interface, ...]
+
+
+class NamespaceSockets(Struct, frozen=True, kw_only=True):
+    """One network namespace's sockets and routes."""
+
+    namespace: int
+    """Inode."""
+    pid: int
+    """The process through which it was read."""
+    listeners: tuple[Socket, ...] | None
+    """Listening tcp, udp that is not connected; None where they could not be read."""
+    connections: tuple[Socket, ...]
+    """Other sockets, as many as were wanted, of at most some seconds ago."""
+    states: Mapping[str, int] | None
+    """How many tcp sockets are in each state, all of them counted; None where that is not known yet."""
+    default_routes: tuple[Route, ...]
+    routes: int | None
+    """How many routes the main tables have; None where that could not be read, or are too many."""
