@@ -18,6 +18,7 @@ SHOTS = {
     "container": ("j", "j", "enter"),
     "namespaces": ("2", "g"),
     "layers": ("j", "l"),
+    "files": ("j", "l", "t", "tab", "j", "right", "j", "j"),
     "cgroups": ("j", "j", "c"),
     "events": ("5",),
     "start": ("s",),
