@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -172,10 +173,12 @@ def main() -> None:
     options = parser.parse_args()
     peers = Peers()
     with (
-        tempfile.TemporaryDirectory(prefix="cinspect-bench-", dir="/var/tmp") as directory,
+        tempfile.TemporaryDirectory(prefix="cinspect-", dir="/var/tmp") as directory,
         contextlib.ExitStack() as stack,
     ):
-        scratch = Path(directory)
+        # Its name is containerd's namespace, which may not be any.
+        scratch = Path(directory) / f"b{os.getpid()}"
+        scratch.mkdir()
         rootfs = daemons.make_rootfs(scratch)
         tar = daemons.archive(rootfs)
         stack.enter_context(cinspect(peers, scratch, rootfs))

@@ -73,6 +73,7 @@ class Peers:
         self.exec: dict[str, Callable[[], float]] = {}
         self.memory: dict[str, int] = {}
         """Pids of the processes that stay beside an idle container."""
+        scratch.mkdir()  # its name is containerd's namespace, which may not be any
         self.rootfs = daemons.make_rootfs(scratch)
 
     def bundle(self, name: str, *command: str) -> str:
@@ -209,12 +210,16 @@ def timed(runner: asyncio.Runner, job: Callable[[], Awaitable[None]]) -> Callabl
 
 def conmon(peers: Peers) -> None:
     """Add what Podman leaves beside an idle container."""
-    # Podman mounts its storage on itself, and leaves that.
-    storage = f"{peers.scratch}/podman/overlay"
-    peers.stack.callback(subprocess.run, ("umount", "--quiet", storage), check=False)
+    peers.stack.callback(unmount, f"{peers.scratch}/podman/overlay")
     podman = peers.stack.enter_context(daemons.podman(peers.scratch, daemons.archive(peers.rootfs)))
     podman("run", "--detach", "--network", "none", *ULIMITS, daemons.IMAGE, *SLEEP)
     peers.memory["conmon"] = int(podman("inspect", "--latest", "--format", "{{.State.ConmonPid}}"))
+
+
+def unmount(storage: str) -> None:
+    """Unmount Podman's storage, which it mounts on itself, more than once, and leaves."""
+    while os.path.ismount(storage):
+        subprocess.run(("umount", storage), check=True)
 
 
 def measured(pid: int) -> dict[str, int]:
@@ -251,8 +256,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=40)
     options = parser.parse_args()
     with (
-        tempfile.TemporaryDirectory(prefix="cinspect-bench-", dir="/var/tmp") as directory,
-        everyone(Path(directory)) as peers,
+        tempfile.TemporaryDirectory(prefix="cinspect-", dir="/var/tmp") as directory,
+        everyone(Path(directory) / f"b{os.getpid()}") as peers,
     ):
         memory = {name: measured(pid) for name, pid in peers.memory.items()}
         rounds.report(
