@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from inspector.cli import live, options
-from inspector.domains.events.model import Event, identity
+from inspector.domains.events.model import Event, Identity, identity
 from inspector.domains.events.same import Joiner
 from inspector.hub import LiveSource
 from inspector.journal import Journal
@@ -130,7 +130,9 @@ class _Stream:
         accepted = [event for event in events if self._within(event)]
         if self._first:
             # Of the past the journal and the engines tell, and some of it both.
-            known = {identity(event): event for event in reversed(accepted)}
+            known: dict[Identity, Event] = {}
+            for event in accepted:
+                known.setdefault(identity(event), event)
             accepted = sorted(known.values(), key=lambda event: event.timestamp)
             self._first = False
         self._joiner.add(accepted)
