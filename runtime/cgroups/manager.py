@@ -52,6 +52,8 @@ class Manager:
         if not path.startswith("/") or not path.strip("/") or {"..", "."} & set(parts):
             raise InvalidArgument(f"not the path of a cgroup: {path!r}")
         self.path = "/" + "/".join(part for part in parts if part)
+        self.inside: Mapping[str, str] = {}
+        """Where processes that join go below it, by the hierarchy's name."""
         self._hierarchies = discover()
         if not self._hierarchies:
             raise FailedPrecondition("no cgroup hierarchy is mounted here")
@@ -209,7 +211,7 @@ class Manager:
         into: int | None = None
         try:
             for each in self._hierarchies:
-                directory = self._directory(each)
+                directory = self._directory(each) + self.inside.get(each.name, "")
                 if each.version == 2:
                     into = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
                 else:

@@ -1,6 +1,7 @@
 """`exec`: one more process in a container."""
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from runtime.command import console
@@ -33,6 +34,10 @@ def execute(request: Request) -> int:
     spec = container.spec()
     process = _process(request, spec)
     check_console(bool(process.get("terminal")), request, detached=detached)
+    if request.every("cgroup"):
+        from runtime.cgroups import placing  # noqa: PLC0415 - few ask for it
+
+        container.cgroup.inside = placing.below(container.cgroup, _places(request.every("cgroup")))
     manner = plan.Manner(preserve=preserve, name=container.record.id)
     launched = _launch(container, process, spec, manner=manner)
     try:
@@ -65,6 +70,17 @@ def _launch(
         )
     finally:
         os.close(pidfd)
+
+
+def _places(words: Sequence[str]) -> dict[str, str]:
+    """Return where in the container's cgroups it goes, by controller; "" is for the others."""
+    found: dict[str, str] = {}
+    for word in words:
+        controllers, _, path = word.rpartition(":")
+        for controller in controllers.split(","):
+            if found.setdefault(controller, path) != path:
+                raise InvalidArgument(f"--cgroup: {controller or 'a path'} is there twice")
+    return found
 
 
 def _process(request: Request, spec: Spec) -> Spec:

@@ -14,7 +14,7 @@ from runtime.cgroups.join import Join
 from runtime.cgroups.manager import Manager
 from runtime.errors import FailedPrecondition, Internal, RuntimeFailure
 from runtime.formats.idmap import Extent
-from runtime.formats.spec import Spec, section
+from runtime.formats.spec import Spec, entries, section
 from runtime.init import agent, hooks, joining, layout, namespaces, plan
 from runtime.init.launch import Answers, Launch, Launched, Place, Streams
 from runtime.init.step import explain
@@ -76,6 +76,7 @@ def create(
     )
     _check_streams(process, stdio)
     maps = id_maps(spec)
+    _give(spec, cgroup)
     moved = _devices(spec)
     launch = Launch(
         steps,
@@ -215,6 +216,35 @@ def exec_process(  # noqa: PLR0913 - two processes, each with what belongs to it
         return launch.run(_beside(cgroup, init_pid), place)
     except OSError as error:
         raise Internal(explain("clone a process", error)) from error
+
+
+def _give(spec: Spec, cgroup: Manager) -> None:
+    owner = _owner(spec)
+    if owner is not None:
+        from runtime.cgroups import placing  # noqa: PLC0415 - few containers need it
+
+        placing.give(cgroup, owner)
+
+
+def _owner(spec: Spec) -> int | None:
+    """Return the uid that the container's cgroup is to be of; None if it stays whose it is.
+
+    It is given to the process's user with a cgroup namespace of its own and a writable mount
+    (config-linux.md, "Cgroup ownership").
+    """
+    writable = any(
+        each.get("type") in {"cgroup", "cgroup2"} and "ro" not in entries(each, "options")
+        for each in entries(spec, "mounts")
+    )
+    if not writable or "cgroup" not in namespaces.of(spec).new:
+        return None
+    uid = section(spec["process"], "user").get("uid") or 0
+    maps = id_maps(spec)
+    if maps is None:
+        return uid or None
+    found = (each for each in maps[0] if each.inside <= uid < each.inside + each.size)
+    extent = next(found, None)
+    return None if extent is None else extent.outside + uid - extent.inside
 
 
 def _may_come_back() -> bool:

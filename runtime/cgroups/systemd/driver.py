@@ -184,7 +184,8 @@ class SystemdManager(Manager):
         return Join(None, (), attach=self._attach) if self.user else super().join_paths()
 
     def _attach(self, pid: int) -> None:
-        self._call("AttachProcessesToUnit", "ssau", self.unit, "", [pid])
+        below = self.inside.get("unified", "")
+        self._call("AttachProcessesToUnit", "ssau", self.unit, below, [pid])
 
     # Talking to systemd
 
