@@ -23,9 +23,11 @@ class EventFilter:
 
     def matches(self, event: Event) -> bool:
         """Return whether the event is wanted."""
-        if not all(_any(event, key, values) for key, values in self.values.items()):
+        wanted, unwanted = self.values.items(), self.unwanted.items()
+        if not all(_any(event, key, values, accounts=True) for key, values in wanted):
             return False
-        if any(_any(event, key, values) for key, values in self.unwanted.items()):
+        # Docker's word that the kernel saw too is still there for who does not want the kernel's.
+        if any(_any(event, key, values, accounts=False) for key, values in unwanted):
             return False
         if not self.words and not self.unwanted_words:
             return True
@@ -56,15 +58,19 @@ def event_filter(terms: Iterable[str]) -> EventFilter:
     return EventFilter(made.values, tuple(words), made.unwanted, tuple(unwanted_words))
 
 
-def _any(event: Event, key: str, values: tuple[str, ...]) -> bool:
+def _any(event: Event, key: str, values: tuple[str, ...], *, accounts: bool) -> bool:
+    """Return whether any value fits; with `accounts` that of another source will do."""
     if key == "container":
         return any(_is_container(event, value) for value in values)
+    others = event.seen_by if accounts else ()
     if key == "source":
         # What a shim tells is of `shim 1234`: its kind alone names all of them.
-        sources = [event.source, *(one.source for one in event.seen_by)]
+        sources = [event.source, *(one.source for one in others)]
         told = [*sources, *map(family, sources)]
+    elif key == "topic":
+        told = [event.topic, *(one.topic for one in others)]
     else:
-        told = [event.topic if key == "topic" else event.engine_namespace or ""]
+        told = [event.engine_namespace or ""]
     return any(one == value or fnmatch.fnmatchcase(one, value) for value in values for one in told)
 
 

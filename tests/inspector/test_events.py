@@ -171,6 +171,8 @@ def test_a_filter_by_a_key_or_a_word_that_is_not_there_is_wrong_usage(term):
         (["source=77"], False),
         (["source!=shim"], False),
         (["source=containerd"], True),
+        (["source!=containerd"], True),
+        (["topic=process-*"], True),
         (["topic!=/tasks/*"], False),
         (["topic!=process-*"], True),
         (["topic!=process-*", "topic!=/tasks/exit"], False),
@@ -191,7 +193,10 @@ def test_a_filter_can_say_what_is_not_wanted_and_knows_kinds_of_sources_and_name
         container=A,
         container_name="web",
         event={"pid": 5},
-        seen_by=(Account("containerd", "/tasks/exit", WHEN),),
+        seen_by=(
+            Account("containerd", "/tasks/exit", WHEN),
+            Account("kernel", "process-exit", WHEN),
+        ),
     )
     assert event_filter(terms).matches(event) is fits
 

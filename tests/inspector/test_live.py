@@ -170,7 +170,13 @@ def topics(path, pid):
     events = [
         json.loads(line) for line in path.read_bytes().splitlines(keepends=True) if b"\n" in line
     ]
-    return [event["topic"] for event in events if event["container"] == f"unshare-{pid}"]
+    accounts = [
+        account["topic"]
+        for event in events
+        if event["container"] == f"unshare-{pid}"
+        for account in (event, *event["seen_by"])
+    ]
+    return [topic for topic in accounts if topic in {"appeared", "gone"}]
 
 
 @pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv is not installed")
