@@ -30,6 +30,7 @@ def save(one: Terminal, to: Path) -> None:
     one.press("w")
     one.wait("Save /etc/of-the-container")
     one.press("C-a", "C-k")
+    one.wait("no path: say where")
     one.tmux("send-keys", "-t", "0", "-l", str(to))
     one.wait(to.name)
     one.press("Enter")
