@@ -61,7 +61,7 @@ wheel: $(VENV)/dev ## Build dist/*.whl.
 	@ls dist/*.whl
 
 bench: $(VENV)/dev packages ## Measure it against its peers, side by side.
-	@for name in namespaces inspection lifecycle start; do \
+	@for name in namespaces inspection observe lifecycle start; do \
 		echo "== $$name"; $(AS_ROOT) $(BIN)/python benchmarks/$$name.py || exit 1; \
 	done
 

@@ -12,8 +12,8 @@ from collectors.errors import Missing, Unavailable
 from runtime.errors import RuntimeFailure
 
 if TYPE_CHECKING:
-    from runtime.api import Runtime
     from runtime.types import Container, Event
+    from runtime.watching import Watcher
 
 _KEPT = 200
 _EPOCH = datetime.fromtimestamp(0, UTC)
@@ -48,14 +48,14 @@ class EmbeddedEngine:
 
     async def _ask(self) -> EngineReading:
         # Loaded only where there is an engine to ask: most hosts that are looked at have none.
-        from runtime.api import Runtime  # noqa: PLC0415
+        from runtime.watching import Watcher  # noqa: PLC0415
 
-        runtime = Runtime(root=self._root, state=self.address)
+        watcher = Watcher(root=self._root, state=self.address)
         try:
-            containers = await runtime.containers()
-            events = await self._events(runtime)
+            containers = watcher.containers()
+            events = await self._events(watcher)
         finally:
-            await runtime.close()
+            watcher.close()
         return EngineReading(
             name=self.name,
             version=None,
@@ -64,10 +64,10 @@ class EmbeddedEngine:
             events=tuple(map(_event, events)),
         )
 
-    async def _events(self, runtime: "Runtime") -> Sequence["Event"]:
+    async def _events(self, watcher: "Watcher") -> Sequence["Event"]:
         """Return those that were not told yet; the first time the last ones that were kept."""
         found: deque[Event] = deque(maxlen=_KEPT if self._since is None else None)
-        async for event in runtime.events(since=self._since or _EPOCH, follow=False):
+        async for event in watcher.events(since=self._since or _EPOCH):
             # The journal is asked from the last event's own time on, and has that one again.
             if event not in self._at_since:
                 found.append(event)

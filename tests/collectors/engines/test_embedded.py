@@ -1,6 +1,9 @@
 """The embedded engine as an adapter shows it: real containers of its own."""
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -27,6 +30,30 @@ async def test_where_nothing_was_ever_run_it_is_missing_and_stays_so(tmp_path):
         await EmbeddedEngine(root=str(root), state=str(tmp_path / "state")).collect()
     assert raised.value.path == str(root)
     assert os.listdir(tmp_path) == []
+
+
+ASK = """
+import asyncio, sys
+from collectors.engines.embedded import EmbeddedEngine
+before = set(sys.modules)
+reading = asyncio.run(EmbeddedEngine(root=sys.argv[1], state=sys.argv[2]).collect())
+loaded = sorted(name for name in set(sys.modules) - before if name.startswith("runtime."))
+print(len(reading.containers), *loaded)
+"""
+
+
+def test_asking_an_engine_without_containers_loads_nothing_that_makes_them(tmp_path):
+    root = tmp_path / "root"
+    root.mkdir()
+    command = [sys.executable, "-c", ASK, str(root), str(tmp_path / "state")]
+    done = subprocess.run(
+        command, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[3]
+    )
+    containers, *loaded = done.stdout.split()
+    assert containers == "0"
+    assert "runtime.watching" in loaded
+    assert len(loaded) < 15, loaded
+    assert not {"runtime.api", "runtime.tasks", "runtime.shim", "runtime.cgroups"} & set(loaded)
 
 
 @pytest.mark.root
