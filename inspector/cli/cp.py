@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 
 from collectors.errors import CollectError
 from collectors.inside import Inside
@@ -24,13 +25,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "none. A directory that is there gets the copy under its own name; SRC/. is what is in a "
         "directory. What comes into a container belongs to its root; what comes out to you, "
         "without set-user-id. Links are copied as links; devices, FIFOs, sockets and other "
-        "filesystems mounted below are skipped, and said.",
+        "filesystems mounted below are skipped, and said. With - instead of a path of the host, a tar "
+        "stream is written to stdout, or read from stdin into a directory: there, ids and modes are "
+        "those of the container.",
         "cinspect cp web:/var/log/nginx ./logs",
         "cinspect cp nginx.conf web:/etc/nginx/",
+        "cinspect cp web:/etc - | tar tv",
+        "tar c site | cinspect cp - web:/srv",
         "cinspect cp --layer 0 web:/etc/passwd before    as lower layer 0 has it",
     )
-    parser.add_argument("source", metavar="SRC", help="CONTAINER:PATH, or a path of the host")
-    parser.add_argument("destination", metavar="DEST", help="a path of the host, or CONTAINER:PATH")
+    parser.add_argument("source", metavar="SRC", help="CONTAINER:PATH, a path of the host, or -")
+    parser.add_argument(
+        "destination", metavar="DEST", help="a path of the host, -, or CONTAINER:PATH"
+    )
     parser.add_argument("-L", "--follow-link", action="store_true", help="copy what SRC points to")
     parser.add_argument("-q", "--quiet", action="store_true", help="say nothing of what was copied")
     parser.add_argument("--layer", metavar="N", help="out of this layer alone: upper, 0, 1…")
@@ -76,6 +83,8 @@ def _parted(word: str) -> tuple[str, str] | None:
 def _out(args: argparse.Namespace, reference: str, path: str) -> Copied:
     root = Root(options.settings(args).host_root)
     container = found.container(args, reference)
+    if args.destination == "-":
+        return _stream_out(args, root, container, path)
     with _source(root, container, args.layer) as inside, _host() as host:
         return copying.copy(
             inside,
@@ -84,6 +93,18 @@ def _out(args: argparse.Namespace, reference: str, path: str) -> Copied:
             _absolute(args.destination),
             rules=Rules(),
             follow=args.follow_link,
+        )
+
+
+def _stream_out(args: argparse.Namespace, root: Root, container: Container, path: str) -> Copied:
+    if sys.stdout.isatty():
+        raise WrongUsage("stdout is a terminal: redirect the tar stream, as with `| tar x`")
+    # Not loaded by what copies files.
+    from inspector.layers import tarring  # noqa: PLC0415
+
+    with _source(root, container, args.layer) as inside:
+        return tarring.write(
+            inside, path, sys.stdout.buffer, base=owner(container), follow=args.follow_link
         )
 
 
@@ -110,9 +131,12 @@ def _into(args: argparse.Namespace, reference: str, path: str) -> Copied:
     how = f"{text.printable(args.source)} to {text.printable(path)}"
     try:
         with _host() as host, places.inside(Root(), container) as inside:
-            copied = copying.copy(
-                host, _absolute(args.source), inside, path, rules=rules, follow=args.follow_link
-            )
+            if args.source == "-":
+                copied = _stream_in(inside, path, container)
+            else:
+                copied = copying.copy(
+                    host, _absolute(args.source), inside, path, rules=rules, follow=args.follow_link
+                )
         problem = None
     except Failure as failure:
         problem = str(failure)
@@ -122,6 +146,15 @@ def _into(args: argparse.Namespace, reference: str, path: str) -> Copied:
             "cp", container.id, engine=container.engine, how=how, error=problem
         )
     return copied
+
+
+def _stream_in(inside: Inside, path: str, container: Container) -> Copied:
+    if sys.stdin.isatty():
+        raise WrongUsage("stdin is a terminal: give a tar stream, as with `tar c DIR |`")
+    # Not loaded by what copies files.
+    from inspector.layers import tarring  # noqa: PLC0415
+
+    return tarring.read(sys.stdin.buffer, inside, path, base=owner(container))
 
 
 def owner(container: Container) -> tuple[int, int]:

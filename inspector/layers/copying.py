@@ -164,7 +164,10 @@ class _Copier:
                     self.entry(fd, into, name, below, depth)
 
     def _file(self, seen: int, status: os.stat_result, into: int, name: str) -> None:
-        with _held(reopen_regular(seen, name)) as source, self._new(into, name) as temporary:
+        with (
+            _held(reopen_regular(seen, name)) as source,
+            new_name(into, name, replace=self._rules.replace) as temporary,
+        ):
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             with _held(os.open(temporary, flags, 0o600, dir_fd=into)) as target:
                 self.copied.size_bytes += self._pour(source, target, status.st_size)
@@ -172,7 +175,7 @@ class _Copier:
         self.copied.files += 1
 
     def _link(self, seen: int, into: int, name: str) -> None:
-        with self._new(into, name) as temporary:
+        with new_name(into, name, replace=self._rules.replace) as temporary:
             os.symlink(os.readlink("", dir_fd=seen), temporary, dir_fd=into)
             if self._rules.owner is not None:
                 os.chown(temporary, *self._rules.owner, dir_fd=into, follow_symlinks=False)
@@ -192,23 +195,6 @@ class _Copier:
             if made:
                 self._finish(target, status)
         self.copied.directories += 1
-
-    @contextmanager
-    def _new(self, into: int, name: str) -> Generator[str]:
-        """Give a name to make something under; it takes the wanted name when all went well."""
-        temporary = f".cinspect-{secrets.token_hex(6)}"
-        try:
-            yield temporary
-            if self._rules.replace:
-                os.rename(temporary, name, src_dir_fd=into, dst_dir_fd=into)
-            else:
-                # rename(2) replaces without a word; link(2) never does.
-                os.link(temporary, name, src_dir_fd=into, dst_dir_fd=into, follow_symlinks=False)
-                os.unlink(temporary, dir_fd=into)
-        except BaseException:
-            with suppress(FileNotFoundError):
-                os.unlink(temporary, dir_fd=into)
-            raise
 
     def _finish(self, target: int, status: os.stat_result) -> None:
         if self._rules.owner is not None:
@@ -236,6 +222,27 @@ class _Copier:
         if size:
             os.ftruncate(target, most)  # what a hole ends with
         return most if size else at
+
+
+@contextmanager
+def new_name(into: int, name: str, *, replace: bool = True) -> Generator[str]:
+    """Give a name to make something under; it takes the wanted name when all went well.
+
+    Raises `FileExistsError` where that is taken, and is not to be replaced.
+    """
+    temporary = f".cinspect-{secrets.token_hex(6)}"
+    try:
+        yield temporary
+        if replace:
+            os.rename(temporary, name, src_dir_fd=into, dst_dir_fd=into)
+        else:
+            # rename(2) replaces without a word; link(2) never does.
+            os.link(temporary, name, src_dir_fd=into, dst_dir_fd=into, follow_symlinks=False)
+            os.unlink(temporary, dir_fd=into)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(temporary, dir_fd=into)
+        raise
 
 
 def _next_data(fd: int, at: int, most: int) -> tuple[int, int]:

@@ -1,7 +1,10 @@
 """`cinspect layers`, `cat` and `cp` on a container that really runs, and after it ended."""
 
+import io
 import json
 import os
+import subprocess
+import tarfile
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -149,3 +152,19 @@ def test_a_container_that_is_not_there_is_said(cinspect):
         done = cinspect.run(*words)
         assert done.returncode == 1
         assert b"'none'" in done.stderr
+
+
+def test_a_tar_stream_goes_out_and_in(box, tmp_path):
+    out = box.run("cp", "-q", "box:/tmp/made", "-")
+    assert out.returncode == 0
+    with tarfile.open(fileobj=io.BytesIO(out.stdout)) as stream:
+        assert sorted(stream.getnames()) == ["made", "made/file"]
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "page").write_text("hello\n")
+    packed = subprocess.run(["tar", "c", "-C", tmp_path, "new"], check=True, capture_output=True)
+    said = box.run("cp", "-", "box:/tmp", stdin=packed.stdout)
+    assert said.returncode == 0, said.stderr
+    assert box.ok("exec", "box", "cat", "/tmp/new/page") == "hello\n"
+    torn = box.run("cp", "-", "box:/tmp", stdin=b"no tar at all")
+    assert torn.returncode == 1
+    assert b"no tar stream" in torn.stderr

@@ -1,0 +1,253 @@
+"""Copies out of a container as a tar stream, and such a stream into one: what `docker cp` does with `-`."""
+
+import os
+import stat
+import tarfile
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from typing import BinaryIO
+
+from collectors.errors import CollectError
+from collectors.inside import Inside
+from collectors.root import translate
+from collectors.syscalls import reopen_regular
+from inspector.errors import Failure
+from inspector.layers.copying import Copied, new_name
+
+_DEEPEST = 200
+_PIECE = 1 << 20
+Owner = tuple[int, int]
+"""The host's ids of the container's root, which a user namespace may have elsewhere than at 0."""
+
+
+def write(source: Inside, path: str, out: BinaryIO, *, base: Owner, follow: bool = False) -> Copied:
+    """Write a file, a link or a directory as a tar stream (pax); return what was written.
+
+    Names begin with the last part of `path`; ids are the container's own. Devices, FIFOs, sockets and
+    other filesystems mounted below are skipped. A file that shrinks meanwhile is filled up with
+    zeroes, as its length stands before it. Raises `Failure`.
+    """
+    try:
+        with (
+            _held(source.look(path, follow=follow or path.endswith("/."))) as seen,
+            tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as stream,
+        ):
+            name = path.rstrip("/").removesuffix("/.").rpartition("/")[2] or "."
+            writer = _Writer(stream, base)
+            writer.entry(seen, name if name != ".." else ".", path, 0)
+            return writer.copied
+    except CollectError as error:
+        raise Failure(f"{error.path}: {error.message}") from error
+
+
+class _Writer:
+    def __init__(self, stream: tarfile.TarFile, base: Owner) -> None:
+        self._stream = stream
+        self._base = base
+        self.copied = Copied()
+
+    def entry(self, seen: int, name: str, path: str, depth: int) -> None:
+        status = os.fstat(seen)
+        about = self._about(name, status)
+        try:
+            if stat.S_ISREG(status.st_mode):
+                self._file(seen, about, path)
+            elif stat.S_ISLNK(status.st_mode):
+                about.type, about.linkname = tarfile.SYMTYPE, os.readlink("", dir_fd=seen)
+                self._stream.addfile(about)
+                self.copied.links += 1
+            elif stat.S_ISDIR(status.st_mode):
+                about.type = tarfile.DIRTYPE
+                self._stream.addfile(about)
+                self.copied.directories += 1
+                self._contents(seen, name, path, depth)
+            else:
+                self.copied.skipped.append(path)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise translate(error, path, "copy") from error
+
+    def _about(self, name: str, status: os.stat_result) -> tarfile.TarInfo:
+        about = tarfile.TarInfo(name)
+        about.mode = stat.S_IMODE(status.st_mode)
+        about.uid = max(0, status.st_uid - self._base[0])
+        about.gid = max(0, status.st_gid - self._base[1])
+        about.mtime = status.st_mtime
+        return about
+
+    def _file(self, seen: int, about: tarfile.TarInfo, path: str) -> None:
+        with _held(reopen_regular(seen, path)) as fd:
+            about.size = os.fstat(fd).st_size
+            self._stream.addfile(about, _Filled(fd))
+        self.copied.files += 1
+        self.copied.size_bytes += about.size
+
+    def _contents(self, seen: int, name: str, path: str, depth: int) -> None:
+        if depth >= _DEEPEST:
+            raise Failure(f"{path}: more than {_DEEPEST} directories within each other")
+        with _held(os.open(f"/proc/self/fd/{seen}", os.O_RDONLY | os.O_DIRECTORY)) as listed:
+            names = sorted(os.listdir(listed))
+            device = os.fstat(listed).st_dev
+        for each in names:
+            below = f"{path.rstrip('/').removesuffix('/.')}/{each}"
+            try:
+                fd = os.open(each, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=seen)
+            except FileNotFoundError:
+                continue
+            with _held(fd):
+                if os.fstat(fd).st_dev != device:
+                    self.copied.skipped.append(below)
+                else:
+                    self.entry(fd, f"{name}/{each}", below, depth + 1)
+
+
+class _Filled:
+    """Reads a file as long as it was said to be."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def read(self, size: int = _PIECE, /) -> bytes:
+        """Return so many bytes, zeroes where the file has ended."""
+        pieces: list[bytes] = []
+        left = size
+        while left and (piece := os.read(self._fd, min(left, _PIECE))):
+            pieces.append(piece)
+            left -= len(piece)
+        return b"".join((*pieces, bytes(left)))
+
+
+def read(stream: BinaryIO, into: Inside, to: str, *, base: Owner) -> Copied:
+    """Put what a tar stream has into a directory that is there; return what was copied.
+
+    Links on the way are those of the container, and lead nowhere out of it. Names with `..` are refused;
+    a `/` at the beginning is dropped. Ids are the container's, and its root's begin at `base`. Devices
+    and FIFOs are skipped. Raises `Failure`: what came before it is there.
+    """
+    copied = Copied()
+    try:
+        os.close(into.directory(to))
+        with tarfile.open(fileobj=stream, mode="r|*") as source:
+            reader = _Reader(into, to.rstrip("/"), base, copied)
+            for member in source:
+                reader.take(source, member)
+        reader.finish()
+    except tarfile.TarError as error:
+        raise Failure(f"standard input is no tar stream, or a torn one: {error}") from error
+    except CollectError as error:
+        raise Failure(f"{error.path}: {error.message}") from error
+    except EOFError as error:
+        raise Failure("standard input ended within the tar stream") from error
+    return copied
+
+
+class _Reader:
+    def __init__(self, into: Inside, to: str, base: Owner, copied: Copied) -> None:
+        self._into = into
+        self._to = to
+        self._base = base
+        self._copied = copied
+        self._directories: list[tuple[str, tarfile.TarInfo]] = []
+
+    def take(self, source: tarfile.TarFile, member: tarfile.TarInfo) -> None:
+        parts = [part for part in member.name.split("/") if part not in {"", "."}]
+        if ".." in parts:
+            raise Failure(f"{member.name}: a name with .. in it is not taken")
+        if not parts:
+            return  # the directory itself
+        path = "/".join(parts)
+        try:
+            with _held(self._above(parts[:-1])) as above:
+                self._make(source, member, above, parts[-1], path)
+        except OSError as error:
+            raise translate(error, path, "copy") from error
+
+    def finish(self) -> None:
+        """Give directories their modes and times: files that came after them have changed these."""
+        for path, member in reversed(self._directories):
+            try:
+                with _held(self._into.directory(f"{self._to}/{path}")) as fd:
+                    os.fchmod(fd, member.mode & 0o7777)
+                    _touch(fd, member)
+            except (CollectError, OSError) as error:
+                raise Failure(f"{path}: {error}") from error
+
+    def _above(self, parts: list[str]) -> int:
+        """Open the directory that a name is in; those that no entry made are made."""
+        whole = "/".join((self._to, *parts)) or "/"
+        try:
+            return self._into.directory(whole)
+        except CollectError as error:
+            if not parts or not isinstance(error.__cause__, FileNotFoundError):
+                raise
+        with _held(self._above(parts[:-1])) as above, suppress(FileExistsError):
+            os.mkdir(parts[-1], 0o755, dir_fd=above)
+            os.chown(parts[-1], *self._base, dir_fd=above, follow_symlinks=False)
+        return self._into.directory(whole)
+
+    def _make(
+        self, source: tarfile.TarFile, member: tarfile.TarInfo, above: int, name: str, path: str
+    ) -> None:
+        owner = (self._base[0] + member.uid, self._base[1] + member.gid)
+        if member.isdir():
+            with suppress(FileExistsError):
+                os.mkdir(name, 0o700, dir_fd=above)
+            os.chown(name, *owner, dir_fd=above, follow_symlinks=False)
+            self._directories.append((path, member))
+            self._copied.directories += 1
+        elif member.isfile():
+            with new_name(above, name) as temporary:
+                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+                with _held(os.open(temporary, flags, 0o600, dir_fd=above)) as fd:
+                    self._copied.size_bytes += _pour(source, member, fd)
+                    os.fchown(fd, *owner)
+                    os.fchmod(fd, member.mode & 0o7777)
+                    _touch(fd, member)
+            self._copied.files += 1
+        elif member.issym():
+            with new_name(above, name) as temporary:
+                os.symlink(member.linkname, temporary, dir_fd=above)
+                os.chown(temporary, *owner, dir_fd=above, follow_symlinks=False)
+            self._copied.links += 1
+        elif member.islnk():
+            self._link(member, above, name)
+        else:
+            self._copied.skipped.append(path)
+
+    def _link(self, member: tarfile.TarInfo, above: int, name: str) -> None:
+        """Give another name to a file that came before, or was there."""
+        if ".." in member.linkname.split("/"):
+            raise Failure(f"{member.linkname}: a name with .. in it is not taken")
+        with (
+            _held(self._into.look(f"{self._to}/{member.linkname}", follow=False)) as seen,
+            new_name(above, name) as temporary,
+        ):
+            os.link(f"/proc/self/fd/{seen}", temporary, dst_dir_fd=above, follow_symlinks=True)
+        self._copied.links += 1
+
+
+def _pour(source: tarfile.TarFile, member: tarfile.TarInfo, fd: int) -> int:
+    contents = source.extractfile(member)
+    if contents is None:
+        raise Failure(f"{member.name}: it has no contents in the stream")
+    written = 0
+    while piece := contents.read(_PIECE):
+        at = 0
+        while at < len(piece):
+            at += os.write(fd, piece[at:])
+        written += len(piece)
+    return written
+
+
+def _touch(fd: int, member: tarfile.TarInfo) -> None:
+    moment = int(member.mtime * 1e9)
+    os.utime(fd, ns=(moment, moment))
+
+
+@contextmanager
+def _held(fd: int) -> Generator[int]:
+    try:
+        yield fd
+    finally:
+        os.close(fd)
