@@ -1,6 +1,9 @@
 """Where this host's cgroup hierarchies are mounted: v1, hybrid or v2 (cgroups(7))."""
 
+import contextlib
+import errno
 import os
+from collections.abc import Generator
 from typing import NamedTuple
 
 from runtime.errors import FormatError
@@ -84,23 +87,39 @@ def discover() -> tuple[Hierarchy, ...]:
 
 
 def read(path: str) -> bytes:
-    """Return a whole file of procfs or cgroupfs; raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        parts: list[bytes] = []
-        while part := os.read(descriptor, 1 << 16):
-            parts.append(part)
-    finally:
-        os.close(descriptor)
+    """Return a whole file of procfs or cgroupfs; raises OSError.
+
+    A cgroup that is removed meanwhile is as good as one that was not there: `FileNotFoundError`.
+    """
+    parts: list[bytes] = []
+    with _present(path):
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            while part := os.read(descriptor, 1 << 16):
+                parts.append(part)
+        finally:
+            os.close(descriptor)
     return b"".join(parts)
 
 
 def write(path: str, value: str) -> None:
-    """Write one value into a file of cgroupfs in one call; raises OSError with the path."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    """Write one value into a file of cgroupfs in one call; raises OSError with the path, as `read`."""
+    with _present(path):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(descriptor, value.encode())
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, path) from None
+        finally:
+            os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _present(path: str) -> Generator[None]:
+    """Say of a file whose directory went while it was open (ENODEV) that it is not there."""
     try:
-        os.write(descriptor, value.encode())
+        yield
     except OSError as error:
-        raise OSError(error.errno, error.strerror, path) from None
-    finally:
-        os.close(descriptor)
+        if error.errno != errno.ENODEV:
+            raise
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from None

@@ -275,13 +275,18 @@ class Manager:
             if not self.frozen() and not self.pids():
                 return
         freeze = self._freezer()
-        for _ in range(100):
-            freeze.freeze()
-            found = self._signal_all(signal)
-            freeze.thaw()
-            if not found:
-                return
-            time.sleep(0.002)
+        try:
+            for _ in range(100):
+                freeze.freeze()
+                found = self._signal_all(signal)
+                freeze.thaw()
+                if not found:
+                    return
+                time.sleep(0.002)
+        except (FailedPrecondition, FileNotFoundError):
+            if os.path.isdir(self._main()):
+                raise
+            # Somebody has removed it, as systemd does as soon as it is empty.
 
     @staticmethod
     def _kill_file(directory: str) -> bool:

@@ -20,7 +20,9 @@ PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--dur
 ROOT = ("-m", "root and not machine and not engine")
 EVERYWHERE = ("tests/live", "tests/runtime/cgroups", "tests/runtime/command/test_systemd.py")
 NATIVE = (
-    "tests/runtime/command",
+    "tests/runtime/command/test_cgroups.py",
+    "tests/runtime/command/test_exec.py",
+    "tests/runtime/command/test_rootless.py",
     "tests/runtime/init",
     "tests/runtime/linux",
     "tests/runtime/snapshots",

@@ -10,7 +10,6 @@ Freezing goes through cgroupfs, whose state is true whoever froze: systemd's Fre
 """
 
 import contextlib
-import os
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any, Final
 
@@ -243,8 +242,9 @@ class SystemdManager(Manager):
         """Kill what is left, have systemd stop the scope, and remove the other directories."""
         self._end_placeholder()
         self.kill()
-        if os.path.isdir(self._main()) and self.frozen():
-            self.thaw()  # systemd waits for processes to end
+        if self.frozen():
+            with contextlib.suppress(FailedPrecondition):  # gone, now that it is empty
+                self.thaw()  # systemd waits for processes to end
         try:
             self._stop()
         finally:

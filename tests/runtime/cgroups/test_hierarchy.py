@@ -1,5 +1,8 @@
 """Cgroup mounts of v1, hybrid, co-mounted and v2 hosts are told apart."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from runtime.cgroups import hierarchy
@@ -59,3 +62,19 @@ def test_a_torn_line_is_an_error(line: bytes):
 def test_a_torn_own_line_is_an_error():
     with pytest.raises(FormatError):
         hierarchy.parse(HYBRID, b"12 memory\n")
+
+
+@pytest.mark.root
+def test_a_cgroup_that_went_while_it_was_looked_at_is_not_there() -> None:
+    top = Path(hierarchy.discover()[0].mountpoint)
+    place = top / f"cinspect-test-{os.getpid()}-gone"
+    place.mkdir()
+    held = os.open(place / "cgroup.procs", os.O_RDWR)
+    place.rmdir()
+    try:
+        with pytest.raises(FileNotFoundError):
+            hierarchy.read(f"/proc/self/fd/{held}")
+        with pytest.raises(FileNotFoundError):
+            hierarchy.write(f"/proc/self/fd/{held}", "0")
+    finally:
+        os.close(held)

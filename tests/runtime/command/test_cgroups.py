@@ -18,7 +18,8 @@ def roots() -> list[Path]:
 
 
 def unified() -> Path:
-    return next(each for each in roots() if (each / "cgroup.controllers").exists())
+    found = [each for each in roots() if (each / "cgroup.controllers").exists()]
+    return found[0] if found else requirements.absent_here("this host has no cgroup v2")
 
 
 def only_v2() -> None:
@@ -40,7 +41,7 @@ def test_one_more_process_goes_below_where_it_is_told(runtime: Runtime) -> None:
     for each in places:
         each.mkdir()
     try:
-        if len(roots()) == 1:
+        if roots() == [Path("/sys/fs/cgroup")]:
             assert groups(runtime, "one", "--cgroup", "/sub")[-1].endswith("/sub")
         assert not [line for line in groups(runtime, "one") if line.endswith("/sub")]
         if roots()[0].name == "freezer":
