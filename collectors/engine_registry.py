@@ -6,10 +6,11 @@ from functools import partial
 
 from collectors.addresses import Address, addresses
 from collectors.engine import Engine
-from collectors.engines import lxc, podman_storage
+from collectors.engines import flatpak, lxc, podman_storage
 from collectors.engines.containerd import ContainerdEngine
 from collectors.engines.cri import CriEngine
 from collectors.engines.docker import DockerEngine
+from collectors.engines.flatpak import FlatpakEngine
 from collectors.engines.lxc import LxcEngine
 from collectors.engines.machines import MachinesEngine
 from collectors.engines.podman import PodmanEngine
@@ -103,3 +104,4 @@ def directories(environment: Mapping[str, str]) -> Iterator[Engine]:
     yield StorageEngine(tuple(podman_storage.storages(environment)))
     yield LxcEngine(tuple(lxc.places(environment)))
     yield MachinesEngine()
+    yield FlatpakEngine(tuple(flatpak.places(environment)))

@@ -200,7 +200,7 @@ def _command(joined: Joined, entity: Entity) -> tuple[str, ...]:
     init, group = entity.init, entity.group
     if init is None or group is None:
         return ()
-    if entity.engine == "bubblewrap" and init.comm in {"bwrap", "flatpak-bwrap"}:
+    if entity.engine in {"bubblewrap", "flatpak"} and init.comm in {"bwrap", "flatpak-bwrap"}:
         listed = joined.world.processes
         children = (listed[pid] for pid in sorted(group.pids) if pid in listed)
         child = next((process for process in children if process.ppid == init.pid), None)
