@@ -4,7 +4,7 @@ import errno
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -50,7 +50,7 @@ def enter(
 @contextmanager
 def within(
     doors: Mapping[int, Sequence[str]], ask: Callable[[], T]
-) -> Iterator[tuple[dict[int, socket.socket], dict[int, T], dict[int, Problem]]]:
+) -> Generator[tuple[dict[int, socket.socket], dict[int, T], dict[int, Problem]]]:
     """Yield a route socket in each namespace and what `ask` returned there, by inode; and refusals.
 
     `doors` are paths that lead to it, of which the first that does is taken: mountpoints, open

@@ -45,9 +45,13 @@ class LiveControl:
     read_only: bool = False
     host_root: str = "/"
 
-    @cached_property
+    @property
     def files(self) -> LiveFiles:
         """What reads the files of its layers."""
+        return self._files
+
+    @cached_property
+    def _files(self) -> LiveFiles:
         return LiveFiles(Root(self.host_root), read_only=self.read_only)
 
     async def start(self, request: StartRequest) -> str:

@@ -1,7 +1,7 @@
 """The lists beside the stack, one of them in front, with their names above."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, cast
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -97,7 +97,7 @@ class Views(Vertical):
         """The names, and a table for each list."""
         yield Names(id="view-names")
         for view in VIEWS:
-            kind = FileTree if view is FILES else FrameTable
+            kind = cast("type[FrameTable[Any]]", FileTree if view is FILES else FrameTable)
             yield kind(
                 view.columns, view.identify, sort=view.sort, empty="…", id=f"view-{view.key}"
             )

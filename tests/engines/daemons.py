@@ -143,13 +143,15 @@ def docker(scratch: Path, containerd_address: str, rootfs_tar: Path) -> Iterator
 @contextlib.contextmanager
 def bridge() -> Iterator[None]:
     """Make a bridge with a network behind it that nobody routes to, and remove it at the end."""
-    for words in (
-        ("link", "add", BRIDGE, "type", "bridge"),
-        ("address", "add", "192.0.2.1/28", "dev", BRIDGE),  # TEST-NET-1: nobody's (RFC 5737)
-        ("link", "set", BRIDGE, "up"),
-    ):
-        subprocess.run(("ip", *words), check=True)
+    # A run that was killed may have left one, and pids come again.
+    subprocess.run(("ip", "link", "delete", BRIDGE), check=False, **SILENT)
+    subprocess.run(("ip", "link", "add", BRIDGE, "type", "bridge"), check=True)
     try:
+        for words in (
+            ("address", "add", "192.0.2.1/28", "dev", BRIDGE),  # TEST-NET-1: nobody's (RFC 5737)
+            ("link", "set", BRIDGE, "up"),
+        ):
+            subprocess.run(("ip", *words), check=True)
         yield
     finally:
         subprocess.run(("ip", "link", "delete", BRIDGE), check=True)

@@ -1,6 +1,6 @@
 """Podman of a user without rights runs containers on `cinspect-oci`."""
 
-import os
+import contextlib
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,22 +43,23 @@ def podman(user: User, rootfs_tar: Path) -> Iterator[Engine]:
         *("--tmpdir", f"{user.directory}/podman-tmp", "--cgroup-manager", "cgroupfs"),
         *("--events-backend", "file", "--storage-driver", "vfs", "--runtime", str(runtime)),
     )
-    os.chdir("/")
-    cli = Engine(user.command(*words), scratch=user.directory)
-    tar = user.directory / "rootfs.tar"
-    tar.write_bytes(rootfs_tar.read_bytes())
-    cli("import", "--quiet", str(tar), daemons.IMAGE)
-    try:
-        yield cli
-    finally:
-        if ids := cli("ps", "--all", "--quiet").split():
-            cli("rm", "--force", "--time", "0", *ids)
-        cli("system", "migrate", check=False)
-        subprocess.run(
-            user.command("podman", "unshare", "rm", "-rf", f"{user.directory}/podman"),
-            check=True,
-            cwd="/",
-        )
+    # What it starts begins where the user may be.
+    with contextlib.chdir("/"):
+        cli = Engine(user.command(*words), scratch=user.directory)
+        tar = user.directory / "rootfs.tar"
+        tar.write_bytes(rootfs_tar.read_bytes())
+        cli("import", "--quiet", str(tar), daemons.IMAGE)
+        try:
+            yield cli
+        finally:
+            if ids := cli("ps", "--all", "--quiet").split():
+                cli("rm", "--force", "--time", "0", *ids)
+            cli("system", "migrate", check=False)
+            subprocess.run(
+                user.command("podman", "unshare", "rm", "-rf", f"{user.directory}/podman"),
+                check=True,
+                cwd="/",
+            )
 
 
 def test_a_users_podman_runs_a_container(podman: Engine) -> None:

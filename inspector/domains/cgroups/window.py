@@ -142,7 +142,7 @@ def _grown(
 
 def _counters(group: Cgroup, depth: Depth | None) -> Counters:
     cpu, memory = group.cpu, group.memory
-    events = memory.events if memory is not None else {}
+    events: Mapping[str, int] = memory.events if memory is not None else {}
     found = Counters(
         periods=(cpu.periods if cpu is not None else None) or 0,
         throttled=(cpu.throttled_periods if cpu is not None else None) or 0,

@@ -13,6 +13,7 @@ from collectors.engines.podman import PodmanEngine
 from collectors.engines.runc_state import StateDirectory, StateEngine
 from runtime.api import Runtime
 from runtime.types import ContainerOptions
+from runtime.watching import Watcher
 
 pytestmark = [pytest.mark.engine, pytest.mark.root]
 
@@ -54,13 +55,13 @@ async def test_the_embedded_engine_is_asked_in_another_thread(tmp_path, monkeypa
     made = await runtime.create(ContainerOptions(image="@host", command=("true",)))
     await runtime.remove(made.id, force=True)
     threads = []
-    containers = Runtime.containers
+    containers = Watcher.containers
 
-    async def spy(self):
+    def spy(self):
         threads.append(threading.get_ident())
-        return await containers(self)
+        return containers(self)
 
-    monkeypatch.setattr(Runtime, "containers", spy)
+    monkeypatch.setattr(Watcher, "containers", spy)
     await EmbeddedEngine(root=root, state=state).collect()
     await runtime.close()
     assert len(threads) == 1
