@@ -80,6 +80,9 @@ def test_every_frame_is_there_and_says_of_nothing_that_it_could_not_be_read(fram
     assert len(frames[2]) == FRAMES
     for frame in frames[2]:
         for error in frame["errors"]:
+            # Of process 1 a dump says where it was taken, as within a container.
+            if error["path"].startswith("/proc/1/"):
+                continue
             if error["path"].startswith(("/proc/", "/sys/fs/cgroup/")):
                 assert error["error"] not in {"gone", "missing", "bug"}, error
 

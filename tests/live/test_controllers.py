@@ -26,13 +26,20 @@ CLOCK_OFFSET_SECONDS = 864_000
 TIME = os.path.exists("/proc/self/ns/time")
 
 
+def huge_pages() -> bool:
+    """Tell whether a cgroup can have them: below a root that is none, processes may be in the way."""
+    if not host.UNIFIED or not Path("/sys/fs/cgroup/cgroup.type").exists():
+        return "hugetlb" in host.controllers()
+    return "hugetlb" in Path("/sys/fs/cgroup/cgroup.subtree_control").read_text().split()
+
+
 def spec(rootfs: str) -> dict[str, Any]:
     """Return a config.json that asks for each controller this host has."""
     have = host.controllers()
     resources: dict[str, Any] = {"devices": [{"allow": True, "access": "rwm"}]}
     if "cpuset" in have:
         resources["cpu"] = {"cpus": "0"}
-    if "hugetlb" in have:
+    if huge_pages():
         resources["hugepageLimits"] = [{"pageSize": "2MB", "limit": 3 * HUGE}]
     if "memory" in have:
         resources["memory"] = {"limit": 64 << 20}
@@ -95,7 +102,8 @@ def test_it_runs_on_the_cpus_of_its_cpuset_alone(made: tuple[int, Any]) -> None:
 
 
 def test_huge_pages_are_limited(made: tuple[int, Any]) -> None:
-    host.require("hugetlb")
+    if not huge_pages():
+        requirements.absent_here("no hugetlb controller that could be enabled on this host")
     found = container(made)
     (file,) = (
         Path("/sys/fs/cgroup" + found["cgroups"].get("", "/"), "hugetlb.2MB.max")
