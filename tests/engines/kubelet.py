@@ -3,6 +3,7 @@
 import contextlib
 import json
 import tarfile
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -84,8 +85,8 @@ class Kubelet:
 @contextlib.contextmanager
 def containerd(scratch: Path, rootfs_tar: Path) -> Iterator[daemons.Engine]:
     """Run a containerd with its CRI plugin; yield `ctr` in Kubernetes's namespace."""
-    directory = scratch / "cri"
-    directory.mkdir()
+    directory = Path(tempfile.mkdtemp(prefix="cri", dir=scratch))
+    directory.chmod(0o755)
     address = str(directory / "c.sock")
     configuration = directory / "containerd.toml"
     configuration.write_text(
