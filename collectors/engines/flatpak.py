@@ -5,7 +5,6 @@ A directory an instance below the user's runtime directory, as `flatpak ps` read
 """
 
 import asyncio
-import errno
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,20 +14,12 @@ from msgspec import Struct
 
 from collectors.decoding import decode
 from collectors.engine import EngineContainer, EngineReading
-from collectors.errors import Denied, Missing
+from collectors.engines import directories
+from collectors.engines.directories import Place
 from collectors.homes import read_owned
 from runtime.formats import text
 
 _SETTING = re.compile(r"^(name|runtime|branch)=(.*)$", re.MULTILINE)
-_MOST = 1000
-"""Instances of one user that are looked at."""
-
-
-class Place(Struct, frozen=True):
-    """A user's directory of instances."""
-
-    path: str
-    uid: int
 
 
 class _Sandbox(Struct, rename="kebab"):
@@ -49,27 +40,7 @@ class FlatpakEngine:
 
     async def collect(self) -> EngineReading:
         """Read; raise `Missing` where there is none, `Denied` where none may be read."""
-        return await asyncio.to_thread(self._read)
-
-    def _read(self) -> EngineReading:
-        found: list[EngineContainer] = []
-        failures: list[OSError] = []
-        for place in self._places:
-            try:
-                names = sorted(name for name in os.listdir(place.path) if name.isdecimal())
-            except OSError as error:
-                failures.append(error)
-                continue
-            instances = (_instance(place, name) for name in names[:_MOST])
-            found += [one for one in instances if one is not None]
-        if len(failures) == len(self._places):
-            denied = [one for one in failures if one.errno in {errno.EACCES, errno.EPERM}]
-            if denied:
-                raise Denied(str(denied[0].filename), "readdir", str(denied[0].strerror))
-            raise Missing(self.address or self.name, "readdir", os.strerror(errno.ENOENT))
-        return EngineReading(
-            name=self.name, version=None, address=self.address, containers=tuple(found)
-        )
+        return await asyncio.to_thread(directories.read, self.name, self._places, _instance)
 
 
 def places(environment: Mapping[str, str], users: str = "/run/user") -> Iterator[Place]:
@@ -91,6 +62,8 @@ def places(environment: Mapping[str, str], users: str = "/run/user") -> Iterator
 
 def _instance(place: Place, name: str) -> EngineContainer | None:
     """Return one that runs; what ended leaves its directory behind, without a process."""
+    if not name.isdecimal():
+        return None
     directory = f"{place.path}/{name}"
     try:
         info = read_owned(f"{directory}/info", place.uid).decode("utf-8", "replace")

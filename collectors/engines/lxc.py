@@ -1,15 +1,12 @@
 """LXC, which has no daemon: a directory a container, with its configuration in it (lxc.conf(5))."""
 
 import asyncio
-import errno
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from msgspec import Struct
-
 from collectors.engine import EngineContainer, EngineReading
-from collectors.errors import Denied, Missing
+from collectors.engines import directories
+from collectors.engines.directories import Place
 from collectors.homes import homes, read_owned
 from runtime.formats import text
 
@@ -17,13 +14,6 @@ _SYSTEM = "/var/lib/lxc"
 _SETTING = re.compile(r"^\s*([a-z0-9._]+)\s*=\s*(.*?)\s*$", re.MULTILINE)
 
 _TOLD = ("lxc.arch", "lxc.rootfs.path", "lxc.uts.name")
-
-
-class Place(Struct, frozen=True):
-    """A directory with LXC's containers (`lxc.lxcpath`), and whose it is."""
-
-    path: str
-    uid: int
 
 
 class LxcEngine:
@@ -38,27 +28,7 @@ class LxcEngine:
 
     async def collect(self) -> EngineReading:
         """Read; raise `Missing` where there is none, `Denied` where none may be read."""
-        return await asyncio.to_thread(self._read)
-
-    def _read(self) -> EngineReading:
-        found: list[EngineContainer] = []
-        failures: list[OSError] = []
-        for place in self._places:
-            try:
-                names = sorted(os.listdir(place.path))
-            except OSError as error:
-                failures.append(error)
-                continue
-            containers = (_container(place, name) for name in names)
-            found += [one for one in containers if one is not None]
-        if len(failures) == len(self._places):
-            denied = [one for one in failures if one.errno in {errno.EACCES, errno.EPERM}]
-            if denied:
-                raise Denied(str(denied[0].filename), "readdir", str(denied[0].strerror))
-            raise Missing(self.address or self.name, "readdir", os.strerror(errno.ENOENT))
-        return EngineReading(
-            name=self.name, version=None, address=self.address, containers=tuple(found)
-        )
+        return await asyncio.to_thread(directories.read, self.name, self._places, _container)
 
 
 def places(environment: Mapping[str, str]) -> Iterator[Place]:

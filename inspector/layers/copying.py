@@ -58,7 +58,7 @@ def copy(
     Raises `Failure` naming the path; a file is there whole or not at all, a directory as far as it got.
     """
     try:
-        with _held(source.look(path, follow=follow or path.endswith("/."))) as seen:
+        with held(source.look(path, follow=follow or path.endswith("/."))) as seen:
             return _copy(seen, path, into, to, rules)
     except CollectError as error:
         raise Failure(f"{error.path}: {error.message}") from error
@@ -81,7 +81,7 @@ def _copy(seen: int, path: str, into: Inside, to: str, rules: Rules) -> Copied:
     directory = stat.S_ISDIR(os.fstat(seen).st_mode)
     above, name = _destination(path, into, to, directory=directory)
     copier = _Copier(rules)
-    with _held(above) as target:
+    with held(above) as target:
         if name is None:
             copier.contents(seen, target, path, 0)
         else:
@@ -110,7 +110,7 @@ def _destination(path: str, into: Inside, to: str, *, directory: bool) -> tuple[
 
 def _kind(into: Inside, to: str) -> int | None:
     try:
-        with _held(into.look(to, follow=True)) as fd:
+        with held(into.look(to, follow=True)) as fd:
             return os.fstat(fd).st_mode
     except CollectError as error:
         if isinstance(error.__cause__, FileNotFoundError):
@@ -142,34 +142,19 @@ class _Copier:
 
     def contents(self, seen: int, into: int, path: str, depth: int) -> None:
         """Copy what is in a directory into another one."""
-        if depth > _DEEPEST:
-            raise Failure(f"{path}: more than {_DEEPEST} directories within each other")
         try:
-            with _held(os.open(f"/proc/self/fd/{seen}", os.O_RDONLY | os.O_DIRECTORY)) as listed:
-                names = os.listdir(listed)
-                device = os.fstat(listed).st_dev
+            for fd, name, below in members(seen, path, depth, self.copied.skipped):
+                self.entry(fd, into, name, below, depth)
         except OSError as error:
             raise translate(error, path, "copy") from error
-        for name in names:
-            below = f"{path.rstrip('/').removesuffix('/.')}/{name}"
-            try:
-                fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=seen)
-            except FileNotFoundError:
-                continue
-            with _held(fd):
-                # Another filesystem there may be without end, as /proc is: it has to be named.
-                if os.fstat(fd).st_dev != device:
-                    self.copied.skipped.append(below)
-                else:
-                    self.entry(fd, into, name, below, depth)
 
     def _file(self, seen: int, status: os.stat_result, into: int, name: str) -> None:
         with (
-            _held(reopen_regular(seen, name)) as source,
+            held(reopen_regular(seen, name)) as source,
             new_name(into, name, replace=self._rules.replace) as temporary,
         ):
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            with _held(os.open(temporary, flags, 0o600, dir_fd=into)) as target:
+            with held(os.open(temporary, flags, 0o600, dir_fd=into)) as target:
                 self.copied.size_bytes += self._pour(source, target, status.st_size)
                 self._finish(target, status)
         self.copied.files += 1
@@ -190,7 +175,7 @@ class _Copier:
             os.mkdir(name, 0o700, dir_fd=into)
         except FileExistsError:
             made = False
-        with _held(os.open(name, flags, dir_fd=into)) as target:
+        with held(os.open(name, flags, dir_fd=into)) as target:
             self.contents(seen, target, path, depth + 1)
             if made:
                 self._finish(target, status)
@@ -255,8 +240,35 @@ def _next_data(fd: int, at: int, most: int) -> tuple[int, int]:
         return (most if error.errno == errno.ENXIO else at), most
 
 
+def members(
+    seen: int, path: str, depth: int, skipped: list[str]
+) -> Generator[tuple[int, str, str]]:
+    """Yield each entry of a directory: an O_PATH descriptor that is open meanwhile, its name and path.
+
+    What is of another filesystem is skipped: there may be no end to it, as of /proc. One that goes
+    away meanwhile is left out. Raises `Failure` too deep down, else OSError.
+    """
+    if depth >= _DEEPEST:
+        raise Failure(f"{path}: more than {_DEEPEST} directories within each other")
+    with held(os.open(f"/proc/self/fd/{seen}", os.O_RDONLY | os.O_DIRECTORY)) as listed:
+        names = sorted(os.listdir(listed))
+        device = os.fstat(listed).st_dev
+    for name in names:
+        below = f"{path.rstrip('/').removesuffix('/.')}/{name}"
+        try:
+            fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=seen)
+        except FileNotFoundError:
+            continue
+        with held(fd):
+            if os.fstat(fd).st_dev != device:
+                skipped.append(below)
+            else:
+                yield fd, name, below
+
+
 @contextmanager
-def _held(fd: int) -> Generator[int]:
+def held(fd: int) -> Generator[int]:
+    """Close a descriptor at the end."""
     try:
         yield fd
     finally:

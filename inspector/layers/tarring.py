@@ -3,8 +3,7 @@
 import os
 import stat
 import tarfile
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import BinaryIO
 
 from collectors.errors import CollectError
@@ -12,9 +11,8 @@ from collectors.inside import Inside
 from collectors.root import translate
 from collectors.syscalls import reopen_regular
 from inspector.errors import Failure
-from inspector.layers.copying import Copied, new_name
+from inspector.layers.copying import Copied, held, members, new_name
 
-_DEEPEST = 200
 _PIECE = 1 << 20
 Owner = tuple[int, int]
 """The host's ids of the container's root, which a user namespace may have elsewhere than at 0."""
@@ -29,7 +27,7 @@ def write(source: Inside, path: str, out: BinaryIO, *, base: Owner, follow: bool
     """
     try:
         with (
-            _held(source.look(path, follow=follow or path.endswith("/."))) as seen,
+            held(source.look(path, follow=follow or path.endswith("/."))) as seen,
             tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as stream,
         ):
             name = path.rstrip("/").removesuffix("/.").rpartition("/")[2] or "."
@@ -77,29 +75,15 @@ class _Writer:
         return about
 
     def _file(self, seen: int, about: tarfile.TarInfo, path: str) -> None:
-        with _held(reopen_regular(seen, path)) as fd:
+        with held(reopen_regular(seen, path)) as fd:
             about.size = os.fstat(fd).st_size
             self._stream.addfile(about, _Filled(fd))
         self.copied.files += 1
         self.copied.size_bytes += about.size
 
     def _contents(self, seen: int, name: str, path: str, depth: int) -> None:
-        if depth >= _DEEPEST:
-            raise Failure(f"{path}: more than {_DEEPEST} directories within each other")
-        with _held(os.open(f"/proc/self/fd/{seen}", os.O_RDONLY | os.O_DIRECTORY)) as listed:
-            names = sorted(os.listdir(listed))
-            device = os.fstat(listed).st_dev
-        for each in names:
-            below = f"{path.rstrip('/').removesuffix('/.')}/{each}"
-            try:
-                fd = os.open(each, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=seen)
-            except FileNotFoundError:
-                continue
-            with _held(fd):
-                if os.fstat(fd).st_dev != device:
-                    self.copied.skipped.append(below)
-                else:
-                    self.entry(fd, f"{name}/{each}", below, depth + 1)
+        for fd, each, below in members(seen, path, depth, self.copied.skipped):
+            self.entry(fd, f"{name}/{each}", below, depth + 1)
 
 
 class _Filled:
@@ -158,7 +142,7 @@ class _Reader:
             return  # the directory itself
         path = "/".join(parts)
         try:
-            with _held(self._above(parts[:-1])) as above:
+            with held(self._above(parts[:-1])) as above:
                 self._make(source, member, above, parts[-1], path)
         except OSError as error:
             raise translate(error, path, "copy") from error
@@ -167,7 +151,7 @@ class _Reader:
         """Give directories their modes and times: files that came after them have changed these."""
         for path, member in reversed(self._directories):
             try:
-                with _held(self._into.directory(f"{self._to}/{path}")) as fd:
+                with held(self._into.directory(f"{self._to}/{path}")) as fd:
                     os.fchmod(fd, member.mode & 0o7777)
                     _touch(fd, member)
             except (CollectError, OSError) as error:
@@ -181,7 +165,7 @@ class _Reader:
         except CollectError as error:
             if not parts or not isinstance(error.__cause__, FileNotFoundError):
                 raise
-        with _held(self._above(parts[:-1])) as above, suppress(FileExistsError):
+        with held(self._above(parts[:-1])) as above, suppress(FileExistsError):
             os.mkdir(parts[-1], 0o755, dir_fd=above)
             os.chown(parts[-1], *self._base, dir_fd=above, follow_symlinks=False)
         return self._into.directory(whole)
@@ -199,7 +183,7 @@ class _Reader:
         elif member.isfile():
             with new_name(above, name) as temporary:
                 flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-                with _held(os.open(temporary, flags, 0o600, dir_fd=above)) as fd:
+                with held(os.open(temporary, flags, 0o600, dir_fd=above)) as fd:
                     self._copied.size_bytes += _pour(source, member, fd)
                     os.fchown(fd, *owner)
                     os.fchmod(fd, member.mode & 0o7777)
@@ -220,7 +204,7 @@ class _Reader:
         if ".." in member.linkname.split("/"):
             raise Failure(f"{member.linkname}: a name with .. in it is not taken")
         with (
-            _held(self._into.look(f"{self._to}/{member.linkname}", follow=False)) as seen,
+            held(self._into.look(f"{self._to}/{member.linkname}", follow=False)) as seen,
             new_name(above, name) as temporary,
         ):
             os.link(f"/proc/self/fd/{seen}", temporary, dst_dir_fd=above, follow_symlinks=True)
@@ -243,11 +227,3 @@ def _pour(source: tarfile.TarFile, member: tarfile.TarInfo, fd: int) -> int:
 def _touch(fd: int, member: tarfile.TarInfo) -> None:
     moment = int(member.mtime * 1e9)
     os.utime(fd, ns=(moment, moment))
-
-
-@contextmanager
-def _held(fd: int) -> Generator[int]:
-    try:
-        yield fd
-    finally:
-        os.close(fd)

@@ -228,7 +228,7 @@ def runtime(tmp_path_factory) -> Iterator[Runtime]:
         traces.remove(made.name)
 
 
-def run(runtime: Runtime, spec: object, changes: list, *, text: str | None = None) -> None:
+def run(runtime: Runtime, spec: object, changes: list, *, text: str | None = None) -> int:
     bundle = runtime.directory / "bundle"
     shutil.rmtree(bundle, ignore_errors=True)
     bundle.mkdir()
@@ -242,6 +242,7 @@ def run(runtime: Runtime, spec: object, changes: list, *, text: str | None = Non
         assert line.startswith("cinspect-oci: ") and len(line) < 5000, (changes, line[:500])  # noqa: PT018
         one_line(line, changes)
     assert runtime.left() == NOTHING, changes
+    return done.returncode
 
 
 SLOW = settings(
@@ -282,7 +283,7 @@ def test_the_config_that_is_mutated_runs(runtime):
     ids=range(17),
 )  # fmt: skip
 def test_what_is_no_config_at_all_is_refused(runtime, text):
-    run(runtime, None, [], text=text)
+    assert run(runtime, None, [], text=text) == 1
 
 
 @pytest.mark.root
