@@ -115,6 +115,36 @@ def containerd(scratch: Path) -> Iterator[Engine]:
 
 
 @contextlib.contextmanager
+def docker_on(
+    runtime: str, name: str, scratch: Path, containerd: Engine, rootfs_tar: Path, *options: str
+) -> Iterator[Engine]:
+    """Run a dockerd without a network whose default runtime is this one; yield `docker`, with the image."""
+    assert containerd.address
+    place = scratch / name
+    place.mkdir()
+    socket = f"unix://{place}/docker.sock"
+    namespaces = (f"{scratch.name}-{name}", f"{scratch.name}-{name}-plugins")
+    command = (
+        *("dockerd", "--data-root", f"{place}/docker", "--exec-root", f"{place}/docker-exec"),
+        *("--host", socket, "--pidfile", f"{place}/docker.pid"),
+        *("--containerd", containerd.address, "--containerd-namespace", namespaces[0]),
+        *("--containerd-plugins-namespace", namespaces[1]),
+        *("--iptables=false", "--ip6tables=false", "--bridge=none"),
+        *("--add-runtime", f"ours={runtime}", "--default-runtime", "ours", *options),
+    )
+    cli = Engine(("docker", "--host", socket), {"DOCKER_HOST": socket}, socket, place)
+    with daemon(command, place, lambda: cli("version")):
+        cli("import", str(rootfs_tar), IMAGE)
+        try:
+            yield cli
+        finally:
+            if ids := cli("ps", "--all", "--quiet").split():
+                cli("rm", "--force", *ids)
+    for namespace in namespaces:
+        shutil.rmtree(f"/run/containerd/runc/{namespace}", ignore_errors=True)
+
+
+@contextlib.contextmanager
 def docker(scratch: Path, containerd_address: str, rootfs_tar: Path) -> Iterator[Engine]:
     """Run a dockerd upon that containerd, on a bridge of its own; yield `docker` with the image in it.
 

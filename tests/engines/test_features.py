@@ -1,14 +1,12 @@
 """What docs/features.md claims: its commands are run, as they stand there, upon real containers."""
 
 import os
-import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests import requirements
+from tests import features, requirements
 from tests.command import CINSPECT
 from tests.engines import daemons
 from tests.engines.daemons import Engine
@@ -16,15 +14,7 @@ from tests.engines.test_podman import LIMITS
 
 pytestmark = [pytest.mark.engine, pytest.mark.root]
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "features.md"
-ROWS = {
-    number: command.replace("\\|", "|")
-    for number, command in re.findall(
-        r"^\| (\d+) \|.*\| `(cinspect .*)` \|$",
-        DOCUMENT.read_text().partition("\n# ")[0],
-        re.MULTILINE,
-    )
-}
+ROWS = features.FOUND
 SHOWN = {
     "1": "cinspect-feature-docker",
     "2": "cinspect-feature-podman",
@@ -76,13 +66,6 @@ def test_there_are_rows() -> None:
 
 @pytest.mark.parametrize("row", ROWS)
 def test_a_rows_command_shows_what_the_row_claims(row: str, environment: dict[str, str]) -> None:
-    done = subprocess.run(
-        ("bash", "-o", "pipefail", "-c", ROWS[row]),
-        check=False,
-        capture_output=True,
-        text=True,
-        env=environment,
-        timeout=60,
-    )
+    done = features.shown(ROWS[row], environment)
     assert done.returncode == 0, done.stderr
     assert SHOWN.get(row, "") in done.stdout

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,29 +23,8 @@ Run = Callable[..., str]
 def docker_on_ours(scratch: Path, containerd: Engine, rootfs_tar: Path) -> Iterator[Engine]:
     """Run a dockerd whose default runtime is ours."""
     requirements.commands("dockerd", "docker")
-    assert containerd.address
-    place = scratch / "oci"
-    place.mkdir()
-    socket = f"unix://{place}/docker.sock"
-    arguments = (
-        *("dockerd", "--data-root", f"{place}/docker", "--exec-root", f"{place}/docker-exec"),
-        *("--host", socket, "--pidfile", f"{place}/docker.pid"),
-        *("--containerd", containerd.address),
-        *("--containerd-namespace", f"{scratch.name}-oci"),
-        *("--containerd-plugins-namespace", f"{scratch.name}-plugins"),
-        *("--iptables=false", "--ip6tables=false", "--bridge=none"),
-        *("--add-runtime", f"ours={RUNTIME}", "--default-runtime", "ours"),
-    )
-    cli = Engine(("docker", "--host", socket), {"DOCKER_HOST": socket}, socket, place)
-    with daemons.daemon(arguments, place, lambda: cli("version")):
-        cli("import", str(rootfs_tar), daemons.IMAGE)
-        try:
-            yield cli
-        finally:
-            if ids := cli("ps", "--all", "--quiet").split():
-                cli("rm", "--force", *ids)
-    for name in (f"{scratch.name}-oci", f"{scratch.name}-plugins"):
-        shutil.rmtree(f"/run/containerd/runc/{name}", ignore_errors=True)
+    with daemons.docker_on(RUNTIME, "oci", scratch, containerd, rootfs_tar) as cli:
+        yield cli
 
 
 @pytest.fixture(params=["docker_on_ours", "podman"])

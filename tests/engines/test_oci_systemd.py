@@ -1,7 +1,6 @@
 """Engines that have systemd make the cgroups run containers on `cinspect-oci`: where systemd runs."""
 
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,30 +28,9 @@ def systemd() -> None:
 def docker(scratch: Path, containerd: Engine, rootfs_tar: Path) -> Iterator[Engine]:
     """Run a dockerd that leaves cgroups to systemd, and containers to our runtime."""
     requirements.commands("dockerd", "docker")
-    assert containerd.address
-    place = scratch / "systemd"
-    place.mkdir()
-    socket = f"unix://{place}/docker.sock"
-    arguments = (
-        *("dockerd", "--data-root", f"{place}/docker", "--exec-root", f"{place}/docker-exec"),
-        *("--host", socket, "--pidfile", f"{place}/docker.pid"),
-        *("--containerd", containerd.address),
-        *("--containerd-namespace", f"{scratch.name}-systemd"),
-        *("--containerd-plugins-namespace", f"{scratch.name}-systemd-plugins"),
-        *("--iptables=false", "--ip6tables=false", "--bridge=none"),
-        *("--exec-opt", "native.cgroupdriver=systemd"),
-        *("--add-runtime", f"ours={RUNTIME}", "--default-runtime", "ours"),
-    )
-    cli = Engine(("docker", "--host", socket), {"DOCKER_HOST": socket}, socket, place)
-    with daemons.daemon(arguments, place, lambda: cli("version")):
-        cli("import", str(rootfs_tar), daemons.IMAGE)
-        try:
-            yield cli
-        finally:
-            if ids := cli("ps", "--all", "--quiet").split():
-                cli("rm", "--force", *ids)
-    for name in (f"{scratch.name}-systemd", f"{scratch.name}-systemd-plugins"):
-        shutil.rmtree(f"/run/containerd/runc/{name}", ignore_errors=True)
+    options = ("--exec-opt", "native.cgroupdriver=systemd")
+    with daemons.docker_on(RUNTIME, "systemd", scratch, containerd, rootfs_tar, *options) as cli:
+        yield cli
 
 
 @pytest.fixture

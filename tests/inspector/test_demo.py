@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from inspector.demo import container
-from tests import traces
+from tests import requirements, traces
 from tests.live import host as host_kind
 
 REPOSITORY = Path(__file__).parents[2]
@@ -104,7 +104,7 @@ def test_it_is_throttled_grows_changes_files_and_ends_at_once(cinspect):
 
 def test_its_name_taken_by_another_container_is_said(tmp_path):
     if os.geteuid() != 0:
-        pytest.skip("needs root")
+        requirements.lacking("the demo needs root")
     where = ("--root", str(tmp_path / "root"), "--state", str(tmp_path / "state"))
     argv = [sys.executable, "-m", "inspector", *where]
     with traces.none_left(tmp_path.name):

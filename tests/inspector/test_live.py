@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +11,8 @@ import uuid
 from pathlib import Path
 
 import pytest
+
+from tests import requirements
 
 pytestmark = pytest.mark.root
 MAIN = (sys.executable, "-m", "inspector.cli.main")
@@ -74,9 +75,9 @@ def test_unshare_is_found_with_what_it_shares():
     assert one["rootfs"]["path"] == "/"
 
 
-@pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
 @pytest.mark.parametrize("options", [("--unshare-pid",), ()])
 def test_bubblewrap_is_found(options):
+    requirements.commands("bwrap")
     with running("bwrap", *options, "--ro-bind", "/", "/", "--dev", "/dev") as pid:
         one = container(pid, "--section", "containers")
     assert one["engine"] == "bubblewrap"
@@ -109,7 +110,7 @@ def cgroup():
     mounted = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
     version2 = [fields[1] for fields in mounted if fields[2] == "cgroup2"]
     if not version2:
-        pytest.skip("no version 2 hierarchy is mounted")
+        requirements.absent_here("no version 2 hierarchy is mounted")
     path = Path(version2[0], f"cinspect-test-{uuid.uuid4().hex[:8]}")
     path.mkdir()
     try:
@@ -179,8 +180,8 @@ def topics(path, pid):
     return [topic for topic in accounts if topic in {"appeared", "gone"}]
 
 
-@pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv is not installed")
 def test_without_root_there_is_less_and_it_is_said(tmp_path):
+    requirements.commands("setpriv")
     done = subprocess.run(
         ["setpriv", "--reuid", "65534", "--clear-groups", *MAIN, "dump"],
         capture_output=True,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import command, traces
+from tests import command, requirements, traces
 from tests.live import host
 from tests.live.engine import Engine
 
@@ -175,7 +175,7 @@ def test_a_limit_that_this_host_cannot_hold_is_refused(
     engine: Engine, controller: str, option: str, value: str
 ) -> None:
     if controller in host.controllers():
-        pytest.skip(f"this host has the {controller} controller")
+        requirements.absent_here(f"this host has the {controller} controller")
     before = engine("ps", "--all", "--quiet")
     done = engine.cinspect("run", "--rm", option, value, "@host", "true")
     assert done.returncode == 125

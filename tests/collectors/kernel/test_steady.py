@@ -21,6 +21,7 @@ from collectors.kernel.processes import Process
 from collectors.members import MountTables
 from collectors.root import Root
 from collectors.table import ACTIVE, IDLE, YOUNG, Table
+from tests import requirements
 from tests.collectors.kernel import made
 from tests.requirements import lacking
 
@@ -362,7 +363,7 @@ def test_a_steady_frame_lists_no_directory_of_cgroups_and_reads_their_pulse(grou
 @pytest.mark.root
 def test_a_limit_that_is_written_is_seen_in_the_next_frame(group: Group):
     if not (group.directory / "pids.max").exists():
-        pytest.skip("no hierarchy with pids here: nothing to limit")
+        requirements.absent_here("no hierarchy with pids here: nothing to limit")
     root, reader = Root(), cgroups.Reader()
     for _ in range(3):
         reader.read(root)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 from runtime.errors import FormatError
 from runtime.formats import mountinfo
 from runtime.formats.mountinfo import MountInfo
+from tests import requirements
 
 LINE = b"36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue\n"
 
@@ -160,8 +160,8 @@ def test_what_the_kernel_escapes_comes_back_byte_for_byte(root, point, source, l
     )
 
 
-@pytest.mark.skipif(not shutil.which("findmnt"), reason="findmnt(8) is not installed")
 def test_findmnt_reads_the_same_of_this_host():
+    requirements.commands("findmnt")
     listed = json.loads(
         subprocess.run(
             [
