@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 from msgspec import Struct
 
+from collectors import directories
 from collectors.decoding import decode
+from collectors.directories import Place
 from collectors.engine import EngineContainer, EngineReading
-from collectors.engines import directories
-from collectors.engines.directories import Place
 from collectors.homes import read_owned
 from runtime.formats import text
 

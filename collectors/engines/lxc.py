@@ -4,9 +4,9 @@ import asyncio
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from collectors import directories
+from collectors.directories import Place
 from collectors.engine import EngineContainer, EngineReading
-from collectors.engines import directories
-from collectors.engines.directories import Place
 from collectors.homes import homes, read_owned
 from runtime.formats import text
 
