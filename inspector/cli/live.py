@@ -1,6 +1,7 @@
 """The live host for a verb: a sampler over the roots and engines that the global options name."""
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Collection, Sequence
 
@@ -60,6 +61,18 @@ def journal(settings: Settings) -> Journal | None:
     directory = os.path.join(settings.state, "events")
     write = os.geteuid() == 0 and not settings.read_only
     return Journal(directory, boot_id=boot_id, write=write)
+
+
+def allow_descriptors() -> None:
+    """Raise the soft limit of open files to the hard one: files are kept open between two frames.
+
+    Only for what starts no process: that would have the limit too (getrlimit(2)).
+    """
+    import resource  # noqa: PLC0415 - one look does without
+
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):  # a sandbox may forbid it: then fewer are kept
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def frame(settings: Settings, sections: Collection[str]) -> Frame:

@@ -36,6 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Do it; return the exit status."""
     settings = options.settings(args)
+    live.allow_descriptors()
     asyncio.run(_watch(args, live.sampler(settings, listen=True), live.journal(settings)))
     return 0
 

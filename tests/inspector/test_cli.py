@@ -320,3 +320,19 @@ def test_colour_is_off_by_option_and_by_environment(monkeypatch):
 def test_paths_are_absolute(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     assert settings("--root", "data").root == str(tmp_path / "data")
+
+
+def test_watching_may_keep_as_many_files_open_as_the_hard_limit_allows(tmp_path):
+    where = ("--root", str(tmp_path / "data"), "--state", str(tmp_path / "state"))
+    words = [*where, "watch", "--count", "1", "--section", "images"]
+    script = (
+        "import resource, sys\n"
+        "from inspector.cli.main import main\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 900))\n"
+        f"main({words!r})\n"
+        "print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "900"
