@@ -277,10 +277,9 @@ def test_a_pod_is_named_with_its_namespace():
     assert adapter._pod({}) is None
 
 
-def test_what_is_shipped_is_what_the_definitions_compile_to(tmp_path):
-    protoc = pytest.importorskip("grpc_tools.protoc", reason="grpcio-tools is not installed")
-    assert protoc
-    directory = os.path.join(os.path.dirname(adapter.__file__), "../wire/containerd")
+@pytest.mark.parametrize("folder", ["containerd", "cri"])
+def test_what_is_shipped_is_what_the_definitions_compile_to(folder, tmp_path):
+    directory = os.path.join(os.path.dirname(adapter.__file__), "../wire", folder)
     names = sorted(name for name in os.listdir(directory) if name.endswith(".proto"))
     compiled = tmp_path / "descriptors.binpb"
     subprocess.run(
