@@ -162,7 +162,9 @@ class SubjectScreen(Screen[None]):
         second = self.query_one(f"#{self.PANES[1]}")
         to_second = not second.has_focus
         self.set_class(to_second, "-second")
-        self.query_one(f"#{self.PANES[1 if to_second else 0]}").focus()
+        # At once, not `focus()`: that is done later, and would take the keyboard from what a key
+        # of the same instant gave it to.
+        self.set_focus(self.query_one(f"#{self.PANES[1 if to_second else 0]}"))
 
     def action_window(self, mode: str) -> None:
         """Show another window on the selected container."""

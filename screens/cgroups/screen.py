@@ -128,7 +128,7 @@ class CgroupsScreen(SubjectScreen):
 
     def focus_body(self) -> None:
         """Give the keyboard to the tree."""
-        self.table.focus()
+        self.set_focus(self.table)
 
     def action_fold(self) -> None:
         """Fold what is open; on what is not, go up."""

@@ -69,4 +69,4 @@ class ContainerScreen(SubjectScreen):
 
     def focus_body(self) -> None:
         """Give the keyboard to the page."""
-        self.query_one("#page", Lines).focus()
+        self.set_focus(self.query_one("#page", Lines))

@@ -80,7 +80,7 @@ class ContainersScreen(SubjectScreen):
 
     def focus_body(self) -> None:
         """Give the keyboard to the table."""
-        self.table.focus()
+        self.set_focus(self.table)
 
     def watch_grouped(self) -> None:
         """Arrange the table anew."""

@@ -118,7 +118,7 @@ class EventsScreen(SubjectScreen):
 
     def focus_body(self) -> None:
         """Give the keyboard to the table."""
-        self.table.focus()
+        self.set_focus(self.table)
 
     def action_all(self) -> None:
         """Show the events of every container again."""

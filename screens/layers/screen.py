@@ -128,7 +128,7 @@ class LayersScreen(SubjectScreen):
 
     def focus_body(self) -> None:
         """Give the keyboard to the list."""
-        self.views.front.focus()
+        self.set_focus(self.views.front)
 
     def hints(self) -> list[tuple[str, str]]:
         """Name saving where it is offered, and what the arrows do where the keyboard is."""
@@ -175,7 +175,7 @@ class LayersScreen(SubjectScreen):
         """Give the keyboard to the stack, or to the list in front."""
         to_stack = self.views.front.has_focus
         self.set_class(not to_stack, "-second")
-        (self.stack if to_stack else self.views.front).focus()
+        self.set_focus(self.stack if to_stack else self.views.front)
 
     def action_scan(self) -> None:
         """Weigh every layer; once more stops it."""
@@ -274,7 +274,7 @@ class LayersScreen(SubjectScreen):
     def _opened(self, message: FrameTable.Opened) -> None:
         message.stop()
         if message.table is self.stack:
-            self.views.front.focus()
+            self.set_focus(self.views.front)
             return
         node = self.views.front.selected if self.views.current is FILES else None
         if node is not None and is_directory(node.item):

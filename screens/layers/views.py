@@ -123,7 +123,7 @@ class Views(Vertical):
             self.table(view.key).set_class(view is self.current, "-front")
         self.query_one(Names).mark(key)
         if had:
-            self.front.focus()
+            self.screen.set_focus(self.front)
         self._parse()
         self._fill()
 

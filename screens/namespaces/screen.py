@@ -126,7 +126,7 @@ class NamespacesScreen(SubjectScreen):
 
     def focus_body(self) -> None:
         """Give the keyboard to the tree."""
-        self.rows.focus()
+        self.set_focus(self.rows)
 
     @on(FrameTable.Moved)
     def _moved(self, message: FrameTable.Moved) -> None:

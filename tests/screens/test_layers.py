@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from textual.events import Key
 
 from inspector.control import ActionFailed
 from screens.dialogs import view
@@ -494,3 +495,12 @@ def test_a_long_line_goes_on_below_without_a_number_and_nothing_is_lost() -> Non
     assert [line[0][0].strip() for line in lines if line[0][0].strip()] == ["1", "2"]
     assert "".join(line[1][0] for line in lines) == "x" * 50 + "日本" * 20
     assert all(len(line[0][0]) == 5 for line in lines)
+
+
+@pytest.mark.parametrize("size", [(80, 24), SIZE])
+async def test_what_is_typed_in_the_same_instant_as_tab_and_the_slash_is_the_filter(size) -> None:
+    async with running(size=size, keys=("j", "l")) as driven:
+        for key in ("tab", "slash", "o", "f"):
+            driven.app.post_message(Key(key, {"tab": None, "slash": "/"}.get(key, key)))
+        await driven.until(lambda: driven.app.screen.query_one("FilterBar Input").value == "of")
+        assert driven.control.done == []
