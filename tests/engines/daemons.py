@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Final
 
 IMAGE: Final = "cinspect-test:1"
-BRIDGE: Final = f"cnb{os.getpid() % 0xFFFFFFF:x}"
 SILENT: Final[Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 APPLETS: Final = (
     "sh",
@@ -150,16 +149,17 @@ def docker(scratch: Path, containerd_address: str, rootfs_tar: Path) -> Iterator
 
     Who publishes a port has docker-proxy listen for it: no rule of the host's firewall is touched.
     """
+    name = f"cnb{secrets.token_hex(4)}"
     socket = f"unix://{scratch}/docker.sock"
     command = (
         *("dockerd", "--data-root", f"{scratch}/docker", "--exec-root", f"{scratch}/docker-exec"),
         *("--host", socket, "--pidfile", f"{scratch}/docker.pid"),
         *("--containerd", containerd_address),
-        *("--iptables=false", "--ip6tables=false", f"--bridge={BRIDGE}"),
+        *("--iptables=false", "--ip6tables=false", f"--bridge={name}"),
         *("--ip-forward=false", "--ip-masq=false"),
     )
     cli = Engine(("docker", "--host", socket), {"DOCKER_HOST": socket}, socket, scratch)
-    with bridge(), daemon(command, scratch, lambda: cli("version")):
+    with bridge(name), daemon(command, scratch, lambda: cli("version")):
         cli("import", str(rootfs_tar), IMAGE)
         try:
             yield cli
@@ -171,20 +171,18 @@ def docker(scratch: Path, containerd_address: str, rootfs_tar: Path) -> Iterator
 
 
 @contextlib.contextmanager
-def bridge() -> Iterator[None]:
+def bridge(name: str) -> Iterator[None]:
     """Make a bridge with a network behind it that nobody routes to, and remove it at the end."""
-    # A run that was killed may have left one, and pids come again.
-    subprocess.run(("ip", "link", "delete", BRIDGE), check=False, **SILENT)
-    subprocess.run(("ip", "link", "add", BRIDGE, "type", "bridge"), check=True)
+    subprocess.run(("ip", "link", "add", name, "type", "bridge"), check=True)
     try:
         for words in (
-            ("address", "add", "192.0.2.1/28", "dev", BRIDGE),  # TEST-NET-1: nobody's (RFC 5737)
-            ("link", "set", BRIDGE, "up"),
+            ("address", "add", "192.0.2.1/28", "dev", name),  # TEST-NET-1: nobody's (RFC 5737)
+            ("link", "set", name, "up"),
         ):
             subprocess.run(("ip", *words), check=True)
         yield
     finally:
-        subprocess.run(("ip", "link", "delete", BRIDGE), check=True)
+        subprocess.run(("ip", "link", "delete", name), check=True)
 
 
 @contextlib.contextmanager

@@ -150,6 +150,7 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference("*", "mounts", r"nr_inodes=1,|,size=4k\b", "masks have room for nothing"),
     Difference("*", "mounts", r"^/sys/fs/cgroup tmpfs .*$", "it is read-only and small here"),
     Difference("*", "mounts", r"^/sys/fs/cgroup/unified .*$", "runc leaves out v2 where there is v1"),
+    Difference("*", "status", r"^SigIgn:.*\n", "runc hands on what was ignored where it began; here none is"),
     Difference("a user namespace", "devices", r"^/dev/mqueue .*$", "its owner is who cloned, before there were ids"),
     Difference("a domain", "domainname", r".*", "runc knows it from 1.2 on"),
     Difference("a shared root", "mounts", r"^/ .*$", "runc 1.1 leaves the root private"),
@@ -278,7 +279,11 @@ def test_what_engines_read_has_the_same_shape(both: tuple[Runtime, Runtime], wha
         said.append(shape(json.loads(runtime(*TOLD[what]).stdout)))
         runtime("delete", "--force", "one")
     here, there = said
+    # Whether a start read from a disk, or found all in memory, is chance.
+    disk = [{key for key in each if key.startswith("data.blkio.")} for each in said]
     for each in said:
+        for key in () if all(disk) else disk[0] | disk[1]:
+            each.pop(key, None)
         for key in [key for key in each if LEFT_OUT.match(key)]:
             del each[key]
     assert here == there
