@@ -9,6 +9,7 @@ from msgspec import structs
 from collectors.engine import EngineEvent
 from collectors.kernel.cgroups import Memory
 from inspector.chain import Chain
+from inspector.domains.events import columns
 from inspector.domains.events.model import Account, Event
 from inspector.errors import WrongUsage
 from inspector.frame import Frame
@@ -221,6 +222,18 @@ def test_a_container_that_no_frame_saw_has_the_name_that_its_engine_says():
     )
     (event,) = events(Chain().advance(made.sample()))
     assert event.container_name == "brief"
+
+
+def test_the_line_of_a_docker_event_has_what_its_topic_does_not_say():
+    made = Host()
+    attributes = {"name": "web", "image": "nginx", "exitCode": "137", "com.example.team": "shop"}
+    body = {"status": "die", "Type": "container", "Action": "die", "scope": "local"}
+    actor = {"Actor": {"ID": B, "Attributes": attributes}}
+    made.engine(
+        "docker", events=[EngineEvent(WHEN, "docker", "/container/die", None, B, body | actor)]
+    )
+    (event,) = events(Chain().advance(made.sample()))
+    assert columns.summary(event) == "image nginx · exitCode 137"
 
 
 def test_an_event_that_several_tell_is_there_once_and_its_accounts_only_when_raw():

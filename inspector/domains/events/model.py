@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from msgspec import Struct
@@ -53,12 +53,19 @@ def family(source: str) -> str:
     return source.replace(":", " ").partition(" ")[0]
 
 
+def attributes(event: Event) -> Mapping[str, object]:
+    """Return what Docker and Podman tell of whom an event is about, the labels among them.
+
+    Source: Docker Engine API, `/events`, Actor.Attributes.
+    """
+    try:
+        told = event.event["Actor"]["Attributes"]
+    except (KeyError, TypeError):
+        return {}
+    return cast("Mapping[str, object]", told) if isinstance(told, Mapping) else {}
+
+
 def said_name(event: Event) -> str | None:
     """Return how an event itself calls its container, as Docker's and Podman's do."""
-    if event.container is None:
-        return None
-    try:
-        name = event.event["Actor"]["Attributes"]["name"]
-    except (KeyError, TypeError):
-        return None
+    name = attributes(event).get("name") if event.container is not None else None
     return name if isinstance(name, str) else None

@@ -13,11 +13,11 @@ the others are its `seen_by`. Accounts of any other topic stand for themselves.
 from bisect import insort
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import Any, Final, cast
+from typing import Final
 
 from msgspec import structs
 
-from inspector.domains.events.model import Account, Event, family
+from inspector.domains.events.model import Account, Event, attributes, family
 
 APART_SECONDS: Final = 2.0
 LATE_SECONDS: Final = 6.0
@@ -231,20 +231,7 @@ def _signature(event: Event) -> tuple[str | None, Keys]:
         kind = "ended"
     if event.topic == "/tasks/exit" and body.get("id") not in {None, "", event.container}:
         kind, keys["exec"] = "exec-ended", body["id"]
-    executed = body.get("exec_id") or _attribute(body, "execID")
+    executed = body.get("exec_id") or attributes(event).get("execID")
     if executed:
         keys["exec"] = executed
     return kind, keys
-
-
-def _attribute(body: Mapping[str, Any], name: str) -> object:
-    """Return an attribute of what a Docker or Podman event is about."""
-    actor = body.get("Actor")
-    attributes = (
-        cast("Mapping[str, object]", actor).get("Attributes")
-        if isinstance(actor, Mapping)
-        else None
-    )
-    if not isinstance(attributes, Mapping):
-        return None
-    return cast("Mapping[str, object]", attributes).get(name)
