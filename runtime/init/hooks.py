@@ -4,10 +4,16 @@ import json
 import os
 import select
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from runtime.errors import Cancelled, DeadlineExceeded, Internal, InvalidArgument
+from runtime.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    Internal,
+    InvalidArgument,
+    RuntimeFailure,
+)
 from runtime.formats.spec import Spec, entries, section
 from runtime.init.step import Child, Step
 
@@ -33,16 +39,30 @@ def of(spec: Spec, kind: str) -> Sequence[Spec]:
     return entries(section(spec, "hooks"), kind)
 
 
-def run(hooks: Sequence[Spec], told: State) -> None:
-    """Run hooks in turn; the first that fails or takes too long raises, and the rest do not run."""
-    for hook in hooks:
-        _run_one(hook, told)
+def run(
+    hooks: Sequence[Spec],
+    kind: str,
+    told: State,
+    *,
+    failed: Callable[[RuntimeFailure], None] | None = None,
+) -> None:
+    """Run hooks of a kind in turn; the first that fails or takes too long raises, and ends it.
+
+    With `failed` that is called instead, and the rest run all the same.
+    """
+    for index, hook in enumerate(hooks):
+        try:
+            _run_one(hook, f"hooks.{kind}[{index}]", told)
+        except RuntimeFailure as error:
+            if failed is None:
+                raise
+            failed(error)
 
 
-def _run_one(hook: Spec, told: State) -> None:
+def _run_one(hook: Spec, key: str, told: State) -> None:
     path = hook.get("path") or ""
     if not path.startswith("/"):
-        raise InvalidArgument(f"hooks: the path {path!r} is not absolute")
+        raise InvalidArgument(f"{key}.path: {path!r} is not absolute")
     given = os.memfd_create("state", os.MFD_CLOEXEC)
     words = os.memfd_create("words", os.MFD_CLOEXEC)
     try:
@@ -60,19 +80,19 @@ def _run_one(hook: Spec, told: State) -> None:
             setsigmask=(),
             setsigdef=(signal.SIGPIPE,),
         )
-        status = _wait(pid, hook.get("timeout"), path=path)
-        if status != 0:
+        ending = _wait(pid, hook.get("timeout"), key=key, path=path)
+        if ending:
             said = os.pread(words, _MAX_WORDS, 0).decode("utf-8", "replace").strip()
-            raise Internal(f"hook {path} ended with {status}{': ' if said else ''}{said}")
+            raise Internal(f"{key}: {path} {ending}{': ' if said else ''}{said}")
     except OSError as error:
-        raise Internal(f"hook {path}: {error.strerror}") from error
+        raise Internal(f"{key}: {path}: {error.strerror}") from error
     finally:
         os.close(given)
         os.close(words)
 
 
-def _wait(pid: int, seconds: int | None, *, path: str) -> int:
-    """Return the exit status, or minus a signal's number."""
+def _wait(pid: int, seconds: int | None, *, key: str, path: str) -> str:
+    """Return how it failed; empty where it did not."""
     if seconds is not None:
         pidfd = os.pidfd_open(pid)
         try:
@@ -82,8 +102,11 @@ def _wait(pid: int, seconds: int | None, *, path: str) -> int:
         if not ended:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-            raise DeadlineExceeded(f"hook {path}: takes longer than {seconds} seconds")
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            raise DeadlineExceeded(f"{key}.timeout: {path} takes longer than {seconds} seconds")
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if status < 0:
+        return f"was killed by signal {-status}"
+    return f"ended with {status}" if status else ""
 
 
 class RuntimeHooks(Step):
@@ -120,4 +143,4 @@ class ContainerHooks(Step):
 
     def execute(self, child: Child, /) -> None:
         """Run them."""
-        run(self._hooks, {**self._told, "pid": child.pid})
+        run(self._hooks, self._kind, {**self._told, "pid": child.pid})

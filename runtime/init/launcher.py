@@ -146,8 +146,8 @@ def _before(spec: Spec, who: plan.Identity, pid: int) -> None:
     told = hooks.state(
         spec, container_id=who.container_id, bundle=who.bundle, pid=pid, status="creating"
     )
-    hooks.run(hooks.of(spec, "prestart"), told)
-    hooks.run(hooks.of(spec, "createRuntime"), told)
+    for kind in ("prestart", "createRuntime"):
+        hooks.run(hooks.of(spec, kind), kind, told)
 
 
 def after_start(spec: Spec, who: plan.Identity, pid: int) -> None:
@@ -155,7 +155,7 @@ def after_start(spec: Spec, who: plan.Identity, pid: int) -> None:
     told = hooks.state(
         spec, container_id=who.container_id, bundle=who.bundle, pid=pid, status="running"
     )
-    hooks.run(hooks.of(spec, "poststart"), told)
+    hooks.run(hooks.of(spec, "poststart"), "poststart", told)
 
 
 def after_end(spec: Spec, who: plan.Identity, *, warn: Callable[[str], None]) -> None:
@@ -163,11 +163,7 @@ def after_end(spec: Spec, who: plan.Identity, *, warn: Callable[[str], None]) ->
     told = hooks.state(
         spec, container_id=who.container_id, bundle=who.bundle, pid=0, status="stopped"
     )
-    for hook in hooks.of(spec, "poststop"):
-        try:
-            hooks.run([hook], told)
-        except RuntimeFailure as error:
-            warn(f"poststop: {error}")
+    hooks.run(hooks.of(spec, "poststop"), "poststop", told, failed=lambda error: warn(str(error)))
 
 
 def exec_process(  # noqa: PLR0913 - two processes, each with what belongs to it

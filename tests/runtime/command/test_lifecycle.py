@@ -223,7 +223,7 @@ def test_a_hook_after_the_end_that_fails_stops_nothing(runtime):
     second = {"path": "/bin/touch", "args": ["touch", str(runtime.directory / "second")]}
     runtime.running("one", hooks={"poststop": [{"path": "/bin/false"}, second]})
     done = runtime("delete", "--force", "one")
-    assert "poststop: hook /bin/false ended with 1" in done.stderr
+    assert "hooks.poststop[0]: /bin/false ended with 1" in done.stderr
     assert (runtime.directory / "second").exists()
 
 

@@ -50,9 +50,11 @@ def test_a_hook_in_the_container_runs_before_the_command(shell):
 @pytest.mark.parametrize("kind", ["prestart", "createRuntime", "createContainer"])
 def test_a_hook_that_fails_ends_the_creation(play, tmp_path, kind):
     failing = hook(tmp_path, kind, "echo no luck >&2; exit 3")
-    result = play(["create"], hooks={kind: [failing, hook(tmp_path, "second")]})
+    first = hook(tmp_path, "first")
+    result = play(["create"], hooks={kind: [first, failing, hook(tmp_path, "second")]})
     assert result["error"] == "Internal"
-    assert "ended with 3: no luck" in result["message"]
+    assert f"hooks.{kind}[1]: /bin/sh ended with 3: no luck" in result["message"]
+    assert (tmp_path / "first").exists()
     assert not (tmp_path / "second").exists()
 
 
@@ -63,10 +65,17 @@ def test_a_failure_after_the_start_ends_the_container(play, tmp_path):
     assert not (tmp_path / "second").exists()
 
 
+def test_a_hook_that_is_killed_is_told_of_with_the_signal(play, tmp_path):
+    failing = hook(tmp_path, "prestart", "kill -9 $$")
+    result = play(["create"], hooks={"prestart": [failing]})
+    assert "hooks.prestart[0]: /bin/sh was killed by signal 9" in result["message"]
+
+
 def test_a_hook_that_takes_too_long_is_killed(play):
     slow = {"path": "/bin/sleep", "args": ["sleep", "100"], "timeout": 1}
     result = play(["create"], hooks={"prestart": [slow]})
     assert result["error"] == "DeadlineExceeded"
+    assert "hooks.prestart[0].timeout: /bin/sleep" in result["message"]
 
 
 @pytest.mark.parametrize("path", ["relative", "/no/such/hook"])
