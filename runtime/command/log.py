@@ -59,7 +59,12 @@ def _to_stderr(line: str) -> None:
     try:
         os.write(
             sys.__stderr__.fileno() if sys.__stderr__ else 2,
-            f"{line}\n".encode(errors="backslashreplace"),
+            f"{_one_line(line)}\n".encode(errors="backslashreplace"),
         )
     except OSError:
         return  # nobody is there to be told
+
+
+def _one_line(text: str) -> str:
+    """Return what a hostile config names in a form that no terminal obeys."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)

@@ -18,6 +18,9 @@ from tests.runtime.command.conftest import SOURCE
 pytestmark = pytest.mark.root
 
 USER_MAP = [{"containerID": 0, "hostID": 1000000, "size": 65536}]
+MOST_FILES = int(Path("/proc/sys/fs/nr_open").read_text())
+TOO_MANY = {"type": "RLIMIT_NOFILE", "soft": 5, "hard": MOST_FILES + 1}
+"""More than the kernel gives even to root (proc_sys_fs(5))."""
 
 
 @pytest.mark.parametrize("version", ["1.0.0", "1.0.2-dev", "1.1.0+dev", "1.2.1", "1.3.0"])
@@ -196,6 +199,11 @@ def test_a_process_sees_the_system_as_asked(runtime):
         ({"process": {"ioPriority": {"class": "ROSE"}}}, "ioPriority.class"),
         ({"process": {"rlimits": [{"type": "RLIMIT_ROSE", "soft": 1, "hard": 1}]}}, "rlimits"),
         ({"process": {"rlimits": [{"type": "RLIMIT_CORE", "soft": 2, "hard": 1}]}}, "rlimits"),
+        ({"process": {"rlimits": [TOO_MANY]}}, "process.rlimits: set RLIMIT_NOFILE to "),
+        ({"process": {"rlimits": [TOO_MANY]}, "linux": {"+namespaces": [{"type": "user"}], "uidMappings": USER_MAP, "gidMappings": USER_MAP}}, "process.rlimits: set RLIMIT_NOFILE to "),
+        ({"process": {"scheduler": {"policy": "SCHED_DEADLINE", "runtime": 1 << 30, "deadline": 1 << 20, "period": 1 << 20}}}, "process.scheduler: schedule by SCHED_DEADLINE: "),
+        ({"process": {"scheduler": {"policy": "SCHED_FIFO", "priority": 100}}}, "process.scheduler: schedule by SCHED_FIFO: "),
+        ({"process": {"ioPriority": {"class": "IOPRIO_CLASS_BE", "priority": 8}}}, "process.ioPriority.priority: 8 is not from 0 to 7"),
         ({"process": {"capabilities": {"bounding": ["CAP_ROSE"]}}}, "CAP_ROSE"),
         ({"process": {"apparmorProfile": "rose"}}, "process.apparmorProfile: the AppArmor label rose"),
         ({"process": {"selinuxLabel": "rose"}}, "process.selinuxLabel: the SELinux label rose"),
@@ -245,6 +253,12 @@ def test_a_process_sees_the_system_as_asked(runtime):
 def test_what_cannot_be_done_is_refused_by_name(refused, changes, named):
     message = refused(**changes)
     assert any(each in message for each in named.split("|")), message
+
+
+def test_an_error_is_one_line_that_no_terminal_obeys(refused):
+    message = refused(**{"+mounts": [{"destination": "/data", "type": "rose\n\x1b[31m"}]})
+    assert r"mount rose\n\x1b[31m on /data: " in message
+    assert message.rstrip("\n").isprintable()
 
 
 def test_parameters_are_set_without_any_proc_in_the_container(runtime):
