@@ -25,10 +25,11 @@ def controllers() -> set[str]:
     }
 
 
-def require(controller: str) -> None:
-    """End the test where the kernel has no such controller to give."""
-    if controller not in controllers():
-        requirements.absent_here(f"no {controller} controller on this host")
+def require(*wanted: str) -> None:
+    """End the test where the kernel has not all of these controllers to give."""
+    for controller in wanted:
+        if controller not in controllers():
+            requirements.absent_here(f"no {controller} controller on this host")
 
 
 def cgroup_file(container_cgroups: dict[str, str], controller: str, v1: str, v2: str) -> str:

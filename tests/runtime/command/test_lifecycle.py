@@ -9,6 +9,7 @@ import time
 import pytest
 
 from tests import command
+from tests.live import host
 from tests.runtime.command.conftest import NOTHING
 
 pytestmark = pytest.mark.root
@@ -290,6 +291,7 @@ def test_containers_are_listed(runtime):
 
 
 def test_limits_change_while_it_runs(runtime):
+    host.require("memory", "pids", "cpu")
     runtime.running(
         "one", linux={"resources": {"memory": {"limit": 64 << 20}, "pids": {"limit": 40}}}
     )
@@ -307,6 +309,26 @@ def test_limits_change_while_it_runs(runtime):
     stats = json.loads(runtime("events", "--stats", "one").stdout)["data"]
     assert stats["pids"]["limit"] == 60
     assert stats["memory"]["usage"]["limit"] == 96 << 20
+
+
+@pytest.mark.parametrize(
+    ("controller", "words"),
+    [
+        ("memory", ("--memory", "96m")),
+        ("pids", ("--pids-limit", "50")),
+        ("cpu", ("--cpu-share", "512")),
+        ("cpuset", ("--cpuset-cpus", "0")),
+    ],
+)
+def test_a_limit_changes_or_is_refused_by_its_controllers_name(runtime, controller, words):
+    runtime.running("one")
+    done = runtime("update", *words, "one", check=False)
+    if controller in host.controllers():
+        assert done.returncode == 0, done.stderr
+    else:
+        assert done.returncode == 1
+        assert f"the {controller} controller is not available on this host" in done.stderr
+    assert runtime.state("one")["status"] == "running"
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests import command, traces
+from tests.live import host
 from tests.runtime.command.conftest import NOTHING
 
 pytestmark = pytest.mark.root
@@ -103,6 +104,7 @@ while :; do echo "a line that nobody reads"; done
 
 
 def test_a_container_that_fills_all_it_can_is_told_of_and_removed(runtime):
+    host.require("pids", "memory", "cpu")
     limits = {"pids": {"limit": 12}, "memory": {"limit": 32 << 20}}
     limits["cpu"] = {"period": 100_000, "quota": 20_000}
     process = {"rlimits": [{"type": "RLIMIT_NOFILE", "soft": 16, "hard": 16}]}

@@ -18,6 +18,7 @@ import pytest
 
 from runtime.shim import bundle
 from tests import requirements
+from tests.live import host
 
 pytestmark = [pytest.mark.engine, pytest.mark.root, pytest.mark.timeout(120)]
 
@@ -174,6 +175,7 @@ def containerd(request):
 @pytest.fixture
 def name(containerd):
     """A container's name; nothing of it may be left in the end."""
+    host.require("cpu")  # ctr gives every container its shares
     one = f"t{secrets.token_hex(4)}"
     yield one
     containerd("tasks", "rm", "-f", one, check=False)
@@ -183,6 +185,17 @@ def name(containerd):
         assert not os.path.exists(f"/sys/fs/cgroup/{controller}/default/{one}")
     with open("/proc/self/mountinfo") as file:
         assert one not in file.read()
+
+
+def test_a_limit_that_this_host_cannot_keep_is_refused_by_name(containerd):
+    done = containerd.run("limited", "true", flags=("--rm",), check=False)
+    if "cpu" in host.controllers():
+        assert done.returncode == 0, done.stderr
+    else:
+        words = "linux.resources.cpu: the cpu controller is not available on this host"
+        assert words in done.stderr
+    containerd("containers", "rm", "limited", check=False)
+    assert not os.path.exists(containerd.bundle("limited"))
 
 
 @pytest.mark.parametrize(
