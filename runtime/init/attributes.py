@@ -87,7 +87,7 @@ class Scheduler(Step):
 
     def describe(self) -> str:
         """Name the policy."""
-        return f"schedule by {self._policy}"
+        return f"process.scheduler: schedule by {self._policy}"
 
     def execute(self, _child: Child, /) -> None:
         """Set it for the only thread."""
@@ -107,7 +107,7 @@ class IoPriority(Step):
 
     def describe(self) -> str:
         """Give class and level."""
-        return f"set the IO priority to {self._class} {self._level}"
+        return f"process.ioPriority: set it to {self._class} {self._level}"
 
     def execute(self, _child: Child, /) -> None:
         """Set it for oneself: IOPRIO_WHO_PROCESS is 1."""
@@ -128,7 +128,7 @@ class Personality(Step):
 
     def describe(self) -> str:
         """Name the domain."""
-        return f"set the personality {self._domain}"
+        return f"linux.personality: appear as {self._domain}"
 
     def execute(self, _child: Child, /) -> None:
         """Set it."""
@@ -170,15 +170,16 @@ class MemoryPolicy(Step):
 class CpuAffinity(Step):
     """Run on some CPUs only (sched_setaffinity(2))."""
 
-    __slots__ = ("_cpus", "_list")
+    __slots__ = ("_cpus", "_key", "_list")
 
     def __init__(self, text: str, key: str) -> None:
+        self._key = key
         self._list = text
         self._cpus = parse_cpus(text, key)
 
     def describe(self) -> str:
         """Give the list."""
-        return f"run on the CPUs {self._list}"
+        return f"{self._key}: run on the CPUs {self._list}"
 
     def execute(self, _child: Child, /) -> None:
         """Set it; the cgroup's cpus limit it further."""

@@ -123,7 +123,7 @@ class Sysctl(Step):
 
     def describe(self) -> str:
         """Name it."""
-        return f"set sysctl {self._key}"
+        return f"linux.sysctl.{self._key}: set it"
 
     def execute(self, child: Child, /) -> None:
         """Write the value; what separates the parts of a name, dot or slash, is what comes first."""

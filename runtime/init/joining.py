@@ -296,7 +296,7 @@ class Rlimit(Step):
 
     def describe(self) -> str:
         """Name it, with both values."""
-        return f"set {self._kind} to {self._soft}:{self._hard}"
+        return f"process.rlimits: set {self._kind} to {self._soft}:{self._hard}"
 
     def execute(self, _child: Child, /) -> None:
         """Set it."""
@@ -352,7 +352,7 @@ class Label(Step):
 
     def describe(self) -> str:
         """Name module and label."""
-        return f"use the {self._module.name} label {self._label}"
+        return f"{self._key}: use the {self._module.name} label {self._label}"
 
     def prepare(self) -> None:
         """Refuse where the module is not in use."""
@@ -373,7 +373,7 @@ class OomScore(Step):
 
     def describe(self) -> str:
         """Give the value."""
-        return f"set oom_score_adj to {self._value}"
+        return f"process.oomScoreAdj: set it to {self._value}"
 
     def execute(self, _child: Child, /) -> None:
         """Write it while /proc is still the host's."""

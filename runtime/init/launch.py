@@ -216,12 +216,15 @@ class Launch:
     def _answer(self, message: bytes, cloned: syscalls.Cloned, ours: socket.socket) -> None:
         """Do what the child waits for, or raise what it reports."""
         if message == b"U" and self._maps is not None:
+            key = ""
             try:
                 for limit in self._rlimits:
+                    key = limit.describe()
                     limit.apply(cloned.pid)
+                key = "linux.uidMappings and linux.gidMappings: map the ids"
                 idmap.write_maps(cloned.pid, *self._maps)
             except OSError as error:
-                raise Internal(explain("write limits and id maps", error)) from error
+                raise Internal(explain(key, error)) from error
             ours.send(b"M")
         elif message == b"A" and self._attach is not None:
             self._attach(cloned.pid)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from runtime import errors
 from runtime.cgroups.join import Join
 from runtime.cgroups.manager import Manager
-from runtime.errors import FailedPrecondition, Internal, RuntimeFailure
+from runtime.errors import FailedPrecondition, Internal
 from runtime.formats.idmap import Extent
 from runtime.formats.spec import Spec, entries, section
 from runtime.init import agent, hooks, joining, layout, namespaces, plan

@@ -174,7 +174,7 @@ FAILURES = {
     ),
     "a kernel parameter that is not there": (
         {"linux": {"sysctl": {"net.no.such": "1"}}},
-        "set sysctl net.no.such",
+        "linux.sysctl.net.no.such",
     ),
     "a namespace that is not there": (
         {
