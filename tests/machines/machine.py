@@ -44,6 +44,8 @@ NOT_STARTED: Final = 125
 UML_MEMORY_MIB: Final = 2048
 DISK_BYTES: Final = 4 << 30
 QEMU_MEMORY_MIB: Final = 2048
+REAL_TIME_USEC: Final = 100_000
+"""What a second of a machine may have of real-time scheduling, where that is shared out."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,10 @@ def _namespaces(lane: str, results: Path) -> Iterator[tuple[str, ...]]:
         if own := hierarchies.get("cpuset"):
             for file in ("cpuset.cpus", "cpuset.mems"):
                 Path(own, name, file).write_text(Path(own, file).read_text())
+        # With RT_GROUP_SCHED there is no real-time scheduling in it before it has time for that.
+        if (own := hierarchies.get("cpu")) and (time := Path(own, "cpu.rt_runtime_us")).exists():
+            share = min(int(time.read_text()), REAL_TIME_USEC)
+            Path(own, name, time.name).write_text(str(share))
         enter = "".join(f"echo $$ > {shlex.quote(cgroup)}/cgroup.procs; " for cgroup in cgroups)
         kinds = ("mnt", "pid", "cgroup", "net", "ipc", "uts")
         script = (GUEST / "namespaces.sh", lane.removeprefix("ns-"), results)
