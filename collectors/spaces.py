@@ -23,7 +23,7 @@ _MANY = 1024
 """A process with more descriptors than this is a server of connections, not a holder of namespaces."""
 _DESCRIPTORS = 60_000
 """How many are looked at in all in one walk: about a tenth of a second."""
-_SETS = 20_000
+_SETS = 4_000
 """So many different sets of links are remembered."""
 
 

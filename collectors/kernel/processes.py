@@ -71,7 +71,7 @@ class ProcessesReading(Struct, frozen=True):
 
 
 _PAGE_BYTES = resource.getpagesize()
-_TEXTS = 20_000
+_TEXTS = 4_000
 """So many different texts are remembered."""
 
 KEY = Key("processes", ProcessesReading)
