@@ -1,5 +1,6 @@
-"""The steps after the pivot that take away: read-only and masked paths, and the kernel's knobs."""
+"""The pivot, and the steps after it that take away: read-only and masked paths, kernel parameters."""
 
+import contextlib
 import os
 import posixpath
 import stat
@@ -8,6 +9,68 @@ from runtime.errors import FailedPrecondition
 from runtime.init import paths, procfs, unprivileged
 from runtime.init.step import Child, Step
 from runtime.linux import constants, mounts
+
+
+class PivotRoot(Step):
+    """Make the container's root the root, and drop the host's mounts."""
+
+    __slots__ = ()
+
+    def describe(self) -> str:
+        """Say it."""
+        return "pivot into the root"
+
+    def execute(self, child: Child, /) -> None:
+        """Stack the old root over the new one at `.`, and take it away (pivot_root(2))."""
+        _go_to_top(child)
+        os.fchdir(child.rootfs)
+        mounts.pivot_root(".", ".")
+        mounts.unmount(".", constants.MNT_DETACH)
+        os.chdir("/")
+        os.close(child.rootfs)
+        child.rootfs = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+class MoveRoot(PivotRoot):
+    """Make the container's root the root where pivot_root cannot: on the kernel's first ramdisk.
+
+    The host's mounts stay below, where nothing leads; its procfs and sysfs are taken away first.
+    """
+
+    __slots__ = ()
+
+    def describe(self) -> str:
+        """Say it."""
+        return "change into the root, without pivot_root"
+
+    def execute(self, child: Child, /) -> None:
+        """Leave what lies below the root mount; it was attached over `/` before."""
+        _go_to_top(child)
+        for fields in _mount_lines():
+            if fields[-1] in {b"proc", b"sysfs"}:
+                with contextlib.suppress(OSError):  # covered by another mount: out of reach too
+                    mounts.unmount(os.fsdecode(fields[0]), constants.MNT_DETACH)
+        os.fchdir(child.rootfs)
+        os.chroot(".")
+        os.chdir("/")
+
+
+def _go_to_top(child: Child) -> None:
+    """Leave a chroot that the caller was in."""
+    os.fchdir(child.top)
+    os.chroot(".")
+    os.close(child.top)
+
+
+def _mount_lines() -> list[tuple[bytes, bytes]]:
+    """Return mountpoint and type of all mounts that are seen from here, the last first."""
+    descriptor = os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        lines = file.read().splitlines()
+    return [
+        (left.split()[4], right.split()[0])
+        for left, _, right in (line.partition(b" - ") for line in reversed(lines))
+    ]
 
 
 class ReadonlyPaths(Step):

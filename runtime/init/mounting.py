@@ -1,6 +1,5 @@
 """The steps that build the container's tree of mounts, before it becomes the root."""
 
-import contextlib
 import os
 import stat
 from collections.abc import Sequence
@@ -70,13 +69,29 @@ class RootMount(Step):
             self._tree = -1
 
     def execute(self, child: Child, /) -> None:
-        """Attach it over `/`, from where it can become the root."""
+        """Attach it over the mount namespace's root, from where it can become that."""
         if self._tree < 0:
             self._copy()
-        place = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        mounts.move_mount(self._tree, place)
-        os.close(place)
+        child.top = _namespace_root()
+        mounts.move_mount(self._tree, child.top)
         child.rootfs = os.dup(self._tree)
+
+
+def _namespace_root() -> int:
+    """Return the root of the mount namespace, which is not the own one if the caller is in a chroot.
+
+    From a root below it a container could climb to the host's files; and whoever joins the namespace
+    is there (setns(2), mount_namespaces(7)). Until the pivot paths are still the caller's.
+    """
+    flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+    own, process = os.open("/", flags), os.pidfd_open(os.getpid())
+    syscalls.setns(process, constants.CLONE_NEWNS)
+    top = os.open("/", flags)
+    os.fchdir(own)
+    os.chroot(".")
+    os.close(own)
+    os.close(process)
+    return top
 
 
 def is_kernel_place(destination: str) -> bool:
@@ -343,56 +358,3 @@ class CgroupMount(Step):
         if self._read_only:
             mounts.set_attributes(top, attributes=constants.MOUNT_ATTR_RDONLY)
         os.close(top)
-
-
-class PivotRoot(Step):
-    """Make the container's root the root, and drop the host's mounts."""
-
-    __slots__ = ()
-
-    def describe(self) -> str:
-        """Say it."""
-        return "pivot into the root"
-
-    def execute(self, child: Child, /) -> None:
-        """Stack the old root over the new one at `.`, and take it away (pivot_root(2))."""
-        os.fchdir(child.rootfs)
-        mounts.pivot_root(".", ".")
-        mounts.unmount(".", constants.MNT_DETACH)
-        os.chdir("/")
-        os.close(child.rootfs)
-        child.rootfs = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-
-
-class MoveRoot(PivotRoot):
-    """Make the container's root the root where pivot_root cannot: on the kernel's first ramdisk.
-
-    The host's mounts stay below, where nothing leads; its procfs and sysfs are taken away first.
-    """
-
-    __slots__ = ()
-
-    def describe(self) -> str:
-        """Say it."""
-        return "change into the root, without pivot_root"
-
-    def execute(self, child: Child, /) -> None:
-        """Leave what lies below the root mount; it was attached over `/` before."""
-        for fields in _mount_lines():
-            if fields[-1] in {b"proc", b"sysfs"}:
-                with contextlib.suppress(OSError):  # covered by another mount: out of reach too
-                    mounts.unmount(os.fsdecode(fields[0]), constants.MNT_DETACH)
-        os.fchdir(child.rootfs)
-        os.chroot(".")
-        os.chdir("/")
-
-
-def _mount_lines() -> list[tuple[bytes, bytes]]:
-    """Return mountpoint and type of all mounts that are seen from here, the last first."""
-    descriptor = os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
-    with open(descriptor, "rb") as file:
-        lines = file.read().splitlines()
-    return [
-        (left.split()[4], right.split()[0])
-        for left, _, right in (line.partition(b" - ") for line in reversed(lines))
-    ]

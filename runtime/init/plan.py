@@ -12,7 +12,6 @@ from runtime.init import (
     identity,
     joining,
     layout,
-    mounting,
     namespaces,
     procfs,
 )
@@ -94,7 +93,7 @@ def create(
     sysctls = _sysctls(spec)
     if labels or sysctls:
         steps.append(procfs.OpenProcfs())
-    pivot = mounting.PivotRoot() if manner.pivot else mounting.MoveRoot()
+    pivot = hardening.PivotRoot() if manner.pivot else hardening.MoveRoot()
     steps.extend(layout.plan(spec, rootfs=rootfs, hierarchies=hierarchies, pivot=pivot))
     place = steps.index(pivot)
     steps[place:place] = _hooks(spec, told)

@@ -23,6 +23,7 @@ class Child:
         "stranded",
         "sync",
         "tasks",
+        "top",
         "uid",
     )
 
@@ -39,6 +40,8 @@ class Child:
         """Its pid as the parent sees it, once the parent has said so."""
         self.rootfs = -1
         """The root directory, opened as a path: of the container to be, later of everything."""
+        self.top = -1
+        """The root of the mount namespace; the container's is attached over it until the pivot."""
         self.procfs = -1
         """A proc filesystem that nothing of the container covers, where a step has opened one."""
         self.stdio: tuple[int, int, int] | None = None

@@ -4,15 +4,38 @@ import contextlib
 import fcntl
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.runtime.command.conftest import NOTHING
+from tests.runtime.command.conftest import NOTHING, Runtime
 from tests.runtime.security.conftest import bare
 
 pytestmark = pytest.mark.root
 OUT = "/../../../../../.."
+
+
+@pytest.fixture
+def chrooted(runtime: Runtime) -> Runtime:
+    """Return the runtime as it is within a chroot, which is a mount of the host's whole tree."""
+    root = runtime.directory / "host"
+    root.mkdir()
+    script = 'mount --rbind / "$0" && exec chroot "$0" "$@"'
+    enter = ("unshare", "--mount", "--propagation", "private", "sh", "-c", script, str(root))
+    return replace(runtime, command=(*enter, *runtime.command))
+
+
+@pytest.mark.parametrize("flags", [(), ("--no-pivot",)])
+def test_a_runtime_in_a_chroot_leaves_nothing_of_the_host_above_the_root(runtime, chrooted, flags):
+    """The root of the mount namespace is the container's: nothing can climb, nor be led, above it."""
+    bundle = chrooted.bundle("sleep", "1000")
+    chrooted.quietly("create", *flags, "--bundle", bundle, "one")
+    inside = sorted(os.listdir(runtime.directory / "rootfs"))
+    for each in (chrooted, runtime):
+        assert each("exec", "one", "ls", "/").stdout.split() == inside
+        if not flags:
+            assert "/host" not in each("exec", "one", "cat", "/proc/self/mountinfo").stdout
 
 
 def leak(path: str) -> int:
