@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from runtime.command import arguments, log, table
 from runtime.command.arguments import Command, Request
-from runtime.errors import InvalidArgument, RuntimeFailure
+from runtime.errors import InvalidArgument, RuntimeFailure, Unimplemented
 
 
 def main() -> NoReturn:
@@ -47,10 +47,12 @@ def run(words: list[str]) -> int:
             spec = table.SPEC_VERSION
             sys.stdout.write(f"{table.PROGRAM} version {table.VERSION}\nspec: {spec}\n")
             return 0
-        if shared.on("help") or not shared.arguments or shared.arguments[0] == "help":
-            sys.stdout.write(_help())
+        words = shared.arguments or ("help",)
+        if shared.on("help") or words[0] in {"help", "h"}:
+            about = () if shared.on("help") else words[1:2]
+            sys.stdout.write(_usage(about[0]) if about else _help())
             return 0
-        command = _find(shared.arguments[0])
+        command = _find(words[0])
     except (RuntimeFailure, OSError) as error:
         log.failed(str(error))
         return 1
@@ -62,7 +64,7 @@ def _run(command: Command, shared: Request) -> int:
     words = shared.arguments[1:]
     try:
         if not command.in_order and {"--help", "-h"} & set(words):
-            sys.stdout.write(arguments.usage(table.PROGRAM, command))
+            sys.stdout.write(_usage(command.name))
             return 0
         arguments.read(words, command.options, request, in_order=command.in_order)
         arguments.check(request, command)
@@ -86,7 +88,13 @@ def _find(name: str) -> Command:
     for command in table.COMMANDS:
         if command.name == name:
             return command
+    if name in table.REFUSED:
+        raise Unimplemented(f"{name}: is not supported: {table.REFUSED[name]}")
     raise InvalidArgument(f"no such command: {name!r}; try {table.PROGRAM} --help")
+
+
+def _usage(name: str) -> str:
+    return arguments.usage(table.PROGRAM, _find(name))
 
 
 def _help() -> str:

@@ -37,6 +37,11 @@ _CREATE: Final = (
 )
 _FORMAT: Final = Option("format", "FORMAT", "table or json", "f")
 
+REFUSED: Final = {
+    "checkpoint": "containers cannot be saved to files",
+    "restore": "containers cannot be made from saved files",
+}
+"""Commands of runc's that there are none of, and why."""
 COMMANDS: Final = (
     Command(
         "create", "creation", "create", "make a container, which waits for its start",

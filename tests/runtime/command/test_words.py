@@ -152,5 +152,8 @@ def test_features_name_what_there_is(runtime):
     features = json.loads(runtime("features").stdout)
     assert features["ociVersionMin"] == "1.0.0"
     assert {"rro", "idmap", "tmpcopyup", "rslave"} <= set(features["mountOptions"])
+    assert (
+        features["linux"]["cgroup"]["systemd"] is features["linux"]["cgroup"]["systemdUser"] is True
+    )
     assert "time" in features["linux"]["namespaces"]
     assert "SCMP_ACT_NOTIFY" in features["linux"]["seccomp"]["actions"]
