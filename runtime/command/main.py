@@ -47,12 +47,12 @@ def run(words: list[str]) -> int:
             spec = table.SPEC_VERSION
             sys.stdout.write(f"{table.PROGRAM} version {table.VERSION}\nspec: {spec}\n")
             return 0
-        words = shared.arguments or ("help",)
-        if shared.on("help") or words[0] in {"help", "h"}:
-            about = () if shared.on("help") else words[1:2]
+        name, *about = shared.arguments or ("help",)
+        if shared.on("help") or name in {"help", "h"}:
+            about = [] if shared.on("help") else about
             sys.stdout.write(_usage(about[0]) if about else _help())
             return 0
-        command = _find(words[0])
+        command = _find(name)
     except (RuntimeFailure, OSError) as error:
         log.failed(str(error))
         return 1
