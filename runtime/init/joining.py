@@ -324,19 +324,24 @@ class SecurityModule(NamedTuple):
 
     name: str
     present: str
-    """A path that is there where the module is in use."""
+    """A file that is there where the module is in use; AppArmor's says N where it is switched off."""
     form: str
 
     def need(self, key: str, label: str) -> None:
         """Refuse where it is not in use: running without it would be less than asked."""
-        if not os.path.exists(self.present):
+        try:
+            with open(self.present, "rb") as file:
+                used = file.read(1) != b"N"
+        except OSError:
+            used = False
+        if not used:
             raise FailedPrecondition(
                 f"{key}: the {self.name} label {label} is asked for, but this host does not use "
                 f"{self.name}"
             )
 
 
-APPARMOR = SecurityModule("AppArmor", "/sys/module/apparmor/parameters/mode", "exec {}")
+APPARMOR = SecurityModule("AppArmor", "/sys/module/apparmor/parameters/enabled", "exec {}")
 SELINUX = SecurityModule("SELinux", "/sys/fs/selinux/status", "{}")
 
 
