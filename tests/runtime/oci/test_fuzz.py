@@ -34,6 +34,7 @@ NASTY = (
     [], {}, [None], [[]], [{}], {"": None}, {"x": {}}, {"a/b": "c"}, ["x"] * 3000, DEEP,
 )  # fmt: skip
 HAVE = host.controllers()
+MEMORY_POLICY = {"mode": "MPOL_LOCAL", "flags": []}
 RESOURCES = {
     "memory": {"limit": 64 << 20, "reservation": 32 << 20, "swappiness": 10},
     "cpu": {
@@ -99,7 +100,7 @@ WHOLE = {
         "readonlyPaths": ["/proc/sys"],
         "rootfsPropagation": "private",
         "personality": {"domain": "LINUX", "flags": []},
-        "memoryPolicy": {"mode": "MPOL_LOCAL", "flags": []},
+        **({"memoryPolicy": MEMORY_POLICY} if os.path.exists("/sys/devices/system/node") else {}),
     },
 }  # fmt: skip
 MORE = {

@@ -229,7 +229,9 @@ def test_a_task_is_listed_paused_measured_and_killed(containerd, name):
     assert containerd.tasks()[name] == "PAUSED"
     containerd("tasks", "resume", name)
     metrics = json.loads(containerd("tasks", "metrics", "--format", "json", name).stdout)
-    assert metrics["memory"]["usage"]["limit"] == 64 << 20
+    memory = metrics["memory"]
+    limit = memory["usage_limit"] if host.UNIFIED else memory["usage"]["limit"]
+    assert limit == 64 << 20
     assert metrics["pids"]["current"] == 1
     assert len(containerd("tasks", "ps", name).stdout.splitlines()) == 2
     containerd("tasks", "kill", "-s", "SIGKILL", name)
