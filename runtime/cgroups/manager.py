@@ -3,7 +3,7 @@
 import os
 import signal as signals
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from runtime.cgroups import devices, freezer, limits, statistics, tree
@@ -45,6 +45,8 @@ class Manager:
     """systemd's unit of the same cgroup, if it is systemd's."""
     user = False
     """Whether that is a user's own systemd."""
+    entries: Sequence[str] = ()
+    """More files by which processes that join enter: those of a class of service (`resctrl`)."""
 
     def __init__(self, path: str, *, whole: bool = False) -> None:
         """With `whole` the path is from the mounts' roots, writable or not."""
@@ -216,6 +218,7 @@ class Manager:
                     into = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
                 else:
                     tasks.append(os.open(f"{directory}/tasks", os.O_WRONLY | os.O_CLOEXEC))
+            tasks.extend(os.open(path, os.O_WRONLY | os.O_CLOEXEC) for path in self.entries)
         except OSError:
             Join(into, tuple(tasks)).close()
             raise

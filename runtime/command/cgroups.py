@@ -12,6 +12,7 @@ from runtime.errors import FailedPrecondition, PermissionDenied
 from runtime.formats.spec import Spec, section
 
 if TYPE_CHECKING:
+    from runtime.cgroups import resctrl
     from runtime.command.store import Record
 
 
@@ -81,6 +82,22 @@ def remember(record: "Record", chosen: Manager) -> None:
 
 def recorded(record: "Record") -> Manager:
     """Return the cgroups of a container that was made."""
+    found = _recorded(record)
+    group = service_class(record)
+    found.entries = group.entries() if group is not None else ()
+    return found
+
+
+def service_class(record: "Record") -> "resctrl.Group | None":
+    """Return the class of service that a container is in, if its spec has asked for one."""
+    if not record.resctrl:
+        return None
+    from runtime.cgroups import resctrl  # noqa: PLC0415 - few need it
+
+    return resctrl.Group(**record.resctrl)
+
+
+def _recorded(record: "Record") -> Manager:
     if not record.cgroup:
         return NoManager()
     if not record.unit:

@@ -4,7 +4,7 @@ import contextlib
 import json
 import os
 import signal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from runtime.cgroups.manager import Manager
 from runtime.command import cgroups, console, lifecycle, rights
@@ -115,6 +115,7 @@ def _make(request: Request, *, detached: bool) -> launcher.Launched:
     preserve = preserved(request)
     bundle = _bundle(request)
     check_console(bool(bundle.spec["process"].get("terminal")), request, detached=detached)
+    group = _service_class(bundle.spec, request.id)
     with Store(request).new(request.id) as container:
         cgroup = cgroups.choose(bundle.spec, request.id, request)
         record = container.record
@@ -122,6 +123,7 @@ def _make(request: Request, *, detached: bool) -> launcher.Launched:
         record.bundle, record.rootfs, record.created = bundle.path, bundle.rootfs, now()
         record.annotations = {str(k): v for k, v in section(bundle.spec, "annotations").items()}
         cgroups.remember(record, cgroup)
+        record.resctrl = group
         write_file(f"{container.directory}/config.json", json.dumps(bundle.spec).encode())
         container.save()
         manner = plan.Manner(
@@ -131,6 +133,16 @@ def _make(request: Request, *, detached: bool) -> launcher.Launched:
             park=container.directory,
         )
         return _launch(container, bundle, request, cgroup=cgroup, manner=manner)
+
+
+def _service_class(spec: Spec, container_id: str) -> dict[str, Any]:
+    """Return what the record has of the class of service that a spec asks for, if it does."""
+    wanted = section(spec, "linux").get("intelRdt")
+    if wanted is None:
+        return {}
+    from runtime.cgroups import resctrl  # noqa: PLC0415 - few need it
+
+    return resctrl.plan(wanted, container_id)._asdict()
 
 
 def _launch(
@@ -145,7 +157,11 @@ def _launch(
     launched: launcher.Launched | None = None
     cgroup = cgroups.make(cgroup, bundle.spec, request)
     cgroups.remember(container.record, cgroup)
+    group = cgroups.service_class(container.record)
     try:
+        if group is not None:
+            group.create(section(bundle.spec, "linux")["intelRdt"])
+            cgroup.entries = group.entries()
         launched = launcher.create(
             bundle.spec,
             rootfs=bundle.rootfs,
@@ -168,6 +184,8 @@ def _launch(
             console.wait(launched.pidfd)
             launched.close()
         cgroup.delete()
+        if cgroup.entries and group is not None:
+            group.remove()
         lifecycle.run_poststop(container, bundle.spec)
         raise
     return launched

@@ -5,7 +5,7 @@ import os
 import select
 import signal
 
-from runtime.command import log
+from runtime.command import cgroups, log
 from runtime.command.arguments import Request
 from runtime.command.store import Container, Store, remove_directory
 from runtime.errors import (
@@ -145,6 +145,8 @@ def _take_down(container: Container, *, force: bool) -> None:
         )
     _end(container)
     container.cgroup.delete()
+    if group := cgroups.service_class(container.record):
+        group.remove()
     with contextlib.suppress(NotFound, FormatError):
         run_poststop(container, container.spec())
     container.forget()

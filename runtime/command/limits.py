@@ -3,9 +3,10 @@
 import sys
 from typing import Any, Final
 
+from runtime.command import cgroups
 from runtime.command.arguments import Request
-from runtime.command.store import Store, parse_json, read_json
-from runtime.errors import FailedPrecondition, InvalidArgument, Unimplemented
+from runtime.command.store import Container, Store, parse_json, read_json
+from runtime.errors import FailedPrecondition, InvalidArgument
 from runtime.oci import config
 
 _NUMBERS: Final = {
@@ -25,6 +26,7 @@ _SIZES: Final = {
     "memory-swap": "swap",
     "kernel-memory-tcp": "kernelTCP",
 }
+_SCHEMAS: Final = {"l3-cache-schema": "l3CacheSchema", "mem-bw-schema": "memBwSchema"}
 _TEXTS: Final = {"cpuset-cpus": "cpus", "cpuset-mems": "mems"}
 _UNITS: Final = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
@@ -33,13 +35,23 @@ def update(request: Request) -> int:
     """Change them; what is not named stays."""
     resources = _resources(request)
     config.resources(resources)
+    schemas = {key: text for flag, key in _SCHEMAS.items() if (text := request.text(flag))}
     with Store(request).locked(request.id) as container:
         if container.status() == "stopped":
             raise FailedPrecondition(
                 f"cannot update: container not running: {request.id} has stopped"
             )
+        if schemas:
+            _change_class(container, schemas)
         container.cgroup.update(resources)
     return 0
+
+
+def _change_class(container: Container, schemas: dict[str, str]) -> None:
+    group = cgroups.service_class(container.record)
+    if group is None:
+        raise FailedPrecondition("linux.intelRdt: the container is in no class of service")
+    group.change(schemas)
 
 
 def _resources(request: Request) -> dict[str, Any]:
@@ -52,9 +64,6 @@ def _resources(request: Request) -> dict[str, Any]:
 
 
 def _from_flags(request: Request) -> dict[str, Any]:
-    for name in ("l3-cache-schema", "mem-bw-schema"):
-        if request.text(name):
-            raise Unimplemented(f"--{name}: Intel RDT is not supported")
     found: dict[str, dict[str, Any]] = {}
     for flag, (part, key) in _NUMBERS.items():
         value = request.number(flag)

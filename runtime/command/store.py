@@ -115,6 +115,7 @@ class Record:
         "created",
         "id",
         "pid",
+        "resctrl",
         "rootfs",
         "session",
         "ticks",
@@ -140,6 +141,8 @@ class Record:
         self.ticks = 0
         """When that process started, in clock ticks since boot."""
         self.annotations: Mapping[str, str] = {}
+        self.resctrl: dict[str, Any] = {}
+        """What `resctrl.Group` is made of; empty without a class of service."""
 
     def encode(self) -> bytes:
         """Return what is in `state.json`."""

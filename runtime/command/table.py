@@ -117,8 +117,8 @@ COMMANDS: Final = (
             Option("memory-reservation", "BYTES", "what memory is kept if all want some"),
             Option("memory-swap", "BYTES", "limit of memory and swap; -1 is none"),
             Option("pids-limit", "N", "how many processes there may be"),
-            Option("l3-cache-schema", "TEXT", "Intel RDT, which is not supported"),
-            Option("mem-bw-schema", "TEXT", "Intel RDT, which is not supported"),
+            Option("l3-cache-schema", "TEXT", "Intel RDT's schema"),
+            Option("mem-bw-schema", "TEXT", "Intel RDT's schema"),
         ),
     ),
     Command(

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from runtime.cgroups.hierarchy import read
+from runtime.command import cgroups
 from runtime.command.arguments import Request
 from runtime.command.store import Container, Store
 from runtime.errors import FailedPrecondition, InvalidArgument
@@ -58,6 +59,8 @@ def _numbers(container: Container) -> dict[str, Any]:
             peak = _read(memory, f"memory.{file}.max_usage_in_bytes")
             described["memory"][part]["max"] = int(peak or 0)
         described["cpuset"] = _cpuset(container.cgroup.directory("cpuset"))
+    if group := cgroups.service_class(container.record):
+        described["intel_rdt"] = group.describe()
     return described
 
 

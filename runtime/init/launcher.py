@@ -75,6 +75,7 @@ def create(
         manner=manner,
     )
     _check_streams(process, stdio)
+    _check_class(spec, cgroup)
     maps = id_maps(spec)
     _give(spec, cgroup)
     moved = _devices(spec)
@@ -292,6 +293,11 @@ def _check_streams(process: Spec, stdio: Streams | None) -> None:
         raise errors.InvalidArgument(
             "process.terminal: a terminal takes no streams, and no terminal does"
         )
+
+
+def _check_class(spec: Spec, cgroup: Manager) -> None:
+    if section(spec, "linux").get("intelRdt") is not None and not cgroup.entries:
+        raise errors.Unimplemented("linux.intelRdt: is not supported")
 
 
 def _beside(cgroup: Manager, pid: int) -> Join:

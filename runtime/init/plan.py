@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from runtime.errors import InvalidArgument, Unimplemented
+from runtime.errors import InvalidArgument
 from runtime.formats.spec import Spec, entries, section
 from runtime.init import (
     attributes,
@@ -69,7 +69,6 @@ def create(
     """Return the steps of a container's init."""
     process = spec["process"]
     wanted = namespaces.of(spec)
-    _refuse_unsupported(spec)
     steps: list[Step] = [joining.EnterCgroups()]
     if "user" in wanted.new:
         steps.append(joining.AwaitIdMap())
@@ -119,11 +118,6 @@ def create(
     return steps
 
 
-_UNSUPPORTED: Final = {
-    "linux": ("intelRdt",),
-}
-
-
 def _last_namespaces(wanted: namespaces.Namespaces) -> list[Step]:
     """Return the steps into those that the process can enter only after all else."""
     steps: list[Step] = []
@@ -133,14 +127,6 @@ def _last_namespaces(wanted: namespaces.Namespaces) -> list[Step]:
     if "cgroup" in wanted.new:
         steps.append(joining.PrivateCgroups())
     return steps
-
-
-def _refuse_unsupported(spec: Spec) -> None:
-    """Refuse what would be ignored otherwise: a spec that cannot be obeyed is an error."""
-    for part, keys in _UNSUPPORTED.items():
-        for key in keys:
-            if section(spec, part).get(key):
-                raise Unimplemented(f"{part}.{key} is not supported")
 
 
 def keyring(container_id: str) -> str:

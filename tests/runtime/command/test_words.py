@@ -155,5 +155,8 @@ def test_features_name_what_there_is(runtime):
     assert (
         features["linux"]["cgroup"]["systemd"] is features["linux"]["cgroup"]["systemdUser"] is True
     )
+    assert features["linux"]["intelRdt"] == dict.fromkeys(
+        ("enabled", "schemata", "monitoring"), True
+    )
     assert "time" in features["linux"]["namespaces"]
     assert "SCMP_ACT_NOTIFY" in features["linux"]["seccomp"]["actions"]

@@ -172,6 +172,10 @@ FAILURES = {
         {"process": {"rlimits": [{"type": "RLIMIT_MAGIC", "soft": 1, "hard": 1}]}},
         "RLIMIT_MAGIC",
     ),
+    "a class of service where nobody has planned one": (
+        {"linux": {"intelRdt": {}}},
+        "linux.intelRdt: is not supported",
+    ),
     "a kernel parameter that is not there": (
         {"linux": {"sysctl": {"net.no.such": "1"}}},
         "linux.sysctl.net.no.such",

@@ -195,17 +195,6 @@ def test_the_bounding_set_is_the_spec_s():
     assert "limit the bounding set to 0xa80425fb" in described(changed(process=process))
 
 
-@pytest.mark.parametrize(
-    ("part", "key", "value"),
-    [
-        ("linux", "intelRdt", {"closID": "guaranteed"}),
-    ],
-)
-def test_what_would_be_ignored_is_refused_by_name(part, key, value):
-    with pytest.raises(Unimplemented, match=f"{part}.{key}"):
-        described(changed(**{part: SPEC[part] | {key: value}}))
-
-
 def test_clocks_without_a_time_namespace_are_refused():
     linux = SPEC["linux"] | {"timeOffsets": {"monotonic": {"secs": 1}}}
     with pytest.raises(InvalidArgument, match=r"linux\.timeOffsets"):
