@@ -7,7 +7,7 @@ from msgspec import UNSET
 from collectors.errors import Problem
 from inspector.discovery.world import MNT, NET
 from inspector.domains.cgroups import derive as cgroups
-from inspector.domains.cgroups import limits
+from inspector.domains.cgroups import limits, still
 from inspector.domains.cgroups.window import NOTHING, Past
 from inspector.domains.containers import derive as containers
 from inspector.domains.containers import resources
@@ -45,6 +45,7 @@ def derive(
     shown = bool(asked & {"containers", "events"})
     placed = _placed(joined, memos) if shown or "cgroups" in asked else {}
     table = limits.table(previous, current, past)
+    still.carry(table, memos)
     alone = _Alone(joined, memos)
     return Frame(
         taken_at=current.taken_at,
@@ -85,7 +86,7 @@ def _containers(
     memos: Memos,
 ) -> tuple[Container, ...]:
     found = layers.stacks(previous, joined.sample, joined.world.roots, joined.world.host[MNT])
-    meter = resources.meter(joined, table, previous)
+    meter = resources.meter(joined, table, previous, memos)
     return containers.derive(joined, meter, found, placed, memos)
 
 

@@ -70,7 +70,7 @@ class Churn:
     def _deeds(self) -> tuple[Callable[[], None], ...]:
         return (
             self.run, self.run, self.exec, self.end, self.zombie, self.again, self.enter, self.move,
-            self.born, self.count, self.count, self.limit, self.throttle, self.kill, self.anew,
+            self.born, self.count, self.count, self.press, self.press, self.limit, self.throttle, self.kill, self.anew,
             self.deepen, self.mounted, self.send, self.name, self.forget, self.write, self.confine,
             lambda: self.container(self.choose.randrange(6)),
         )  # fmt: skip
@@ -187,6 +187,14 @@ class Churn:
             )  # fmt: skip
 
         self._regroup(counted)
+
+    def press(self) -> None:
+        """Let tasks wait, or stop doing so: nothing but a cgroup's pressure changes."""
+        waiting = self.choose.choice((0.0, 3.0, 40.0))
+        line = PressureLine(waiting, 0.0, 0.0, self.choose.randrange(10**6))
+        pressure = {"cpu": Pressure(line, None), "memory": Pressure(line, line)}
+        for _ in range(self.choose.randrange(1, 4)):
+            self._regroup(lambda one: structs.replace(one, pressure=dict(pressure)))
 
     def limit(self) -> None:
         """Set limits of a cgroup, those of an outer one too."""
@@ -314,7 +322,8 @@ class Churn:
         for hierarchy in self.hierarchies:
             if all((one.hierarchy, one.path) != (hierarchy, path) for one in self.host.cgroups):
                 self.next += 1
-                self.host.group(path, hierarchy=hierarchy, inode=self.next)
+                said = {"memory": Memory(oom_kills=0)} if self.choose.random() < 0.5 else {}
+                self.host.group(path, hierarchy=hierarchy, inode=self.next, **said)
 
     def _network(self, namespace: int, pid: int, times: int, at: int | None = None) -> None:
         counters = dict.fromkeys(("rx_bytes", "tx_bytes", "rx_packets", "tx_packets"), times * 100)

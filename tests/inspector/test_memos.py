@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from collectors.registry import collectors
 from collectors.root import Root
 from inspector.derive import derive
+from inspector.domains.cgroups.window import NOTHING, Window
 from inspector.frame import Frame
 from inspector.memos import Memo, Memos
 from inspector.sample import Sample
@@ -35,9 +36,11 @@ def same(frame: Frame, other: Frame) -> None:
 def test_a_frame_derived_with_memos_says_what_one_without_does(seed: int, v1: bool):
     churn = Churn(random.Random(seed), v1=v1)
     memos, previous = Memos(), None
+    window = Window(seconds=3.0, apart=0.9)
     for _ in range(12):
         sample = churn.sample()
-        same(derive(previous, sample, memos), derive(previous, sample))
+        past = window.add(sample) if seed % 2 else NOTHING
+        same(derive(previous, sample, memos, past), derive(previous, sample, None, past))
         previous = sample
         churn.happen()
 

@@ -1,12 +1,13 @@
 """Numbers of cgroups from two samples: rates, shares, working set, binding limits."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
+
+from msgspec import structs
 
 from collectors.kernel import cgroups as raw
 from inspector.domains.cgroups import depths, rates, still, verdicts
-from inspector.domains.cgroups.limits import Limits, Table
+from inspector.domains.cgroups.limits import Key, Limits, Table
 from inspector.domains.cgroups.model import (
     Cgroup,
     Cpu,
@@ -27,16 +28,33 @@ def derive(
     table: Table, owners: Mapping[tuple[str, str], str], memos: Memos | None = None
 ) -> tuple[Cgroup, ...]:
     """Return every cgroup; `owners` tells the container by hierarchy and path."""
-    memo = (memos or Memos()).memo("cgroups", Cgroup)
-    rows: list[Cgroup] = []
+    rows = (memos or Memos()).one(_Rows)
+    before, rows.kept = rows.kept, {}
     for key, group in table.current.items():
-        made_from = still.about(table, group)
-        if made_from is None:
-            rows.append(_cgroup(table, group, owners))
-        else:
-            inputs = (made_from, owners.get(key))
-            rows.append(memo.of(key, inputs, partial(_cgroup, table, group, owners)))
-    return tuple(rows)
+        made_from, owner = still.about(table, group), owners.get(key)
+        said = pressure(table, (group,))
+        kept = before.get(key)
+        if kept is None or made_from is None or kept.owner != owner or kept.about != made_from:
+            kept = _Row(made_from, owner, _cgroup(table, group, owner))
+        elif kept.row.pressure is not said:
+            kept = _Row(made_from, owner, structs.replace(kept.row, pressure=said))
+        rows.kept[key] = kept
+    return tuple([kept.row for kept in rows.kept.values()])
+
+
+class _Row(NamedTuple):
+    """A row, and what all of it but the pressure is made from."""
+
+    about: tuple[object, ...] | None
+    owner: str | None
+    row: Cgroup
+
+
+class _Rows:
+    """The rows of the frame before."""
+
+    def __init__(self) -> None:
+        self.kept: dict[Key, _Row] = {}
 
 
 def cpu(table: Table, groups: Sequence[raw.Cgroup], limits: Limits) -> Cpu | None:
@@ -180,6 +198,13 @@ def pressure(table: Table, groups: Sequence[raw.Cgroup]) -> Mapping[str, Pressur
     group = _first(group for group in groups if group.pressure)
     if group is None:
         return None
+    key = (group.hierarchy, group.path)
+    if key not in table.pressures:
+        table.pressures[key] = _pressure(table, group)
+    return table.pressures[key]
+
+
+def _pressure(table: Table, group: raw.Cgroup) -> Mapping[str, Pressure]:
     before = table.previous(group)
     earlier = (before.pressure if before is not None else None) or {}
     seconds = table.seconds
@@ -193,7 +218,7 @@ def pressure(table: Table, groups: Sequence[raw.Cgroup]) -> Mapping[str, Pressur
     return found
 
 
-def _cgroup(table: Table, group: raw.Cgroup, owners: Mapping[tuple[str, str], str]) -> Cgroup:
+def _cgroup(table: Table, group: raw.Cgroup, owner: str | None) -> Cgroup:
     limits = table.limits((group,))
     groups = (group,)
     found = verdicts.findings(table, groups, limits)
@@ -205,7 +230,7 @@ def _cgroup(table: Table, group: raw.Cgroup, owners: Mapping[tuple[str, str], st
         populated=group.populated,
         frozen=group.frozen,
         processes=group.processes,
-        container=owners.get((group.hierarchy, group.path)),
+        container=owner,
         cpu=cpu(table, groups, limits),
         memory=memory(table, groups, limits),
         io=io(table, groups),

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from collectors.kernel import cgroups
 from collectors.kernel.cgroups import Cgroup, CgroupsReading, Depth, Hierarchy
 from inspector.domains.cgroups import window
+from inspector.domains.cgroups.model import Pressure
 from inspector.domains.cgroups.window import Counters, Past
 from inspector.sample import Sample, elapsed
 
@@ -63,7 +64,18 @@ class Table:
     """As `still` has found it."""
     held: bool = False
     """Whether any is throttled in `THROTTLED` of its periods or more."""
-    _limits: dict[Key, Limits] = field(default_factory=dict[Key, Limits])
+    known_limits: dict[Key, Limits] = field(default_factory=dict[Key, Limits])
+    """As `limits` has found them."""
+    standing: dict[Key, Cgroup] = field(default_factory=dict[Key, Cgroup])
+    """An earlier record of a cgroup, from which the newest differs in pressure alone."""
+    pressures: dict[Key, Mapping[str, Pressure] | None] = field(
+        default_factory=dict[Key, Mapping[str, Pressure] | None]
+    )
+    """As `derive.pressure` has found it."""
+    listed: tuple[Cgroup, ...] = ()
+    """What `current` is made from."""
+    earlier: tuple[Cgroup, ...] = ()
+    """What `before` is made from."""
     _paths: set[Key] = field(default_factory=set[Key])
     """Of the sample before; filled where it is asked for, as is the next."""
     _children: dict[Key, list[Cgroup]] = field(default_factory=dict[Key, list[Cgroup]])
@@ -114,17 +126,17 @@ class Table:
 
     def _of(self, cgroup: Cgroup) -> Limits:
         """Return what binds one cgroup: found once for each, from what binds the one above."""
-        known = self._limits.get((cgroup.hierarchy, cgroup.path))
+        known = self.known_limits.get((cgroup.hierarchy, cgroup.path))
         if known is not None:
             return known
         found = NO_LIMITS
         # From the top: a tree may be deeper than functions may call themselves.
         for one in reversed(tuple(self.chain(cgroup))):
             key = (one.hierarchy, one.path)
-            known = self._limits.get(key)
+            known = self.known_limits.get(key)
             if known is None:
-                own = _own(one)
-                known = self._limits[key] = _counted_above(one, _both(own, found), own)
+                own = own_limits(one)
+                known = self.known_limits[key] = _counted_above(one, _both(own, found), own)
             found = known
         return found
 
@@ -153,7 +165,8 @@ class Table:
 NO_LIMITS: Final = Limits(None, None, None)
 
 
-def _own(cgroup: Cgroup) -> Limits:
+def own_limits(cgroup: Cgroup) -> Limits:
+    """Return the limits of a cgroup itself."""
     cpu, memory, pids = cgroup.cpu, cgroup.memory, cgroup.pids
     path = cgroup.path
 
@@ -241,6 +254,8 @@ def table(previous: Sample | None, current: Sample, past: Past = window.NOTHING)
         throttled=throttled,
         past=past,
         held=any(ratio >= THROTTLED for ratio in throttled.values()),
+        listed=listed,
+        earlier=earlier.cgroups if earlier else (),
     )
 
 

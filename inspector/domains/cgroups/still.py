@@ -1,14 +1,18 @@
 """Tells which cgroups' derived numbers are those of the frame before: nothing that they say has changed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from collectors.kernel import cgroups as raw
-from inspector.domains.cgroups import bounds, kills
-from inspector.domains.cgroups.limits import THROTTLED, Table
+from inspector.domains.cgroups import bounds, kills, verdicts
+from inspector.domains.cgroups.limits import THROTTLED, Key, Table, own_limits
+from inspector.memos import Memos
+
+T = TypeVar("T")
 
 
 def about(table: Table, group: raw.Cgroup) -> tuple[object, ...] | None:
-    """Return all that a cgroup's numbers and verdicts are made from; None while they change.
+    """Return all that a cgroup's numbers and verdicts are made from, but its pressure; None while they change.
 
     A counter that stands still grows by 0 a second however long that takes: so the time between two
     samples is none of it. What comes from the cgroups around it is: which limits bind, who above
@@ -21,10 +25,13 @@ def about(table: Table, group: raw.Cgroup) -> tuple[object, ...] | None:
 
 
 def _made_from(table: Table, group: raw.Cgroup) -> tuple[object, ...] | None:
-    if table.previous(group) is not group:
+    before = table.previous(group)
+    standing = table.standing.get((group.hierarchy, group.path))
+    if before is None or (before is not group and standing is None):
         return None
     return (
-        group,
+        standing or group,
+        tuple(verdicts.pressure((group,))),
         table.seconds is None,
         table.asked,
         table.depth(group),
@@ -59,4 +66,152 @@ def _held(table: Table, group: raw.Cgroup) -> tuple[object, ...]:
         for above in table.chain(group)
         if above.cpu is not None
         and (ratio := table.throttled.get((above.hierarchy, above.path), 0.0)) >= THROTTLED
+    )
+
+
+class _Carried:
+    """The table of the frame before, with what was found out about its cgroups."""
+
+    def __init__(self) -> None:
+        self.table: Table | None = None
+        self.moved: set[Key] | None = None
+        """Those whose pressure may have been another one still before; None: any."""
+
+
+def carry(table: Table, memos: Memos) -> None:
+    """Take over what was found out for the frame before, of the cgroups around which nothing changed."""
+    carried = memos.one(_Carried)
+    last, carried.table = carried.table, table
+    moved, carried.moved = carried.moved, None
+    if last is None or not _continues(last, table):
+        return
+    change = _Change(last, table)
+    carried.moved = change.touched | change.pressed
+    stale = change.touched | change.gone
+    _take(table.known_limits, last.known_limits, stale)
+    _take(table.bounds, last.bounds, stale)
+    _take(table.standing, last.standing, stale)
+    _take(table.made_from, last.made_from, stale)
+    if moved is not None:
+        _take(table.pressures, last.pressures, stale | moved | change.pressed)
+    for key in [key for key, found in table.made_from.items() if found is None]:
+        del table.made_from[key]
+    for key in change.pressed:
+        table.standing.setdefault(key, last.current[key])
+
+
+def _take(now: dict[Key, T], before: Mapping[Key, T], stale: Iterable[Key]) -> None:
+    now.update(before)
+    for key in stale:
+        now.pop(key, None)
+
+
+def _continues(last: Table, table: Table) -> bool:
+    """Return whether the one is of the sample before the other's, and what holds for all is the same."""
+    return (
+        table.earlier is last.listed
+        and (table.seconds is None) == (last.seconds is None)
+        and table.asked == last.asked
+        and table.device_names == last.device_names
+        and not table.past.unaccounted
+        and not last.past.unaccounted
+    )
+
+
+class _Change:
+    """Which cgroups differ between two tables, and which are close enough to these to differ with them."""
+
+    def __init__(self, last: Table, table: Table) -> None:
+        self._table = table
+        self.touched: set[Key] = set()
+        self.pressed: set[Key] = set()
+        """Those that differ in nothing but pressure of which there is nothing to say."""
+        self.gone = last.current.keys() - table.current.keys()
+        above: set[Key] = set(self.gone)
+        below: set[Key] = set(self.gone)
+        for key, now in table.current.items():
+            before = last.current.get(key)
+            depth, was = table.depths.get(key), last.depths.get(key)
+            if before is now and depth is was:
+                continue
+            if before is None or before.inode != now.inode:
+                above.add(key)
+                below.add(key)
+            elif depth == was and _only_pressed(before, now):
+                self.pressed.add(key)
+            else:
+                self.touched.add(key)
+                if _kills(before) != _kills(now):
+                    above.add(key)
+                if _bounds(before, was) != _bounds(now, depth):
+                    below.add(key)
+        for one in (last, table):
+            below |= one.past.grown.keys()
+            above |= one.past.grown.keys()
+            if one.held:
+                below |= {key for key, ratio in one.throttled.items() if ratio >= THROTTLED}
+        self._upwards(above)
+        self._downwards(below)
+        self.pressed -= self.touched
+
+    def _upwards(self, keys: Iterable[Key]) -> None:
+        for hierarchy, path in keys:
+            at = path
+            self.touched.add((hierarchy, at))
+            while at not in {"", "/"}:
+                at = at.rpartition("/")[0] or "/"
+                self.touched.add((hierarchy, at))
+
+    def _downwards(self, keys: Iterable[Key]) -> None:
+        if not keys:
+            return
+        children: dict[Key, set[Key]] = {}
+        for key in self._table.current:
+            hierarchy, path = at = key
+            # One between two others may be lacking.
+            while path != "/":
+                path = path.rpartition("/")[0] or "/"
+                known = children.setdefault((hierarchy, path), set())
+                if at in known:
+                    break
+                known.add(at)
+                at = (hierarchy, path)
+        pending = list(keys)
+        seen = set(pending)
+        while pending:
+            for child in children.get(pending.pop(), ()):
+                if child not in seen:
+                    seen.add(child)
+                    pending.append(child)
+        self.touched |= seen
+
+
+def _only_pressed(before: raw.Cgroup, now: raw.Cgroup) -> bool:
+    if not before.pressure or not now.pressure:
+        return False
+    for field in now.__struct_fields__:
+        if field != "pressure":
+            one, other = getattr(before, field), getattr(now, field)
+            if one is not other and one != other:
+                return False
+    return tuple(verdicts.pressure((before,))) == tuple(verdicts.pressure((now,)))
+
+
+def _kills(group: raw.Cgroup) -> int | None:
+    return group.memory.oom_kills if group.memory is not None else None
+
+
+def _bounds(group: raw.Cgroup, depth: raw.Depth | None) -> tuple[object, ...]:
+    """Return what of a cgroup holds for those below it too."""
+    told = group.memory.hierarchical_limit_bytes if group.memory is not None else None
+    if depth is None:
+        return own_limits(group), told
+    return (
+        own_limits(group),
+        told,
+        depth.memory_min_bytes,
+        depth.memory_low_bytes,
+        {size: one.limit_bytes for size, one in depth.hugetlb.items()},
+        depth.io_limits,
+        depth.cpuset,
     )

@@ -49,7 +49,7 @@ def findings(table: Table, groups: Sequence[raw.Cgroup], limits: Limits) -> tupl
         *_throttling(table, groups),
         *_memory(table, groups, limits),
         *_pids(table, groups, limits),
-        *_pressure(groups),
+        *pressure(groups),
         *_io(table, groups),
         *_rest(table, groups),
     )
@@ -251,7 +251,8 @@ def _pids(table: Table, groups: Sequence[raw.Cgroup], limits: Limits) -> Iterato
     )
 
 
-def _pressure(groups: Sequence[raw.Cgroup]) -> Iterator[Finding]:
+def pressure(groups: Sequence[raw.Cgroup]) -> Iterator[Finding]:
+    """Say what tasks wait for, of the cgroup that tells."""
     group = next((one for one in groups if one.pressure), None)
     if group is None:
         return

@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
+
+from msgspec import structs
 
 from collectors.kernel import processes
 from collectors.kernel.cgroups import Cgroup
@@ -11,7 +14,7 @@ from collectors.kernel.processes import Process
 from inspector.discovery.groups import Group
 from inspector.discovery.world import NET, Inodes
 from inspector.domains.cgroups import derive, still, verdicts
-from inspector.domains.cgroups.limits import Limits, Table
+from inspector.domains.cgroups.limits import Key, Limits, Table
 from inspector.domains.cgroups.model import Cpu, Finding, Memory, Pids
 from inspector.domains.containers.model import Measure, Resources
 from inspector.domains.network import derive as network
@@ -36,8 +39,10 @@ class Meter:
     network_seconds: float | None
 
 
-def meter(joined: Joined, table: Table, previous: Sample | None) -> Meter:
+def meter(joined: Joined, table: Table, previous: Sample | None, memos: Memos) -> Meter:
     """Index the sample before."""
+    uses = memos.one(_Uses)
+    uses.before, uses.kept = uses.kept, {}
     reading = previous.get(processes.KEY) if previous is not None else None
     earlier = {one.pid: one for one in reading.processes} if reading else {}
     return Meter(
@@ -58,6 +63,29 @@ class Used(NamedTuple):
     findings: tuple[Finding, ...]
 
 
+class _Kept(NamedTuple):
+    """What a container used in the frame before, and what that is made from."""
+
+    place: Placement
+    placed: tuple[Key, ...]
+    """Its cgroups that are there, whether they hold nobody else or not."""
+    own: tuple[Key, ...]
+    abouts: tuple[object, ...]
+    """Of `placed`."""
+    summed: tuple[object, ...]
+    network: NetworkUsage | None
+    counted: bool
+    used: Used
+
+
+class _Uses:
+    """Those of every container."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, _Kept] = {}
+        self.before: dict[str, _Kept] = {}
+
+
 def resources(meter: Meter, entity: Entity, place: Placement, memos: Memos) -> Used:
     """Return a running container's resources, and the verdicts on them.
 
@@ -67,22 +95,60 @@ def resources(meter: Meter, entity: Entity, place: Placement, memos: Memos) -> U
     group = entity.group
     if group is None:
         raise AssertionError("only a container with processes uses anything")
-    placed = {name: meter.table.find(name, path) for name, path in place.paths.items()}
-    limits = meter.table.limits([found for found in placed.values() if found is not None])
+    uses = memos.one(_Uses)
+    kept = uses.before.get(entity.id)
+    network = _network(meter, group, meter.joined.spaces(entity), memos)
+    now = _same(meter, group, place, network, kept) or _anew(meter, group, place, network)
+    uses.kept[entity.id] = now
+    return now.used
+
+
+def _same(
+    meter: Meter, group: Group, place: Placement, network: NetworkUsage | None, kept: _Kept | None
+) -> _Kept | None:
+    """Return what is kept, with the pressure of now, where all else is as it was; else None."""
+    if kept is None or kept.place != place or kept.network is not network:
+        return None
+    table = meter.table
+    groups = [table.current.get(key) for key in kept.placed]
+    abouts = tuple([still.about(table, one) if one is not None else None for one in groups])
+    if None in abouts or abouts != kept.abouts:
+        return None
+    if not kept.counted:
+        summed = _resting(meter, group)
+        if summed is None or summed != kept.summed:
+            return None
+    own = [table.current[key] for key in kept.own]
+    pressure = derive.pressure(table, own)
+    if pressure is kept.used.resources.pressure:
+        return kept
+    changed = structs.replace(kept.used.resources, pressure=pressure)
+    return kept._replace(used=Used(changed, kept.used.findings))
+
+
+def _anew(meter: Meter, group: Group, place: Placement, network: NetworkUsage | None) -> _Kept:
+    table = meter.table
+    placed = {name: table.find(name, path) for name, path in place.paths.items()}
+    there = [found for found in placed.values() if found is not None]
+    limits = table.limits(there)
     own = [
         found for name, found in sorted(placed.items()) if found is not None and name in place.own
     ]
-    network = _network(meter, group, meter.joined.spaces(entity))
-
-    def make() -> Used:
-        made = _resources(meter, group, own, limits, network)
-        return Used(made, verdicts.findings(meter.table, own, limits))
-
-    made_from = still.abouts(meter.table, own)
-    summed = () if _all_counted(own) else _resting(meter, group)
-    if made_from is None or summed is None:
-        return make()
-    return memos.memo("resources", Used).of(entity.id, (made_from, summed, limits, network), make)
+    made = _resources(meter, group, own, limits, network)
+    counted = set(made.measured_by.values()) == {"cgroup"}
+    whole = len(there) == len(placed)  # one that is not there now may be so next time
+    abouts = tuple([still.about(table, one) for one in there]) if whole else (None,)
+    summed = None if counted else _resting(meter, group)
+    return _Kept(
+        place=place,
+        placed=tuple((one.hierarchy, one.path) for one in there),
+        own=tuple((one.hierarchy, one.path) for one in own),
+        abouts=abouts,
+        summed=summed or (),
+        network=network,
+        counted=counted,
+        used=Used(made, verdicts.findings(table, own, limits)),
+    )
 
 
 def _resting(meter: Meter, group: Group) -> tuple[object, ...] | None:
@@ -95,15 +161,6 @@ def _resting(meter: Meter, group: Group) -> tuple[object, ...] | None:
 
 def _seconds(meter: Meter) -> float | None:
     return elapsed(meter.previous, meter.joined.sample, processes.KEY)
-
-
-def _all_counted(own: Sequence[Cgroup]) -> bool:
-    """Return whether cgroups count all that would be summed over processes otherwise."""
-    return (
-        any(one.cpu is not None and one.cpu.usage_usec is not None for one in own)
-        and any(one.memory is not None and one.memory.current_bytes is not None for one in own)
-        and any(one.pids is not None and one.pids.current is not None for one in own)
-    )
 
 
 def _resources(
@@ -227,11 +284,19 @@ def _pids(meter: Meter, group: Group, limits: Limits) -> Pids | None:
     )
 
 
-def _network(meter: Meter, group: Group, inodes: Inodes | None) -> NetworkUsage | None:
+def _network(
+    meter: Meter, group: Group, inodes: Inodes | None, memos: Memos
+) -> NetworkUsage | None:
     own = inodes[NET] if inodes else None
     if own is None or (own == meter.joined.world.host[NET] and group.kind != "self"):
         return None
     space = meter.networks.get(own)
     if space is None:
         return None
-    return network.usage(meter.earlier_networks.get(own), space, meter.network_seconds)
+    earlier, seconds = meter.earlier_networks.get(own), meter.network_seconds
+    if earlier is None or earlier.interfaces != space.interfaces:
+        return network.usage(earlier, space, seconds)
+    # What stands still grows by 0 a second however long that takes.
+    inputs = (space.interfaces, seconds is None)
+    usage = memos.memo("network usage", NetworkUsage)
+    return usage.of(own, inputs, partial(network.usage, earlier, space, seconds))
