@@ -49,7 +49,7 @@ class Forward(Struct, frozen=True, kw_only=True):
     """One rule of destination address translation for a port."""
 
     protocol: str
-    """`tcp`, `udp`; empty when the rule does not say."""
+    """`tcp`, `udp`, `sctp`; empty when the rule does not say."""
     address: str | None
     """The destination that it is for; None: any."""
     port: int
@@ -58,3 +58,8 @@ class Forward(Struct, frozen=True, kw_only=True):
     """The same port when the rule does not say."""
     rule: str
     """Where it stands: family, table and chain."""
+    last_port: int | None = None
+    """Of a range."""
+    to_last_port: int | None = None
+    """Of a range, which as a rule is as long."""
+    by: Literal["nftables", "legacy iptables"] = "nftables"

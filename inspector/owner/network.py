@@ -90,7 +90,8 @@ def port(asked: Question, facts: Facts) -> Answer | Miss:
                 chain += steps
                 owners += ids
         for passed in space.published:
-            if passed.port == number and protocol in {None, passed.protocol}:
+            last = passed.last_port or passed.port
+            if passed.port <= number <= last and protocol in {None, passed.protocol}:
                 steps, ids = _published(passed, facts)
                 chain += steps
                 owners += ids
@@ -137,11 +138,16 @@ def connection(asked: Question, facts: Facts) -> Answer | Miss:
 
 
 def _published(passed: Published, facts: Facts) -> tuple[list[str], list[str]]:
-    end, to = _end(passed.address, passed.port), _end(passed.to_address, passed.to_port)
+    end = _ports(_end(passed.address, passed.port), passed.last_port)
+    to = _ports(_end(passed.to_address, passed.to_port), passed.to_last_port)
     said = f"{end}/{passed.protocol} of the host is passed on to {to} by {passed.by}"
     if passed.container is None:
         return [said, f"{passed.to_address} is no known container's"], []
     return [said, f"{passed.to_address} is {facts.name(passed.container)}'s"], [passed.container]
+
+
+def _ports(first: str, last: int | None) -> str:
+    return first if last is None else f"{first}-{last}"
 
 
 def _by_address(end: tuple[str, int], said: str, facts: Facts) -> Answer | Miss:

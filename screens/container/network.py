@@ -5,7 +5,13 @@ from typing import Final
 
 from inspector import units
 from inspector.domains.containers.model import Container
-from inspector.domains.network.model import Connection, Interface, Listener, NetworkNamespace
+from inspector.domains.network.model import (
+    Connection,
+    Interface,
+    Listener,
+    NetworkNamespace,
+    Published,
+)
 from screens.moment import Moment
 from screens.widgets import cells
 from screens.widgets.cells import Line, Piece
@@ -125,7 +131,7 @@ def _connection(one: Connection) -> str:
 def _published(container: Container, moment: Moment) -> Iterator[Line]:
     mine: Sequence[str] = list(
         dict.fromkeys(
-            f"{one.address}:{one.port}/{one.protocol} → {one.to_port}"
+            _passed_on(one)
             for space in moment.network_by_inode.values()
             for one in space.published
             if one.container == container.id
@@ -133,6 +139,15 @@ def _published(container: Container, moment: Moment) -> Iterator[Line]:
     )
     for place, said in enumerate(mine):
         yield _pair("" if place else "published", said)
+
+
+def _passed_on(one: Published) -> str:
+    at = f"[{one.address}]" if ":" in one.address else one.address
+    first, last = (
+        str(port) if end is None else f"{port}-{end}"
+        for port, end in ((one.port, one.last_port), (one.to_port, one.to_last_port))
+    )
+    return f"{at}:{first}/{one.protocol} → {last}"
 
 
 def _states(space: NetworkNamespace) -> Iterator[Line]:

@@ -66,12 +66,17 @@ def test_published_ports_and_bridges_are_told() -> None:
         protocol="tcp", address="0.0.0.0", port=9090, to_address="172.17.0.9", to_port=90,
         container=WORKER, by="docker-proxy, pid 5",
     )  # fmt: skip
+    many = structs.replace(
+        passed, address="::", port=9100, last_port=9102, to_port=7, to_last_port=9
+    )
+    both = (passed, many)
     spaces = (
-        structs.replace(frame.network_namespaces[0], inode=host, host=True, published=(passed,)),
+        structs.replace(frame.network_namespaces[0], inode=host, host=True, published=both),
         *frame.network_namespaces,
     )
     text = lines(structs.replace(frame, network=(*frame.network, end), network_namespaces=spaces))
     assert "0.0.0.0:9090/tcp → 90" in text
+    assert "[::]:9100-9102/tcp → 7-9" in text
     assert "(the host, a port of br0)" in text
 
 

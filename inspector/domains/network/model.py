@@ -109,7 +109,10 @@ class Published(Struct, frozen=True, kw_only=True):
     container: str | None
     """Whose the address is, where that could be found."""
     by: str
-    """What passes it on: `docker-proxy, pid 12`, `nftables ip nat DOCKER`."""
+    """What passes it on: `docker-proxy, pid 12`, `a rule of nftables, ip nat DOCKER`."""
+    last_port: int | None = None
+    """Of a range: its first is `port`."""
+    to_last_port: int | None = None
 
 
 class NetworkNamespace(Struct, frozen=True, kw_only=True):

@@ -33,7 +33,9 @@ def _rules(joined: Joined, owners: Mapping[str, str]) -> Iterator[Published]:
             to_address=one.to_address,
             to_port=one.to_port,
             container=owners.get(one.to_address),
-            by=f"a rule of nftables, {one.rule}",
+            by=f"a rule of {one.by}, {one.rule}",
+            last_port=one.last_port,
+            to_last_port=one.to_last_port,
         )
 
 

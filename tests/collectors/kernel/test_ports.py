@@ -1,6 +1,9 @@
 """Rules that pass ports on: made with iptables or nft in a network namespace of the test's own."""
 
+import contextlib
 import json
+import socket
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collectors.kernel import ports
-from collectors.netlink import nat
+from collectors.netlink import legacy, nat
 from collectors.root import Root
 from runtime.errors import FormatError
 from tests import requirements
@@ -123,18 +126,144 @@ def test_a_rule_of_nftables_own_expressions_is_understood(tmp_path):
     assert (one["to_address"], one["to_port"], one["rule"]) == ("10.88.0.2", 80, "ip own pre")
 
 
+IPTABLES = ("iptables-nft", "iptables-legacy")
+"""The same rules, in the two ways that the kernel keeps them."""
+
+
+def through(tool: str, *rules: str) -> list[tuple[object, ...]]:
+    """Return what is passed on by rules of the nat table: protocol, address, ports, to where, by what."""
+    requirements.commands(tool)
+    if tool.endswith("nft"):
+        nft_of_iptables()
+    elif subprocess.run(
+        ("unshare", "--net", tool, "-t", "nat", "-L"), capture_output=True, check=False
+    ).returncode:
+        requirements.absent_here("this kernel has no legacy tables")
+    found = forwards(*(f"{tool} -t nat {rule}" for rule in rules))
+    by = "legacy iptables" if tool.endswith("legacy") else "nftables"
+    assert {one["by"] for one in found} <= {by}
+    return [
+        (
+            one["protocol"],
+            one["address"],
+            one["port"],
+            one["last_port"],
+            one["to_address"],
+            one["to_port"],
+            one["to_last_port"],
+        )
+        for one in found
+    ]
+
+
 @pytest.mark.root
-def test_other_rules_and_ranges_of_ports_pass_nothing_on():
-    nft_of_iptables()
+@pytest.mark.parametrize("tool", IPTABLES)
+def test_both_kinds_of_iptables_are_understood_with_every_protocol_and_range(tool):
+    found = through(
+        tool,
+        "-N DOCKER",
+        "-A DOCKER ! -i docker0 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 172.17.0.2:80",
+        "-A DOCKER -d 127.0.0.9/32 -p udp --dport 53 -j DNAT --to-destination 172.17.0.3:5353",
+        "-A DOCKER -p sctp --dport 90 -j DNAT --to-destination 172.17.0.3",
+        "-A DOCKER -p tcp --dport 9000:9010 -j DNAT --to-destination 10.0.0.4",
+        "-A DOCKER -p tcp --dport 9100:9102 -j DNAT --to-destination 10.0.0.4:80-90/9100",
+        "-A DOCKER -p tcp --dport 9200:9202 -j DNAT --to-destination 10.0.0.4:7",
+        "-A DOCKER -p tcp -m multiport --dports 1,5:7 -j DNAT --to-destination 10.0.0.4",
+    )
+    assert found == [
+        ("tcp", None, 8080, None, "172.17.0.2", 80, None),
+        ("udp", "127.0.0.9", 53, None, "172.17.0.3", 5353, None),
+        ("sctp", None, 90, None, "172.17.0.3", 90, None),
+        ("tcp", None, 9000, 9010, "10.0.0.4", 9000, 9010),
+        ("tcp", None, 9100, 9102, "10.0.0.4", 80, 82),
+        ("tcp", None, 9200, 9202, "10.0.0.4", 7, None),
+        ("tcp", None, 1, None, "10.0.0.4", 1, None),
+        ("tcp", None, 5, 7, "10.0.0.4", 5, 7),
+    ]
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("tool", ["ip6tables-nft", "ip6tables-legacy"])
+def test_both_kinds_of_ip6tables_have_the_address_that_a_port_is_for(tool):
+    assert through(
+        tool, "-A OUTPUT -d fd00::9/128 -p udp --dport 53 -j DNAT --to-destination [fd00::2]:54"
+    ) == [("udp", "fd00::9", 53, None, "fd00::2", 54, None)]
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("tool", IPTABLES)
+def test_other_rules_pass_nothing_on(tool):
     assert (
-        forwards(
-            "iptables -t nat -A PREROUTING -p tcp --dport 9000:9010 -j DNAT --to-destination 10.0.0.4",
-            "iptables -t nat -A PREROUTING -p tcp ! --dport 99 -j DNAT --to-destination 10.0.0.4:1",
-            "iptables -t nat -A POSTROUTING -s 172.17.0.0/16 -j MASQUERADE",
-            "iptables -A INPUT -p tcp --dport 22 -j ACCEPT",
+        through(
+            tool,
+            "-A PREROUTING -p tcp ! --dport 99 -j DNAT --to-destination 10.0.0.4:1",
+            "-A PREROUTING -p tcp --sport 99 -j DNAT --to-destination 10.0.0.4:1",
+            "-A PREROUTING -p sctp ! --dport 99 -j DNAT --to-destination 10.0.0.4:1",
+            "-A PREROUTING -p tcp -m multiport --sports 1,2 -j DNAT --to-destination 10.0.0.4",
+            "-A PREROUTING -p tcp -j DNAT --to-destination 10.0.0.4:1",
+            "-A PREROUTING -p tcp --dport 99 -j REDIRECT --to-ports 1",
+            "-A POSTROUTING -s 172.17.0.0/16 -j MASQUERADE",
         )
         == []
     )
+
+
+@pytest.mark.root
+def test_looking_makes_no_table_of_legacy_iptables():
+    requirements.commands("unshare")
+    script = 'test -e /proc/net/ip_tables_names && "$0" -c "$1" && cat /proc/net/ip_tables_names'
+    done = subprocess.run(
+        ("unshare", "--net", "sh", "-c", script, sys.executable, READ),
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=HERE,
+    )
+    if done.returncode:
+        requirements.absent_here("this kernel has no legacy tables")
+    (answer,) = done.stdout.splitlines()
+    assert json.loads(answer)["forwards"] == []
+
+
+@given(st.binary(max_size=600), st.sampled_from([legacy.IPV4, legacy.IPV6]))
+def test_whatever_the_bytes_of_a_table_there_are_rules_or_a_format_error(data, family):
+    with contextlib.suppress(FormatError):
+        list(legacy.parse(family, data, {}))
+
+
+@given(st.data())
+def test_a_table_that_is_damaged_anywhere_is_rules_or_a_format_error(data):
+    table = bytearray(TABLE)
+    for _ in range(data.draw(st.integers(1, 8))):
+        table[data.draw(st.integers(0, len(table) - 1))] = data.draw(st.integers(0, 255))
+    with contextlib.suppress(FormatError):
+        list(legacy.parse(legacy.IPV4, bytes(table), {}))
+
+
+def entry(*parts: bytes, protocol: int = 6) -> bytes:
+    """Return an entry of a table; the last part is its target."""
+    head = struct.pack("=80xHBB", protocol, 0, 0)
+    target_at = 112 + sum(map(len, parts[:-1]))
+    length = target_at + len(parts[-1])
+    return head + struct.pack("=IHHI16x", 0, target_at, length, 0) + b"".join(parts)
+
+
+def part(name: bytes, data: bytes, revision: int = 0) -> bytes:
+    """Return a match or a target."""
+    return struct.pack("=H29sB", 32 + len(data), name, revision) + data
+
+
+TO = struct.pack("=II4s4s", 1, 3, socket.inet_aton("10.0.0.2"), socket.inet_aton("10.0.0.2"))
+TABLE = entry(part(b"ERROR", b"DOCKER".ljust(32, b"\0"))) + entry(
+    part(b"tcp", struct.pack("=HHHH4x4x", 0, 65535, 80, 80)),
+    part(b"DNAT", TO + struct.pack("!HH", 8080, 8080)),
+)
+
+
+def test_a_table_of_memory_is_read_as_the_kernel_lays_it_out():
+    (one,) = legacy.parse(legacy.IPV4, TABLE, {})
+    assert (one.protocol, one.port, one.to_address, one.to_port) == ("tcp", 80, "10.0.0.2", 8080)
+    assert (one.rule, one.by) == ("ip nat DOCKER", "legacy iptables")
 
 
 def test_a_recorded_tree_has_no_rules(tmp_path):
@@ -144,7 +273,7 @@ def test_a_recorded_tree_has_no_rules(tmp_path):
 def test_rules_are_not_read_again_at_once(monkeypatch):
     calls = []
 
-    def read():
+    def read(root):
         calls.append(1)
         return ports.ForwardsReading(7, ())
 
@@ -180,6 +309,6 @@ def test_a_torn_expression_is_none_or_a_format_error(name, data):
     element = attribute(1, name.encode() + b"\0") + attribute(2, data)
     body = bytes([2, 0, 0, 0]) + attribute(4, attribute(1, element))
     try:
-        assert nat.parse(body) is None
+        assert nat.parse(body) == ()
     except FormatError:
         return

@@ -150,6 +150,17 @@ def facts(
                     to_port=53,
                     rule="ip nat DOCKER",
                 ),
+                Forward(
+                    protocol="sctp",
+                    address=None,
+                    port=9000,
+                    last_port=9010,
+                    to_address="172.17.0.2",
+                    to_port=90,
+                    to_last_port=100,
+                    rule="ip nat DOCKER",
+                    by="legacy iptables",
+                ),
             ),
         ),
         layers.KEY.name: LayersReading(

@@ -132,6 +132,15 @@ def test_a_published_port_says_what_passes_it_on():
     assert ask("port:5353/tcp").owners == ()
 
 
+def test_a_port_within_a_published_range_is_found():
+    report = ask("port:9005")
+    assert [one.id for one in report.owners] == [WEB]
+    said = chain(report)
+    assert "0.0.0.0:9000-9010/sctp of the host is passed on to 172.17.0.2:90-100" in said
+    assert "by a rule of legacy iptables, ip nat DOCKER" in said
+    assert ask("port:9011").owners == ()
+
+
 @pytest.mark.parametrize(
     ("path", "expected", "step"),
     [
