@@ -43,7 +43,7 @@ _EVENT: Final = msgspec.json.Decoder(Event)
 
 
 class Journal:
-    """The journal in one directory, below the state directory."""
+    """The journal in one directory, below the one of persistent data."""
 
     def __init__(
         self, directory: str, *, boot_id: str, write: bool, limit_bytes: int = LIMIT_BYTES
@@ -103,7 +103,7 @@ class Journal:
 
     def _begin(self) -> bool:
         """Take the lock; return whether it was free."""
-        os.makedirs(self._directory, mode=0o755, exist_ok=True)
+        os.makedirs(self._directory, mode=0o700, exist_ok=True)
         lock = _opened(os.path.join(self._directory, "stream.lock"), os.O_RDWR)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

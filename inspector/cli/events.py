@@ -28,8 +28,8 @@ examples:
   cinspect events --raw                            each source's account, not joined
 
 Docker's `die`, its containerd's exit and the kernel's exit of the process are one event, with the
-others' accounts in `seen_by`. What is kept comes from the engines and from the journal below the
-state directory, which root's dashboard, watch and events write.
+others' accounts in `seen_by`. What is kept comes from the engines and from the journal below
+--root, which root's dashboard, watch and events write: it outlives a reboot.
 """
 _INTERVAL: Final = 0.5
 """Seconds between two looks at the kernel; engines' own events have their own times."""

@@ -47,7 +47,7 @@ def source(
 
 
 def journal(settings: Settings) -> Journal | None:
-    """Return the journal of events: root keeps it, unless all is to be left as it is.
+    """Return the journal of events, which outlives a reboot: root keeps it, unless all is to be left as it is.
 
     Of another host's tree there is none.
     """
@@ -58,7 +58,7 @@ def journal(settings: Settings) -> Journal | None:
         boot_id = root.read("proc/sys/kernel/random/boot_id").decode("ascii", "replace").strip()
     except CollectError:
         boot_id = "unknown"
-    directory = os.path.join(settings.state, "events")
+    directory = os.path.join(settings.root, "events")
     write = os.geteuid() == 0 and not settings.read_only
     return Journal(directory, boot_id=boot_id, write=write)
 

@@ -24,7 +24,7 @@ def stream_of(
     directory: Path, environment: Mapping[str, str]
 ) -> contextlib.AbstractContextManager[Stream]:
     """Run one with a state directory of its own, which sees the engine that the environment names."""
-    options = ("--state", str(directory / "state"))
+    options = ("--root", str(directory / "root"), "--state", str(directory / "state"))
     return streaming(directory / "output", options, {**seen.HIDDEN, **environment})
 
 
@@ -50,20 +50,14 @@ def test_dockers_events_are_told_once_with_containerds_and_the_kernels_word(
         docker("rm", "--force", identifier)
         events = stream.until(lambda all_: "/container/destroy" in topics(all_), identifier)
         raw = command.succeed(
-            *(
-                "--state",
-                str(tmp_path / "state"),
-                "events",
-                "--raw",
-                "--since",
-                "10m",
-                "--no-follow",
-            ),
+            *("--root", str(tmp_path / "root"), "--state", str(tmp_path / "state")),
+            *("events", "--raw", "--since", "10m", "--no-follow"),
             *("--filter", f"container={identifier}"),
             environment={**seen.HIDDEN, **environment},
         ).splitlines()
         joined = command.succeed(
-            *("--state", str(tmp_path / "state"), "events", "--since", "10m", "--no-follow"),
+            *("--root", str(tmp_path / "root"), "--state", str(tmp_path / "state")),
+            *("events", "--since", "10m", "--no-follow"),
             *("--filter", "container=cinspect-str*", "--filter", "topic=/container/die"),
             environment=seen.HIDDEN,
         ).splitlines()

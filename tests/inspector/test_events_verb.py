@@ -3,6 +3,8 @@
 import contextlib
 import json
 import os
+import shutil
+import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -30,8 +32,8 @@ def event(minutes: float, topic: str, source: str = "docker", **body: object) ->
 
 
 @pytest.fixture
-def state(tmp_path: Path) -> Path:
-    """Return a state directory whose journal has some events."""
+def data(tmp_path: Path) -> Path:
+    """Return a directory of persistent data whose journal has some events."""
     with contextlib.closing(Journal(str(tmp_path / "events"), boot_id="b", write=True)) as journal:
         journal.append(
             [
@@ -45,8 +47,8 @@ def state(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def told(state: Path, *arguments: str) -> str:
-    options = ("--root", str(state / "none"), "--state", str(state))
+def told(data: Path, *arguments: str) -> str:
+    options = ("--root", str(data), "--state", str(data / "none"))
     return command.succeed(
         *options,
         "events",
@@ -62,57 +64,57 @@ def topics(output: str) -> list[str]:
     return [json.loads(line)["topic"] for line in output.splitlines()]
 
 
-def test_what_is_kept_is_told_from_when_to_when_one_likes(state: Path) -> None:
-    assert topics(told(state)) == [
+def test_what_is_kept_is_told_from_when_to_when_one_likes(data: Path) -> None:
+    assert topics(told(data)) == [
         "/container/create",
         "/container/start",
         "/container/die",
         "process-exit",
     ]
-    assert topics(told(state, "--since", "40m")) == ["/container/die", "process-exit"]
-    assert topics(told(state, "--since", "70m", "--until", "20m")) == [
+    assert topics(told(data, "--since", "40m")) == ["/container/die", "process-exit"]
+    assert topics(told(data, "--since", "70m", "--until", "20m")) == [
         "/container/start",
         "/container/die",
     ]
-    assert topics(told(state, "--until", f"{NOW - timedelta(minutes=70):%Y-%m-%dT%H:%M:%SZ}")) == [
+    assert topics(told(data, "--until", f"{NOW - timedelta(minutes=70):%Y-%m-%dT%H:%M:%SZ}")) == [
         "/container/create"
     ]
 
 
-def test_accounts_are_joined_unless_they_are_wanted_raw(state: Path) -> None:
-    (died,) = told(state, "--filter", "topic=/container/die").splitlines()
+def test_accounts_are_joined_unless_they_are_wanted_raw(data: Path) -> None:
+    (died,) = told(data, "--filter", "topic=/container/die").splitlines()
     assert [one["source"] for one in json.loads(died)["seen_by"]] == ["containerd"]
-    assert topics(told(state, "--raw", "--since", "40m")) == [
+    assert topics(told(data, "--raw", "--since", "40m")) == [
         "/container/die",
         "/tasks/exit",
         "process-exit",
     ]
 
 
-def test_text_has_no_escape_sequence_of_a_containers(state: Path) -> None:
-    output = told(state, "--format", "text")
+def test_text_has_no_escape_sequence_of_a_containers(data: Path) -> None:
+    output = told(data, "--format", "text")
     assert all(line.isprintable() for line in output.splitlines())
     assert "web\\x1b[2J" in output
     assert "also: containerd /tasks/exit" in output
 
 
-def test_what_it_reads_once_it_does_not_write(state: Path) -> None:
-    before = {path: path.stat().st_mtime_ns for path in state.rglob("*")}
-    told(state)
-    assert {path: path.stat().st_mtime_ns for path in state.rglob("*")} == before
+def test_what_it_reads_once_it_does_not_write(data: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in data.rglob("*")}
+    told(data)
+    assert {path: path.stat().st_mtime_ns for path in data.rglob("*")} == before
 
 
 @pytest.mark.root
 @pytest.mark.parametrize("user", ["read-only", "another"])
 def test_who_may_only_look_or_is_not_root_writes_no_journal(tmp_path: Path, user: str) -> None:
-    state = tmp_path / "state"
-    options = ["--state", str(state)]
+    data = tmp_path / "data"
+    options = ["--root", str(data), "--state", str(tmp_path / "state")]
     prefix: tuple[str, ...] = ()
     if user == "read-only":
         options.append("--read-only")
     else:
-        state.mkdir()
-        os.chmod(state, 0o777)
+        data.mkdir()
+        os.chmod(data, 0o777)
         for above in (tmp_path, *tmp_path.parents[:-2]):
             os.chmod(above, os.stat(above).st_mode | 0o5)
         prefix = ("setpriv", "--reuid", "65534", "--clear-groups")
@@ -127,16 +129,16 @@ def test_who_may_only_look_or_is_not_root_writes_no_journal(tmp_path: Path, user
     )
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 3
-    assert not (state / "events").exists()
+    assert not (data / "events").exists()
 
 
 @pytest.mark.root
-def test_what_watch_heard_is_there_for_events_afterwards(tmp_path: Path) -> None:
-    state = tmp_path / "state"
+def test_what_watch_heard_is_there_for_events_after_a_reboot(tmp_path: Path) -> None:
+    data, state = tmp_path / "data", tmp_path / "state"
     name = f"cinspect-test-heard-{os.getpid()}"
     top = Path("/sys/fs/cgroup")
     hierarchy = top / "pids" if (top / "pids").is_dir() else top
-    options = ("--root", str(tmp_path / "none"), "--state", str(state))
+    options = ("--root", str(data), "--state", str(state))
     with command.subprocess.Popen(
         (command.CINSPECT, *options, "watch", "--section", "events", "--interval", "0.3"),
         stdout=command.subprocess.PIPE,
@@ -150,6 +152,8 @@ def test_what_watch_heard_is_there_for_events_afterwards(tmp_path: Path) -> None
         for _ in range(3):
             watching.stdout.readline()
         watching.kill()
+    # What is below /run is gone then.
+    shutil.rmtree(state, ignore_errors=True)
     kept = command.succeed(
         *options,
         "events",
@@ -161,6 +165,10 @@ def test_what_watch_heard_is_there_for_events_afterwards(tmp_path: Path) -> None
         environment=seen.HIDDEN,
     )
     assert topics(kept) == ["cgroup-made", "cgroup-removed"]
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in data.rglob("*")}
+    assert modes.pop("events") == 0o700
+    assert {"stream.ndjson"} <= modes.keys()
+    assert set(modes.values()) == {0o600}
 
 
 @pytest.mark.parametrize("value", ["yesterday", "10", "-5m", ""])

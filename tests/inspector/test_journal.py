@@ -130,6 +130,43 @@ def test_what_cannot_be_written_is_said(tmp_path):
     assert journal.problem.path == str(tmp_path / "file" / "events")
 
 
+FULL = """
+import os, sys
+sys.path.insert(0, sys.argv[2])
+os.mkdir(sys.argv[1])
+os.system(f"mount -t tmpfs -o size=64k tmpfs {sys.argv[1]}")
+from pathlib import Path
+from tests.inspector.test_journal import event, numbers, opened
+journal = opened(Path(sys.argv[1]) / "events")
+journal.append([event(1)])
+assert journal.problem is None, journal.problem
+filler = Path(sys.argv[1], "filler")
+try:
+    filler.write_bytes(bytes(1 << 20))
+except OSError:
+    pass
+journal.append([event(number, "x" * 9000) for number in range(2, 20)])
+assert "No space left" in journal.problem.message, journal.problem
+filler.unlink()
+journal.append([event(99)])
+assert journal.problem is None, journal.problem
+assert numbers(journal)[0] == 1
+assert numbers(journal)[-1] == 99, numbers(journal)
+"""
+
+
+@pytest.mark.root
+def test_a_disk_that_is_full_costs_what_did_not_fit_and_a_word(tmp_path):
+    here = str(Path(__file__).parent.parent.parent)
+    done = subprocess.run(
+        ("unshare", "--mount", sys.executable, "-c", FULL, str(tmp_path / "small"), here),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_link_in_its_place_is_not_followed(tmp_path):
     (tmp_path / "stream.ndjson").symlink_to(tmp_path / "victim")
     with contextlib.closing(opened(tmp_path)) as journal:
