@@ -3,7 +3,7 @@
 import errno
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 from collectors.errors import CollectError, Gone, Missing, Problem, Problems
 from collectors.errors import Kind as ErrorKind
@@ -17,6 +17,8 @@ from runtime.formats import mountinfo
 from runtime.formats.mountinfo import MountInfo
 
 T = TypeVar("T")
+_TURN = 10
+"""Walks after which a table of mounts is read again though nothing was mounted."""
 _REFUSALS = 8
 """After so many processes that are there and do not tell, no other one is asked."""
 
@@ -32,17 +34,28 @@ Found = tuple[Mapping[int, Sequence[int]], tuple[Problem, ...]]
 """Pids by the inode of a namespace, and what could not be read."""
 
 
+class _MountTable(NamedTuple):
+    """One process's file: what told that it is as it was, when it was read, and what it says."""
+
+    told: bytes | None
+    walk: int
+    data: bytes
+
+
 class MountTables:
     """Reads /proc/PID/mountinfo once a walk for all who ask, and parses it when it changed.
 
-    None is kept open: an open one keeps its namespace, and what is mounted there, alive.
+    Where the kernel tells that nothing was mounted, it is read in every `_TURN`th walk only: a
+    directory that was renamed, or a new propagation, is not told of. None is kept open: an open one
+    keeps its namespace, and what is mounted there, alive.
     """
 
     def __init__(self, table: Table | None = None) -> None:
         """Read once for each walk of a table; without one, every time."""
         self._table = table
         self._walk = 0
-        self._read: dict[int, bytes] = {}
+        self._met: set[int] = set()
+        self._read: dict[int, _MountTable] = {}
         self._parsed: dict[int, tuple[bytes, tuple[MountInfo, ...]]] = {}
 
     def read(self, root: Root, pid: int) -> bytes:
@@ -51,12 +64,27 @@ class MountTables:
             return root.read(f"proc/{pid}/mountinfo")
         if self._walk != self._table.walk:
             self._walk = self._table.walk
-            self._parsed = {pid: one for pid, one in self._parsed.items() if pid in self._read}
-            self._read.clear()
-        data = self._read.get(pid)
-        if data is None:
-            data = self._read[pid] = root.read(f"proc/{pid}/mountinfo")
+            self._read = {pid: one for pid, one in self._read.items() if pid in self._met}
+            self._parsed = {pid: one for pid, one in self._parsed.items() if pid in self._met}
+            self._met.clear()
+        self._met.add(pid)
+        if self.settled(pid):
+            return self._read[pid].data
+        told = self._table.mounted(pid)  # before reading: what is mounted meanwhile is another one
+        self._read.pop(pid, None)
+        data = root.read(f"proc/{pid}/mountinfo")
+        self._read[pid] = _MountTable(told, self._walk, data)
         return data
+
+    def settled(self, pid: int) -> bool:
+        """Return whether a process's file is known, and as it was."""
+        known = self._read.get(pid)
+        if known is None or self._table is None:
+            return False
+        if known.walk == self._table.walk:
+            return True
+        turn = (self._table.walk + pid) % _TURN == 0
+        return not turn and known.told is not None and known.told == self._table.mounted(pid)
 
     def parsed(self, root: Root, pid: int) -> tuple[MountInfo, ...]:
         """Return it parsed; raise as `mountinfo.parse` does too."""
@@ -88,6 +116,7 @@ class Members:
         self._answers: dict[tuple[str, Kind], tuple[float, Found]] = {}
         self._told: dict[Kind, tuple[int, Found]] = {}
         """What the table knew, and in which walk."""
+        self._mounts: dict[int, tuple[int, tuple[MountInfo, ...]]] = {}
 
     def of(self, root: Root, kind: Kind) -> Found:
         """Return as `members` does."""
@@ -111,7 +140,7 @@ class Members:
         """Return what the collector of namespaces found, and ask only the processes it did not."""
         entries = table.look(root)
         walk, told = self._told.get(kind, (0, None))
-        if told is not None and walk == table.walk:
+        if told is not None and (walk == table.walk or table.same_members(walk)):
             return told
         found: dict[int, list[int]] = {}
         problems = Problems()
@@ -128,7 +157,34 @@ class Members:
                 found.setdefault(inode, []).append(entry.pid)
         answer = found, problems.all()
         self._told[kind] = (table.walk, answer)
+        if kind == "mnt":
+            self._mounts = {inode: one for inode, one in self._mounts.items() if inode in found}
         return answer
+
+    def mounts(
+        self, root: Root, inode: int, pids: Sequence[int]
+    ) -> tuple[int, tuple[MountInfo, ...]]:
+        """Return the first process of a mount namespace that tells its mounts, and these.
+
+        Raise as `ask` does. What is known to be as it was is not asked, and is the same object.
+        """
+        known = self._mounts.get(inode)
+        if known is not None and known[0] in pids[:_REFUSALS] and self.tables.settled(known[0]):
+            return known[0], self.tables.parsed(root, known[0])
+        found = ask(
+            root, "mnt", inode, pids=pids, question=lambda pid: mounts_of(root, pid, self.tables)
+        )
+        self._mounts[inode] = found
+        return found
+
+    def rested(self, pid: int, since: int) -> bool:
+        """Return whether a process that was read in a walk can be taken to be as it was."""
+        return self._table is not None and self._table.rested(pid, since)
+
+    @property
+    def walk(self) -> int:
+        """The newest walk of the table; 0 without one."""
+        return self._table.walk if self._table is not None else 0
 
     def changed(self, root: Root, kind: Kind, since: int) -> tuple[set[int] | None, int]:
         """Return the namespaces with a process that ran after a walk of the table, and the newest walk.

@@ -53,6 +53,29 @@ class Membership(Struct, frozen=True, gc=False):
     inodes: tuple[int | None, ...]
 
 
+class IdMap(Struct, frozen=True, gc=False):
+    """One line of uid_map or gid_map (user_namespaces(7)): inside, outside, how many."""
+
+    inside: int
+    outside: int
+    count: int
+
+
+class Namespace(Struct, frozen=True, kw_only=True, gc=False):
+    """One namespace; `None` is "the kernel would not say"."""
+
+    inode: int
+    type: Type
+    parent: int | None
+    """Inode; only pid and user namespaces have one, and only below the reader's own."""
+    owner_user_ns: int | None
+    owner_uid: int | None
+    """User namespaces only: who made it (NS_GET_OWNER_UID)."""
+    pinned_by: tuple[Pin, ...] = ()
+    uid_map: tuple[IdMap, ...] | None = None
+    gid_map: tuple[IdMap, ...] | None = None
+
+
 class Spaces(NamedTuple):
     """What one set of links means; most processes of a host share a few of them."""
 
@@ -73,6 +96,30 @@ class Seen(NamedTuple):
     unsearched: bool = False
     """Its descriptors were not looked through, for there are too many."""
     problems: tuple[Problem, ...] = ()
+
+
+def own(root: Root) -> tuple[int | None, ...]:
+    """Return the reader's own namespaces; all None in a recorded tree."""
+    inodes: list[int | None] = []
+    for kind in TYPES:
+        try:
+            inodes.append(ns_link.parse(root.link(f"proc/self/ns/{kind}"))[1])
+        except (CollectError, FormatError):
+            inodes.append(None)
+    return tuple(inodes)
+
+
+def init(root: Root, memberships: Sequence[Membership]) -> tuple[int | None, ...]:
+    """Return pid 1's namespaces; where they are refused, those of kthreadd, which never leaves them."""
+    known = {membership.pid: membership.inodes for membership in memberships[:2]}
+    inodes = known.get(1, UNKNOWN)
+    if inodes != UNKNOWN or 2 not in known:
+        return inodes
+    try:
+        second = pid_stat.parse(root.read("proc/2/stat"))
+    except (CollectError, FormatError):
+        return inodes
+    return known[2] if second.kernel_thread else inodes
 
 
 class Looker:

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +22,8 @@ ACTIVE = 5
 """Frames after which an older one that ran is read in full again."""
 IDLE = 20
 """Frames after which what others can do to one that did not run is looked at again."""
+_OVER = 512
+"""So many processes that ended are remembered."""
 _MANY = 1000
 """From so many processes on the iterator is worth its loading for one walk alone."""
 _FRESH_SECONDS = 2.0
@@ -112,6 +115,11 @@ class Table:
         """Processes that are listed, and that the iterator does not tell of."""
         self._listed_at = -ACTIVE
         self._forgotten: dict[int, Entry] = {}
+        self._over: deque[tuple[int, int]] = deque(maxlen=_OVER)
+        """The pids of those that ended lately, each behind the walk in which it was missed."""
+        self._told_since: int | None = None
+        """The walk from which on the iterator has told of every process."""
+        self._surveyed = self._joined = 0
         self.walk = 0
         self.numbers: list[int] = []
 
@@ -139,6 +147,44 @@ class Table:
         entry = self._entries.get(pid)
         return entry.ticks if entry is not None else None
 
+    def mounted(self, pid: int) -> bytes | None:
+        """Return what changes when a process comes to see other mounts; None where that is not told."""
+        entry = self._entries.get(pid)
+        if self._tasks is None or entry is None or entry.token is None:
+            return None
+        return tokens.mounts(entry.token)
+
+    def rested(self, pid: int, since: int) -> bool:
+        """Return whether there is nothing to read of a process that was read in a walk."""
+        entry = self._entries.get(pid)
+        return entry is not None and entry.born <= since and entry.version <= since
+
+    def stirred(self, since: int) -> tuple[Sequence[Entry], Sequence[int]] | None:
+        """Return the processes that ran, began or moved after a walk, and the pids of those that ended.
+
+        None where any may have: what ran is told of all processes or of none.
+        """
+        if self._told_since is None or since < self._told_since or self._untold:
+            return None
+        if len(self._over) == _OVER and self._over[0][0] > since:
+            return None
+        there = [
+            entry
+            for entry in self._entries.values()
+            if entry.counted > since or entry.version > since or entry.moved > since
+        ]
+        return there, [pid for walk, pid in self._over if walk > since]
+
+    def survey(self, *, changed: bool) -> None:
+        """Take in that the namespaces of this walk's processes were read, and differ from before."""
+        self._surveyed = self.walk
+        if changed:
+            self._joined = self.walk
+
+    def same_members(self, since: int) -> bool:
+        """Return whether this walk's processes are known to be in the namespaces of another walk's."""
+        return self._surveyed == self.walk and self._joined <= since
+
     def forget(self, entry: Entry) -> None:
         """Drop one that is not there any more, or is another one by now: it is new if it is met again."""
         if self._entries.get(entry.pid) is entry:
@@ -154,6 +200,10 @@ class Table:
             self._untold, self._listed_at = [], -ACTIVE
         self.walk += 1
         told = self._told(root)
+        if told is None:
+            self._told_since = None
+        elif self._told_since is None:
+            self._told_since = self.walk
         self.numbers = self._listed(root, told)
         self._kept.renew()
         before, now = self._entries, {}
@@ -205,7 +255,7 @@ class Table:
     def _compared(self, entry: Entry, token: bytes) -> Entry:
         """Return the entry with what its token shows to have changed marked; a new one for another."""
         before, entry.token = entry.token, token
-        if before == token:
+        if before == token or (before is not None and tokens.alike(before, token)):
             return self._due(entry) if entry.active else entry
         if not entry.walked:
             return entry  # nobody has read it yet
@@ -214,6 +264,7 @@ class Table:
             return self._counted(entry)
         if before[tokens.START] != token[tokens.START]:
             self._close(entry)
+            self._over.append((self.walk, entry.pid))
             entry = Entry(entry.pid, self.walk)
             entry.token = token
             return entry
@@ -238,6 +289,7 @@ class Table:
         """Drop those that ended; their children have another parent now, if that is not told anyway."""
         for entry in gone.values():
             self._close(entry)
+            self._over.append((self.walk, entry.pid))
         if told:
             return
         for pid, entry in self._entries.items():

@@ -61,6 +61,8 @@ _FIELDS: Final = (
     _field(8, "task_struct.mm", "mm_struct.rss_stat.0.count"),
     _field(8, "task_struct.mm", "mm_struct.rss_stat.1.count"),
     _field(8, "task_struct.mm", "mm_struct.rss_stat.3.count"),
+    # What happened around it: counts what is mounted and unmounted in its namespace.
+    _field(8, "task_struct.nsproxy", "nsproxy.mnt_ns", "mnt_namespace.event"),
 )
 _ITERATOR: Final = "bpf_iter_task"
 _NAMES: Final = {_ITERATOR, *(structure for field in _FIELDS for structure, _ in field.path)}
@@ -78,6 +80,9 @@ PLACE: Final = slice(72, 88)
 """Another one: it is in other cgroups."""
 RAN: Final = slice(88, 96)
 """Another one, or anything behind it: it ran, or one of its other threads did."""
+MOUNT_NAMESPACE: Final = slice(40, 44)
+MOUNTED: Final = slice(SIZE - 16, SIZE - 8)
+"""Another one: something was mounted, unmounted or remounted in its mount namespace."""
 _THREADS: Final = SIZE - 8
 """Behind the record of its first thread stand what the others ran."""
 
@@ -85,6 +90,18 @@ _THREADS: Final = SIZE - 8
 def ran(before: bytes, after: bytes) -> bool:
     """Return whether any thread of a process ran between two tokens."""
     return before[RAN] != after[RAN] or before[_THREADS:] != after[_THREADS:]
+
+
+def alike(before: bytes, after: bytes) -> bool:
+    """Return whether two tokens differ at most in what happened around the process."""
+    return (
+        before[: MOUNTED.start] == after[: MOUNTED.start] and before[_THREADS:] == after[_THREADS:]
+    )
+
+
+def mounts(token: bytes) -> bytes:
+    """Return what is another one when its process sees other mounts, or is another process."""
+    return token[START] + token[MOUNT_NAMESPACE] + token[MOUNTED]
 
 
 class Tasks:

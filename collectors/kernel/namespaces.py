@@ -5,14 +5,14 @@ from functools import cached_property
 
 from msgspec import Struct
 
-from collectors import nsfs, procfs
+from collectors import nsfs, procfs, spaces
 from collectors.collector import Key
 from collectors.errors import CollectError, Gone, Missing, Problem, Problems, Unsupported
-from collectors.formats import ns_link, pid_stat
+from collectors.formats import ns_link
 from collectors.members import MountTables
 from collectors.nsfs import TYPES, Relations, Type
 from collectors.root import Root
-from collectors.spaces import NAMED, UNKNOWN, Looker, Membership, Pin, Seen, Spaces
+from collectors.spaces import NAMED, IdMap, Looker, Membership, Namespace, Pin, Seen, Spaces
 from collectors.table import Entry, Table
 from runtime.errors import FormatError
 from runtime.formats import idmap, mountinfo
@@ -29,29 +29,6 @@ __all__ = [
     "Type",
     "read",
 ]
-
-
-class IdMap(Struct, frozen=True, gc=False):
-    """One line of uid_map or gid_map (user_namespaces(7)): inside, outside, how many."""
-
-    inside: int
-    outside: int
-    count: int
-
-
-class Namespace(Struct, frozen=True, kw_only=True, gc=False):
-    """One namespace; `None` is "the kernel would not say"."""
-
-    inode: int
-    type: Type
-    parent: int | None
-    """Inode; only pid and user namespaces have one, and only below the reader's own."""
-    owner_user_ns: int | None
-    owner_uid: int | None
-    """User namespaces only: who made it (NS_GET_OWNER_UID)."""
-    pinned_by: tuple[Pin, ...] = ()
-    uid_map: tuple[IdMap, ...] | None = None
-    gid_map: tuple[IdMap, ...] | None = None
 
 
 class NamespacesReading(Struct, frozen=True):
@@ -92,6 +69,11 @@ class Reader:
         self._memory = _Memory(tables or MountTables())
         self.empty_networks: Mapping[int, Sequence[str]] = {}
         """Those without a process at the last reading, with paths to open them by."""
+        self._last: NamespacesReading | None = None
+        self._many = 0
+        """How many processes it was made from."""
+        self._view: tuple[object, ...] = ()
+        """From where it was seen, and what limits that."""
 
     def read(self, root: Root) -> NamespacesReading:
         """Return every namespace and who is in it; raise as `Root.names` does."""
@@ -99,20 +81,44 @@ class Reader:
         if self._looker is None or self._root is not root:
             self._looker, self._root = Looker(root), root
             self._memory = _Memory(self._memory.tables)
+            self._last = None
         self._looker.begin()
-        survey = _Survey(root, problems, self._memory)
-        own = _own(root)
+        own = spaces.own(root)
         entries = self._table.view(root, KEY.name)
         procfs.limits(root, self._table.numbers, problems)
+        view = (own, problems.all())
+        changed, many = self._look(self._looker, entries)
+        same = self._last is not None and not changed and many == self._many
+        self._table.survey(changed=not same)
+        if same and self._last is not None and view == self._view and self._memory.settled():
+            return self._last
+        self._many, self._view = many, view
+        self._last = self._survey(root, entries, own, problems)
+        return self._last
+
+    def _look(self, looker: Looker, entries: Sequence[Entry]) -> tuple[bool, int]:
+        """Look at those that can have changed; return whether any did, and how many there are."""
+        changed, many = False, 0
         for entry in entries:
             seen: Seen | None = entry.kept.get(KEY.name)
             if seen is None or seen.walk < entry.version:
-                seen = self._looker.look(self._table.walk, entry.pid, entry)
+                before, seen = seen, looker.look(self._table.walk, entry.pid, entry)
                 entry.kept[KEY.name] = seen
+                changed = changed or before is None or before[1:] != seen[1:]
                 if seen.membership is None and not seen.problems:
                     self._table.forget(entry)
                     continue
-            survey.visit(entry, seen)
+            many += 1
+        return changed, many
+
+    def _survey(
+        self, root: Root, entries: Sequence[Entry], own: tuple[int | None, ...], problems: Problems
+    ) -> NamespacesReading:
+        survey = _Survey(root, problems, self._memory)
+        for entry in entries:
+            seen: Seen = entry.kept[KEY.name]
+            if seen.membership is not None or seen.problems:
+                survey.visit(entry, seen)
         if survey.unsearched:
             what = (
                 f"descriptors of {survey.unsearched} processes were not searched: they are too many"
@@ -126,33 +132,9 @@ class Reader:
             namespaces=found,
             memberships=tuple(survey.memberships),
             own=own,
-            init=_init(root, survey.memberships),
+            init=spaces.init(root, survey.memberships),
             problems=problems.all(),
         )
-
-
-def _own(root: Root) -> tuple[int | None, ...]:
-    """Return the reader's own namespaces; all None in a recorded tree."""
-    inodes: list[int | None] = []
-    for kind in TYPES:
-        try:
-            inodes.append(ns_link.parse(root.link(f"proc/self/ns/{kind}"))[1])
-        except (CollectError, FormatError):
-            inodes.append(None)
-    return tuple(inodes)
-
-
-def _init(root: Root, memberships: Sequence[Membership]) -> tuple[int | None, ...]:
-    """Return pid 1's namespaces; where they are refused, those of kthreadd, which never leaves them."""
-    known = {membership.pid: membership.inodes for membership in memberships[:2]}
-    inodes = known.get(1, UNKNOWN)
-    if inodes != UNKNOWN or 2 not in known:
-        return inodes
-    try:
-        second = pid_stat.parse(root.read("proc/2/stat"))
-    except (CollectError, FormatError):
-        return inodes
-    return known[2] if second.kernel_thread else inodes
 
 
 _Binds = tuple[tuple[Type, int, str], ...]
@@ -171,6 +153,15 @@ class _Memory:
         self.told: dict[int, Namespace] = {}
         self.binds: dict[int, tuple[bytes, _Binds]] = {}
         """By mount namespace: the lines of its mounted namespaces, and what they say."""
+        self.asked: set[int] = set()
+        """Processes whose tables of mounts were looked through."""
+
+    def settled(self) -> bool:
+        """Return whether the next walk would find the same of the same processes.
+
+        Not while a user namespace waits for its map, which is written once.
+        """
+        return all(self.maps.values()) and all(map(self.tables.settled, self.asked))
 
 
 class _Survey(_Memory):
@@ -195,6 +186,7 @@ class _Survey(_Memory):
         memory = _Memory(self.tables)
         memory.witnesses, memory.relations = self.witnesses, self.relations
         memory.maps, memory.told, memory.binds = self.maps, self.told, self.binds
+        memory.asked = self.asked
         return memory
 
     def visit(self, entry: Entry, seen: Seen) -> None:
@@ -221,8 +213,8 @@ class _Survey(_Memory):
     def _members(self) -> Mapping[int, Sequence[Entry]]:
         """Who is in each namespace, by pid: only to be asked after the last visit."""
         members: dict[int, list[Entry]] = {}
-        for spaces, entries in self._together.items():
-            for inode in spaces.inodes:
+        for together, entries in self._together.items():
+            for inode in together.inodes:
                 if inode is not None:
                     members.setdefault(inode, []).extend(entries)
         for entries in members.values():
@@ -268,6 +260,7 @@ class _Survey(_Memory):
         found: list[tuple[Type, int, str]] = []
         try:
             data = self._memory.tables.read(self._root, pid)
+            self.asked.add(pid)
             if b" - nsfs " not in data:
                 return ()
             lines = b"".join(line + b"\n" for line in data.split(b"\n") if b" - nsfs " in line)
