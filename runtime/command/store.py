@@ -14,6 +14,7 @@ import errno
 import fcntl
 import json
 import os
+import stat
 import time
 from collections.abc import Generator, Mapping
 from typing import Any, Final
@@ -44,8 +45,13 @@ def read_json(path: str) -> dict[str, Any]:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     except (FileNotFoundError, NotADirectoryError):
         raise NotFound(f"{path}: no such file") from None
-    with open(descriptor, "rb") as file:
-        data = file.read(_MAX_JSON + 1)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise FormatError(f"{path}: is not a regular file")
+        with open(descriptor, "rb", closefd=False) as file:
+            data = file.read(_MAX_JSON + 1)
+    finally:
+        os.close(descriptor)
     return parse_json(data, path)
 
 
@@ -153,9 +159,10 @@ class Record:
         """Return what `encode` has written; raises `FormatError` for anything else."""
         record = cls("")
         for name in cls.__slots__:
-            if not isinstance(value.get(name), type(getattr(record, name))):
+            found = value.get(name, {} if name == "resctrl" else None)  # which came later
+            if not isinstance(found, type(getattr(record, name))):
                 raise FormatError(f"{path}: {name} is missing or wrong")
-            setattr(record, name, value[name])
+            setattr(record, name, found)
         return record
 
 

@@ -1,10 +1,13 @@
 """A config.json of any shape is obeyed, or refused in one line that names the property; nothing else."""
 
+import contextlib
 import copy
 import json
 import os
 import re
 import shutil
+import socket
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -250,7 +253,7 @@ def run(runtime: Runtime, spec: object, changes: list, *, text: str | None = Non
     done = runtime("run", "--bundle", str(bundle), "fuzzed", check=False)
     assert "Traceback" not in done.stderr, (changes, done.stderr)
     if done.returncode:
-        told = "cinspect-oci: poststop: "  # of hooks that fail too when it is all over
+        told = "cinspect-oci: hooks.poststop["  # of hooks that fail too when it is all over
         line = "\n".join(each for each in done.stderr.splitlines() if not each.startswith(told))
         assert line.startswith("cinspect-oci: ") and len(line) < 5000, (changes, line[:500])  # noqa: PT018
         one_line(line, changes)
@@ -258,8 +261,10 @@ def run(runtime: Runtime, spec: object, changes: list, *, text: str | None = Non
     return done.returncode
 
 
+COUNT = int(os.environ.get("CINSPECT_FUZZ_COUNT", "60"))
+"""How many configs really run; a thousand take five minutes."""
 SLOW = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=COUNT, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
@@ -297,6 +302,63 @@ def test_the_config_that_is_mutated_runs(runtime):
 )  # fmt: skip
 def test_what_is_no_config_at_all_is_refused(runtime, text):
     assert run(runtime, None, [], text=text) == 1
+
+
+def a_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server, contextlib.chdir(path.parent):
+        server.bind(path.name)
+
+
+def a_gigabyte(path: Path) -> None:
+    path.touch()
+    os.truncate(path, 1 << 30)
+
+
+FILES = {
+    "a FIFO": (os.mkfifo, "config.json: is not a regular file"),
+    "a directory": (Path.mkdir, "config.json: is not a regular file"),
+    "a socket": (a_socket, "config.json: No such device or address"),
+    "a gigabyte": (a_gigabyte, "config.json: is larger than 16777216 bytes"),
+    "a link to zeros": (lambda path: path.symlink_to("/dev/zero"), "config.json: is not a regular file"),
+    "a link to a terminal": (lambda path: path.symlink_to("/dev/ptmx"), "config.json: is not a regular file"),
+    "a link to nothing": (lambda path: path.symlink_to("nothing"), "config.json: no such file"),
+    "a link to itself": (lambda path: path.symlink_to(path), "config.json: Too many levels of symbolic links"),
+    "no text": (lambda path: path.write_bytes(b'{"hostname": "\xff\xfe"}'), "config.json: is not JSON"),
+}  # fmt: skip
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("name", FILES)
+def test_a_config_that_is_no_file_of_text_is_refused_at_once(runtime, name):
+    make, words = FILES[name]
+    bundle = runtime.directory / "bundle"
+    shutil.rmtree(bundle, ignore_errors=True)
+    bundle.mkdir()
+    make(bundle / "config.json")
+    began = time.monotonic()
+    done = runtime("run", "--bundle", str(bundle), "one", check=False)
+    assert done.returncode == 1
+    assert words in done.stderr
+    one_line(done.stderr, [])
+    assert time.monotonic() - began < 20
+    assert runtime.left() == NOTHING
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("words", [("exec", "--process"), ("update", "--resources")])
+def test_other_files_of_json_are_read_as_carefully(runtime, words):
+    runtime.quietly("run", "-d", "--bundle", runtime.bundle("sleep", "1000"), "one")
+    try:
+        for name, (make, said) in FILES.items():
+            path = runtime.directory / f"{words[0]} {name}" / "config.json"
+            path.parent.mkdir()
+            make(path)
+            done = runtime(*words, str(path), "one", check=False)
+            assert said in done.stderr
+            one_line(done.stderr, [])
+    finally:
+        runtime("delete", "--force", "one")
+    assert runtime.left() == NOTHING
 
 
 @pytest.mark.root
@@ -352,10 +414,11 @@ def test_a_state_with_somebody_else_s_pid_kills_nobody(runtime):
     record = {
         "id": "one", "version": "1.2.1", "bundle": "/", "rootfs": "/", "created": "x",
         "cgroup": f"/{runtime.name}/none", "unit": "", "session": False, "pid": os.getpid(),
-        "ticks": 1, "annotations": {},
+        "ticks": 1, "annotations": {}, "resctrl": {},
     }  # fmt: skip
     (directory / "state.json").write_text(json.dumps(record))
     (directory / "config.json").write_text(json.dumps({"linux": {}}))
-    assert runtime("kill", "one", "KILL", check=False).returncode == 1
+    done = runtime("kill", "one", "KILL", check=False)
+    assert "container not running: one has stopped" in done.stderr
     runtime("delete", "--force", "one")
     assert runtime.left() == NOTHING
