@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,10 @@ OCI = str(Path(sys.executable).with_name("cinspect-oci"))
 HUGE = 2 << 20
 """Bytes of the page size that x86_64 always has."""
 CLOCK_OFFSET_SECONDS = 864_000
+READ_BYTES = 1 << 20
+"""What may be read from the disk in a second."""
+WEIGHT, WEIGHT_OF_V2 = 300, 2930
+"""Of 10 to 1000, and the same of 1 to 10000."""
 TIME = os.path.exists("/proc/self/ns/time")
 
 
@@ -31,6 +36,23 @@ def huge_pages() -> bool:
     if not host.UNIFIED or not Path("/sys/fs/cgroup/cgroup.type").exists():
         return "hugetlb" in host.controllers()
     return "hugetlb" in Path("/sys/fs/cgroup/cgroup.subtree_control").read_text().split()
+
+
+def disk(directory: str) -> tuple[int, int] | None:
+    """Return the numbers of the whole disk that a directory is on, if it is on one."""
+    device = os.stat(directory).st_dev
+    place = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}")
+    if not place.exists():
+        return None
+    whole = place.resolve().parent if (place / "partition").exists() else place
+    major, minor = (whole / "dev").read_text().split(":")
+    return int(major), int(minor)
+
+
+def has_weights() -> bool:
+    """Tell whether cgroups have a file for their share of a disk."""
+    names = ("*/io.weight", "*/io.bfq.weight") if host.UNIFIED else ("blkio/*/blkio.bfq.weight",)
+    return any(True for name in names for _ in Path("/sys/fs/cgroup").glob(name))
 
 
 def spec(rootfs: str) -> dict[str, Any]:
@@ -43,6 +65,10 @@ def spec(rootfs: str) -> dict[str, Any]:
         resources["hugepageLimits"] = [{"pageSize": "2MB", "limit": 3 * HUGE}]
     if "memory" in have:
         resources["memory"] = {"limit": 64 << 20}
+    if ("io" if host.UNIFIED else "blkio") in have and (numbers := disk(rootfs)):
+        device = {"major": numbers[0], "minor": numbers[1]}
+        throttles = {"throttleReadBpsDevice": [{**device, "rate": READ_BYTES}]}
+        resources["blockIO"] = {**throttles, **({"weight": WEIGHT} if has_weights() else {})}
     kinds = ["pid", "mount", "ipc", "uts", "cgroup", *(["time"] if TIME else [])]
     linux: dict[str, Any] = {
         "namespaces": [{"type": kind} for kind in kinds],
@@ -71,6 +97,8 @@ def made(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[t
     busybox = Path(subprocess.check_output(("which", "busybox"), text=True).strip())
     (rootfs / "bin/sleep").write_bytes(busybox.read_bytes())
     (rootfs / "bin/sleep").chmod(0o755)
+    (rootfs / "data").write_bytes(bytes(3 * READ_BYTES))
+    os.sync()
     (directory / "config.json").write_text(json.dumps(spec(str(rootfs))))
     name = f"controllers-{os.getpid()}"
     command = (OCI, "--root", str(directory / "state"))
@@ -119,6 +147,51 @@ def test_huge_pages_are_limited(made: tuple[int, Any]) -> None:
         if each["container"] == found["id"] and each["hugetlb"]
     ]
     assert [each["limit_bytes"] for each in limited] == [3 * HUGE]
+
+
+def io(made: tuple[int, Any]) -> tuple[Path, Any]:
+    """Return the container's cgroup for IO, and what the dump says of that."""
+    name = "io" if host.UNIFIED else "blkio"
+    host.require(name)
+    if disk(f"/proc/{made[0]}/root") is None:
+        requirements.absent_here("the tests' directory is on no disk")
+    found = container(made)
+    path = found["cgroups"]["" if host.UNIFIED else name]
+    (told,) = (
+        each["io"]
+        for each in made[1]["cgroups"]
+        if each["container"] == found["id"] and each["io"] and each["io"].get("limits")
+    )
+    return Path("/sys/fs/cgroup" + ("" if host.UNIFIED else f"/{name}") + path), told
+
+
+def test_a_disk_is_read_no_faster_than_allowed(made: tuple[int, Any]) -> None:
+    group, told = io(made)
+    numbers = disk(f"/proc/{made[0]}/root")
+    assert numbers is not None
+    device = f"{numbers[0]}:{numbers[1]}"
+    file = group / ("io.max" if host.UNIFIED else "blkio.throttle.read_bps_device")
+    assert file.read_text().startswith(
+        f"{device} rbps={READ_BYTES} wbps=max" if host.UNIFIED else f"{device} {READ_BYTES}\n"
+    )
+    assert [(each["device"], each["read_bytes"]) for each in told["limits"]] == [
+        (device, READ_BYTES)
+    ]
+    data = Path(f"/proc/{made[0]}/root/data")
+    script = 'echo $$ > "$0/cgroup.procs" && exec dd "if=$1" of=/dev/null bs=256k iflag=direct'
+    begun = time.monotonic()
+    subprocess.run(("sh", "-c", script, group, data), check=True, stderr=subprocess.DEVNULL)
+    assert time.monotonic() - begun > 1.5  # 3 MiB, of which some may go at once
+
+
+def test_its_share_of_a_disk_is_the_weight_asked_for(made: tuple[int, Any]) -> None:
+    if not has_weights():
+        requirements.absent_here("no weights of disks on this kernel")
+    group, told = io(made)
+    names = ("io.bfq.weight", "io.weight", "blkio.bfq.weight", "blkio.weight")
+    said = next(path.read_text() for name in names if (path := group / name).exists())
+    assert int(said.split()[-1]) in {WEIGHT, WEIGHT_OF_V2}
+    assert told["weight"] == int(said.split()[-1])
 
 
 def test_pressure_is_told_of_it(made: tuple[int, Any]) -> None:
