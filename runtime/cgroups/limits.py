@@ -1,5 +1,6 @@
 """Put limits of an OCI spec into the files of one cgroup, and say what the kernel would not take."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -34,11 +35,11 @@ def needed(resources: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def apply(controller: str, resources: Mapping[str, Any], *, directory: str, version: int) -> None:
     """Set one controller's limits in a cgroup's directory.
 
-    Raises `InvalidArgument` or `FailedPrecondition` with the file and the kernel's words.
+    Raises `InvalidArgument` or `FailedPrecondition` with property, file and the kernel's words.
     """
     module = _MODULES[controller]
     translate = module.first if version == 1 else module.second
-    perform(directory, translate(resources, reader(directory)))
+    perform(directory, translate(resources, reader(directory)), key=module.KEY)
 
 
 def reader(directory: str) -> Reader:
@@ -53,22 +54,27 @@ def reader(directory: str) -> Reader:
     return current
 
 
-def perform(directory: str, writes: Sequence[Write]) -> None:
-    """Write values in turn."""
+def perform(directory: str, writes: Sequence[Write], *, key: str) -> None:
+    """Write values in turn; `key` is what asks for them, below `linux.resources`."""
     for each in writes:
+        path = f"{directory}/{each.file}"
         try:
-            write(f"{directory}/{each.file}", each.value)
+            write(path, each.value)
         except FileNotFoundError:
+            if os.path.exists(path):  # the kernel's ENODEV
+                raise InvalidArgument(
+                    f"linux.resources.{key}: {path}: there is no device as in {each.value!r}"
+                ) from None
             if not each.optional:
                 raise FailedPrecondition(
-                    f"{directory}/{each.file}: this kernel has no such limit"
+                    f"linux.resources.{key}: {path}: this kernel has no such limit"
                 ) from None
         except OSError as error:
-            raise _refused(directory, each, error) from error
+            raise _refused(f"linux.resources.{key}: {path}", each, error) from error
 
 
-def _refused(directory: str, failed: Write, error: OSError) -> Exception:
-    message = f"{directory}/{failed.file}: cannot be set to {failed.value!r}: {error.strerror}"
+def _refused(where: str, failed: Write, error: OSError) -> Exception:
+    message = f"{where}: cannot be set to {failed.value!r}: {error.strerror}"
     if error.errno == 16 and failed.file in {
         "memory.limit_in_bytes",
         "memory.memsw.limit_in_bytes",

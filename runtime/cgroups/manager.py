@@ -188,7 +188,7 @@ class Manager:
             if "/" in file or "." not in file:
                 raise InvalidArgument(f"linux.resources.unified: {file!r} is not a cgroup's file")
         writes = [Write(file, value) for file, value in values.items()]
-        limits.perform(self._directory(hierarchy), writes)
+        limits.perform(self._directory(hierarchy), writes, key="unified")
 
     def _attach_devices(self, resources: Mapping[str, Any]) -> None:
         unified = self._unified
