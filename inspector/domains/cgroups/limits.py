@@ -121,10 +121,10 @@ class Table:
         """Return what binds a container (or a cgroup alone), over all its hierarchies."""
         found = NO_LIMITS
         for own in cgroups_of_one:
-            found = _both(found, self._of(own))
+            found = _both(found, self.limits_of(own))
         return found
 
-    def _of(self, cgroup: Cgroup) -> Limits:
+    def limits_of(self, cgroup: Cgroup) -> Limits:
         """Return what binds one cgroup: found once for each, from what binds the one above."""
         known = self.known_limits.get((cgroup.hierarchy, cgroup.path))
         if known is not None:

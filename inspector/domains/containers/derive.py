@@ -5,13 +5,15 @@ from datetime import datetime
 from functools import partial
 from typing import NamedTuple
 
+from msgspec import structs
+
 from collectors.kernel.namespaces import TYPES
 from inspector.discovery.groups import Group
 from inspector.discovery.world import Inodes
 from inspector.domains.containers import resources, security
 from inspector.domains.containers.evidence import evidence, listed
 from inspector.domains.containers.model import Container, Security, Shim, Status
-from inspector.domains.containers.resources import Meter
+from inspector.domains.containers.resources import Meter, Used
 from inspector.domains.layers import derive as layers
 from inspector.domains.layers.derive import Stacks
 from inspector.domains.layers.model import Rootfs
@@ -34,7 +36,7 @@ def derive(
     sharing = memos.memo("sharing", dict[str, dict[str, tuple[str, ...]]]).of(
         "", (joined.structure,), lambda: _sharing(joined, spaces)
     )
-    memo = memos.memo("containers", Container)
+    memo, whole = memos.memo("about containers", Container), memos.memo("containers", Container)
     reasons = memos.memo("evidence", tuple[str, ...])
     found: list[Container] = []
     for entity in joined.entities:
@@ -57,7 +59,6 @@ def derive(
             paused=resources.frozen(meter, group, placements[entity.id]),
             command=_command(joined, entity),
             begun=joined.started_at(group.init),
-            used=resources.resources(meter, entity, placements[entity.id], memos),
             security=security.derive(joined, group.init, spaces[entity.id], memos),
             evidence=reasons.of(
                 entity.id,
@@ -66,13 +67,24 @@ def derive(
             ),
             shared_with_host=_shared_with_host(joined, entity, spaces[entity.id]),
         )
+        used = resources.resources(meter, entity, placements[entity.id], memos)
         inputs = (*_about(entity, group), spaces[entity.id], *parts)
-        found.append(memo.of(entity.id, inputs, partial(_running, entity, joined, parts)))
+        row = memo.of(entity.id, inputs, partial(_running, entity, joined, parts))
+        found.append(whole.of(entity.id, (row, used), partial(_using, row, used)))
     return tuple(found)
 
 
+def _using(row: Container, used: Used) -> Container:
+    return structs.replace(
+        row,
+        resources=used.resources,
+        verdicts=tuple(one.sentence for one in used.findings),
+        findings=used.findings,
+    )
+
+
 class _Parts(NamedTuple):
-    """What a running container's row is made from besides who it is."""
+    """What a running container's row is made from besides who it is and what it uses."""
 
     rootfs: Rootfs | None
     place: Placement
@@ -80,7 +92,6 @@ class _Parts(NamedTuple):
     paused: bool
     command: tuple[str, ...]
     begun: datetime | None
-    used: resources.Used
     security: Security
     evidence: tuple[str, ...]
     shared_with_host: tuple[str, ...]
@@ -137,13 +148,12 @@ def _running(entity: Entity, joined: Joined, parts: _Parts) -> Container:
         shared_with=parts.shared_with,
         cgroups=_by_controller(parts.place),
         rootfs=parts.rootfs,
-        resources=parts.used.resources,
+        resources=None,
         security=parts.security,
         evidence=parts.evidence,
         parent=entity.parent,
-        verdicts=tuple(one.sentence for one in parts.used.findings),
-        findings=parts.used.findings,
         role=entity.role,
+        cgroup_manager=named.cgroup_manager if named else None,
     )
 
 

@@ -100,3 +100,5 @@ class Container(Struct, frozen=True, kw_only=True):
     """The same with their numbers, for programs."""
     role: Literal["container", "pod_sandbox", "sandbox"] = "container"
     """`pod_sandbox` holds the namespaces of a pod; `sandbox`: a program shut a part of itself in."""
+    cgroup_manager: str | None = None
+    """Who makes its cgroups, where its engine says so: `systemd`, or `cgroupfs` for the engine itself."""

@@ -1,6 +1,6 @@
 """What a container uses and may use: from its own cgroups, or else summed over its processes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -68,9 +68,11 @@ class _Kept(NamedTuple):
 
     place: Placement
     placed: tuple[Key, ...]
-    """Its cgroups that are there, whether they hold nobody else or not."""
+    """Its cgroups, whether they hold nobody else or not, and whether they are there."""
     own: tuple[Key, ...]
     abouts: tuple[object, ...]
+    """Of `own`."""
+    bound: tuple[Limits | None, ...]
     """Of `placed`."""
     summed: tuple[object, ...]
     network: NetworkUsage | None
@@ -110,9 +112,8 @@ def _same(
     if kept is None or kept.place != place or kept.network is not network:
         return None
     table = meter.table
-    groups = [table.current.get(key) for key in kept.placed]
-    abouts = tuple([still.about(table, one) if one is not None else None for one in groups])
-    if None in abouts or abouts != kept.abouts:
+    abouts = _abouts(table, kept.own)
+    if None in abouts or abouts != kept.abouts or _bound(table, kept.placed) != kept.bound:
         return None
     if not kept.counted:
         summed = _resting(meter, group)
@@ -126,6 +127,18 @@ def _same(
     return kept._replace(used=Used(changed, kept.used.findings))
 
 
+def _abouts(table: Table, keys: Iterable[Key]) -> tuple[tuple[object, ...] | None, ...]:
+    """Return what each is made from; None while it changes, or where it is not there."""
+    groups = [table.current.get(key) for key in keys]
+    return tuple([None if one is None else still.about(table, one) for one in groups])
+
+
+def _bound(table: Table, keys: Iterable[Key]) -> tuple[Limits | None, ...]:
+    """Return what binds each; None where it is not there."""
+    groups = [table.current.get(key) for key in keys]
+    return tuple([None if one is None else table.limits_of(one) for one in groups])
+
+
 def _anew(meter: Meter, group: Group, place: Placement, network: NetworkUsage | None) -> _Kept:
     table = meter.table
     placed = {name: table.find(name, path) for name, path in place.paths.items()}
@@ -136,14 +149,15 @@ def _anew(meter: Meter, group: Group, place: Placement, network: NetworkUsage | 
     ]
     made = _resources(meter, group, own, limits, network)
     counted = set(made.measured_by.values()) == {"cgroup"}
-    whole = len(there) == len(placed)  # one that is not there now may be so next time
-    abouts = tuple([still.about(table, one) for one in there]) if whole else (None,)
+    keys = tuple((name, table.local(name, path)) for name, path in place.paths.items())
+    mine = tuple((one.hierarchy, one.path) for one in own)
     summed = None if counted else _resting(meter, group)
     return _Kept(
         place=place,
-        placed=tuple((one.hierarchy, one.path) for one in there),
-        own=tuple((one.hierarchy, one.path) for one in own),
-        abouts=abouts,
+        placed=keys,
+        own=mine,
+        abouts=_abouts(table, mine),
+        bound=_bound(table, keys),
         summed=summed or (),
         network=network,
         counted=counted,
