@@ -4,8 +4,10 @@ A failure goes to the file of --log too, in the form in which engines read it: o
 line with `level`, `msg` and `time`.
 """
 
+import contextlib
 import os
 import sys
+from collections.abc import Callable
 from typing import NoReturn
 
 from runtime.command import arguments, log, table
@@ -13,8 +15,11 @@ from runtime.command.arguments import Command, Request
 from runtime.errors import InvalidArgument, RuntimeFailure, Unimplemented
 
 
-def main() -> NoReturn:
-    """Run from the command line; never returns, and leaves no thread and no exit handler behind."""
+def main(*, at_end: Callable[[], None] | None = None) -> NoReturn:
+    """Run from the command line; never returns, and leaves no thread and no exit handler behind.
+
+    `at_end` is called when all is done; it may raise OSError, which is nobody's affair.
+    """
     _open_streams()
     try:
         status = run(sys.argv[1:])
@@ -25,6 +30,9 @@ def main() -> NoReturn:
             stream.flush()
         except OSError:  # whoever was to read it has gone
             status = status or 1
+    if at_end is not None:
+        with contextlib.suppress(OSError):
+            at_end()
     os._exit(status)
 
 

@@ -12,9 +12,12 @@ def main() -> NoReturn:
     import gc  # noqa: PLC0415 - what is loaded is all kept, and little is made after
 
     gc.disable()
-    from runtime import brief  # noqa: PLC0415 - before anything else is loaded
+    from runtime import packed  # noqa: PLC0415 - before anything else is loaded
+
+    pack = packed.install("command")
+    from runtime import brief  # noqa: PLC0415 - before all that is stood in for
 
     brief.install()
     from runtime.command import main as command  # noqa: PLC0415 - after
 
-    command.main()
+    command.main(at_end=pack.complete)
