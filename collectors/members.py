@@ -62,12 +62,6 @@ class MountTables:
         """Return a process's file; raise as `Root.read` does."""
         if self._table is None:
             return root.read(f"proc/{pid}/mountinfo")
-        if self._walk != self._table.walk:
-            self._walk = self._table.walk
-            self._read = {pid: one for pid, one in self._read.items() if pid in self._met}
-            self._parsed = {pid: one for pid, one in self._parsed.items() if pid in self._met}
-            self._met.clear()
-        self._met.add(pid)
         if self.settled(pid):
             return self._read[pid].data
         told = self._table.mounted(pid)  # before reading: what is mounted meanwhile is another one
@@ -77,14 +71,38 @@ class MountTables:
         return data
 
     def settled(self, pid: int) -> bool:
-        """Return whether a process's file is known, and as it was."""
-        known = self._read.get(pid)
-        if known is None or self._table is None:
+        """Return whether a process's file is known, and can be taken to be as it was."""
+        if self._table is None:
             return False
-        if known.walk == self._table.walk:
+        self._begin(self._table.walk)
+        self._met.add(pid)
+        known = self._read.get(pid)
+        if known is None:
+            return False
+        if known.walk == self._walk:
             return True
-        turn = (self._table.walk + pid) % _TURN == 0
-        return not turn and known.told is not None and known.told == self._table.mounted(pid)
+        return (
+            (self._walk + pid) % _TURN != 0
+            and known.told is not None
+            and known.told == self._table.mounted(pid)
+            and self._table.rested(pid, known.walk)  # else it may be in a chroot(2) by now
+        )
+
+    def same(self, root: Root, pid: int) -> bool:
+        """Return whether a process's file is as it was when it was last asked for."""
+        known = self._read.get(pid)
+        try:
+            return known is not None and self.read(root, pid) == known.data
+        except CollectError:
+            return False
+
+    def _begin(self, walk: int) -> None:
+        """Forget what nobody asked for in the walk before."""
+        if self._walk != walk:
+            self._walk = walk
+            self._read = {pid: one for pid, one in self._read.items() if pid in self._met}
+            self._parsed = {pid: one for pid, one in self._parsed.items() if pid in self._met}
+            self._met.clear()
 
     def parsed(self, root: Root, pid: int) -> tuple[MountInfo, ...]:
         """Return it parsed; raise as `mountinfo.parse` does too."""

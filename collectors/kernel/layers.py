@@ -8,7 +8,7 @@ from msgspec import Struct, structs
 
 from collectors.collector import Key
 from collectors.errors import CollectError, Denied, Gone, Missing, Problem
-from collectors.members import Members, ask, mounts_of, namespace
+from collectors.members import Members, namespace
 from collectors.overlay import options
 from collectors.overlay.records import FileChange, LayerSize, Overlay, UpperReading
 from collectors.overlay.scan import layer_sizes, scan
@@ -117,9 +117,7 @@ def find(root: Root, who: Members | None = None) -> tuple[tuple[Overlay, ...], l
     seen: dict[int, tuple[int, tuple[MountInfo, ...]]] = {}
     for inode, pids in by_namespace.items():
         try:
-            seen[inode] = ask(
-                root, "mnt", inode, pids=pids, question=lambda pid: mounts_of(root, pid, who.tables)
-            )
+            seen[inode] = who.mounts(root, inode, pids)
         except Gone:
             continue
         except CollectError as error:

@@ -1,14 +1,16 @@
 """Reads the mounts of every mount namespace, each once: /proc/PID/mountinfo."""
 
+from collections.abc import Sequence
+
 from msgspec import Struct
 
 from collectors.collector import Key
 from collectors.errors import CollectError, Gone, Problem
-from collectors.members import Members, ask, mounts_of
+from collectors.members import Members
 from collectors.root import Root
 from runtime.formats.mountinfo import MountInfo
 
-__all__ = ("KEY", "MountInfo", "MountsReading", "NamespaceMounts", "read")
+__all__ = ("KEY", "MountInfo", "MountsReading", "NamespaceMounts", "Reader", "read")
 
 
 class NamespaceMounts(Struct, frozen=True):
@@ -39,22 +41,46 @@ def read(root: Root, who: Members | None = None) -> MountsReading:
     Where that one exits meanwhile the next is asked; a namespace whose last process exits is left
     out.
     """
-    who = who or Members()
-    by_namespace, denied = who.of(root, "mnt")
-    problems = list(denied)
-    found: list[NamespaceMounts] = []
-    for inode, pids in by_namespace.items():
-        try:
-            pid, mounts = ask(
-                root, "mnt", inode, pids=pids, question=lambda pid: mounts_of(root, pid, who.tables)
-            )
-        except Gone:
-            continue
-        except CollectError as error:
-            problems.append(error.problem())
-            continue
-        found.append(NamespaceMounts(inode, pid, _root_path(root, pid), mounts))
-    return MountsReading(tuple(found), tuple(problems))
+    return Reader(who).read(root)
+
+
+class Reader:
+    """Reads again and again: what is known to be as it was is told by the same record."""
+
+    def __init__(self, who: Members | None = None) -> None:
+        """Remember nothing yet; `who` walks /proc, for others too."""
+        self._who = who or Members()
+        self._known: dict[int, tuple[int, NamespaceMounts]] = {}
+        """By namespace: in which walk it was read, and the record."""
+
+    def read(self, root: Root) -> MountsReading:
+        """Return the mounts of every namespace, as `read` does."""
+        by_namespace, denied = self._who.of(root, "mnt")
+        problems = list(denied)
+        found: dict[int, tuple[int, NamespaceMounts]] = {}
+        for inode, pids in by_namespace.items():
+            try:
+                found[inode] = self._namespace(root, inode, pids)
+            except Gone:
+                continue
+            except CollectError as error:
+                problems.append(error.problem())
+        self._known = found
+        return MountsReading(tuple([one for _, one in found.values()]), tuple(problems))
+
+    def _namespace(
+        self, root: Root, inode: int, pids: Sequence[int]
+    ) -> tuple[int, NamespaceMounts]:
+        """Return it with its walk: chroot(2) needs its process to run, pivot_root(2) changes mounts."""
+        pid, mounts = self._who.mounts(root, inode, pids)
+        known = self._known.get(inode)
+        same = known is not None and known[1].pid == pid and known[1].mounts is mounts
+        if known is not None and same and self._who.rested(pid, known[0]):
+            return known
+        one = NamespaceMounts(inode, pid, _root_path(root, pid), mounts)
+        if known is not None and same and known[1].root_path == one.root_path:
+            one = known[1]
+        return self._who.walk, one
 
 
 def _root_path(root: Root, pid: int) -> str | None:

@@ -90,7 +90,7 @@ class Reader:
         changed, many = self._look(self._looker, entries)
         same = self._last is not None and not changed and many == self._many
         self._table.survey(changed=not same)
-        if same and self._last is not None and view == self._view and self._memory.settled():
+        if same and self._last is not None and view == self._view and self._memory.settled(root):
             return self._last
         self._many, self._view = many, view
         self._last = self._survey(root, entries, own, problems)
@@ -156,12 +156,12 @@ class _Memory:
         self.asked: set[int] = set()
         """Processes whose tables of mounts were looked through."""
 
-    def settled(self) -> bool:
+    def settled(self, root: Root) -> bool:
         """Return whether the next walk would find the same of the same processes.
 
         Not while a user namespace waits for its map, which is written once.
         """
-        return all(self.maps.values()) and all(map(self.tables.settled, self.asked))
+        return all(self.maps.values()) and all(self.tables.same(root, pid) for pid in self.asked)
 
 
 class _Survey(_Memory):
