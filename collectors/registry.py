@@ -1,15 +1,13 @@
 """Every collector and every engine adapter: adding one is a line here."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 from collectors.collector import Collector, FileCollector
 from collectors.engine import Engine
 from collectors.kernel import (
     cgroups,
-    filesystems,
     host,
     layers,
     mounts,
@@ -26,15 +24,12 @@ from collectors.members import Members, MountTables
 from collectors.root import Root
 from collectors.table import Table
 
-if TYPE_CHECKING:
-    from collectors.cgroupfs.walk import Activity
-
 
 def collectors(root: Root, *, listen: bool = False) -> Sequence[Collector[object]]:
     """Return one of each collector; with `listen` also the one that hears what is between readings."""
     table = Table()
     tables = MountTables(table)
-    groups = cgroups.Reader(_activity(table) if listen else lambda: None)
+    groups = cgroups.Reader()
     who = Members(table=table, tables=tables)
     spaces = namespaces.Reader(table, tables)
     made = (
@@ -44,7 +39,6 @@ def collectors(root: Root, *, listen: bool = False) -> Sequence[Collector[object
         FileCollector(cgroups.KEY, groups.read, root),
         FileCollector(cgroups.DEPTH, groups.read_depth, root),
         FileCollector(mounts.KEY, mounts.Reader(who).read, root),
-        FileCollector(filesystems.KEY, filesystems.Reader(who).read, root),
         FileCollector(layers.KEY, layers.Reader(who).read, root),
         FileCollector(network.KEY, partial(network.read, who=who), root),
         FileCollector(network.LINKS, network.LinkReader(who).read, root),
@@ -61,12 +55,6 @@ def collectors(root: Root, *, listen: bool = False) -> Sequence[Collector[object
     heard = happened.Reader(who, groups.memory_directories)
     listening = FileCollector(happened.KEY, heard.read, root)
     return (*made, listening)
-
-
-def _activity(table: Table) -> Callable[[], "Activity | None"]:
-    from collectors.kernel.stirred import Stirred  # noqa: PLC0415 - who reads once has no use for it
-
-    return Stirred(table).take
 
 
 def engines(*, engine_root: str, engine_state: str, listen: bool = False) -> Sequence[Engine]:
