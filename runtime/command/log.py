@@ -4,10 +4,12 @@ import json
 import os
 import sys
 import time
+from typing import Final
 
 from runtime.errors import InvalidArgument
 
 _FORMATS = ("text", "json")
+_LONGEST: Final = 4000
 _chosen: list[str | None] = [None, "text"]
 
 
@@ -20,7 +22,7 @@ def configure(path: str | None, form: str) -> None:
 
 def failed(message: str) -> None:
     """Tell why the command ends in failure."""
-    path = _chosen[0]
+    path, message = _chosen[0], _cut(message)
     _put("error", message)
     if path:
         _to_stderr(message)
@@ -28,7 +30,14 @@ def failed(message: str) -> None:
 
 def warn(message: str) -> None:
     """Tell of something that was not as it should be."""
-    _put("warning", message)
+    _put("warning", _cut(message))
+
+
+def _cut(message: str) -> str:
+    """Leave out the middle of what a config has made endless: its name and the reason stay."""
+    if len(message) <= _LONGEST:
+        return message
+    return f"{message[: _LONGEST // 2]} … {message[-_LONGEST // 2 :]}"
 
 
 def _put(level: str, message: str) -> None:

@@ -22,6 +22,7 @@ _FLAGS: Final = {
     "lazytime": c.MS_LAZYTIME,
     "silent": c.MS_SILENT,
     "nosymfollow": c.MS_NOSYMFOLLOW,
+    "acl": c.MS_POSIXACL,
 }
 _OPPOSITES: Final = {
     "rw": "ro",
@@ -38,6 +39,7 @@ _OPPOSITES: Final = {
     "nolazytime": "lazytime",
     "loud": "silent",
     "symfollow": "nosymfollow",
+    "noacl": "acl",
 }
 _PROPAGATION: Final = {
     "private": c.MS_PRIVATE,
@@ -89,6 +91,8 @@ class Options(NamedTuple):
     idmap_recursive: bool
     copy_up: bool
     data: str
+    label: str = ""
+    """SELinux's context of all files (`linux.mountLabel`)."""
 
 
 def parse(options: Sequence[str]) -> Options:
@@ -136,7 +140,7 @@ def names() -> tuple[str, ...]:
         for name in (*_ATTRIBUTES, *_TIMES, *_OPPOSITES)
         if _OPPOSITES.get(name, name) in _ATTRIBUTES.keys() | _TIMES.keys()
     }
-    known = _FLAGS.keys() | _OPPOSITES.keys() | _PROPAGATION.keys() | recursive | _WORDS
+    known = _FLAGS.keys() | _OPPOSITES.keys() | _PROPAGATION.keys() | recursive | _WORDS | _IGNORED
     return tuple(sorted(known))
 
 

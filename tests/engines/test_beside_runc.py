@@ -287,3 +287,48 @@ def test_what_engines_read_has_the_same_shape(both: tuple[Runtime, Runtime], wha
         for key in [key for key in each if LEFT_OUT.match(key)]:
             del each[key]
     assert here == there
+
+
+OWN_NAMES = re.compile(r"annotations\..*|hostname")
+"""What each runtime calls itself."""
+
+
+def test_all_that_runc_features_is_there(both: tuple[Runtime, Runtime]) -> None:
+    here, there = (json.loads(runtime("features").stdout) for runtime in both)
+    absent = {key for key in shape(there).keys() - shape(here).keys() if not OWN_NAMES.match(key)}
+    assert absent == set()
+    for key in ("hooks", "mountOptions"):
+        assert set(there[key]) - set(here[key]) <= {"remount"}  # a mount is made, none is changed
+    for part, key in (
+        ("namespaces", None), ("capabilities", None), ("seccomp", "actions"),
+        ("seccomp", "operators"), ("seccomp", "archs"),
+    ):  # fmt: skip
+        lists = [
+            each["linux"][part] if key is None else each["linux"][part][key]
+            for each in (here, there)
+        ]
+        assert set(lists[1]) <= set(lists[0]), (part, key)
+    for name in ("v1", "v2", "systemd", "systemdUser"):
+        assert here["linux"]["cgroup"][name] is there["linux"]["cgroup"][name]
+
+
+@pytest.mark.parametrize("flags", [(), ("--rootless",)])
+def test_a_spec_to_begin_with_has_the_same_shape(
+    both: tuple[Runtime, Runtime], flags: tuple[str, ...]
+) -> None:
+    written = []
+    for number, runtime in enumerate(both):
+        directory = runtime.directory / f"spec{number}"
+        directory.mkdir()
+        runtime("spec", *flags, "--bundle", str(directory))
+        written.append(json.loads((directory / "config.json").read_text()))
+        again = runtime("spec", *flags, "--bundle", str(directory), check=False)
+        assert again.returncode == 1  # what is there is not written over
+    here, there = written
+    for each in written:
+        each["process"]["capabilities"].pop("ambient", None)  # which runc gives up from 1.2 on
+    assert shape(here).keys() == shape(there).keys()
+    for key in ("args", "env", "cwd", "user", "rlimits", "noNewPrivileges", "terminal"):
+        assert here["process"][key] == there["process"][key]
+    assert set(there["linux"]["maskedPaths"]) <= set(here["linux"]["maskedPaths"])
+    assert there["linux"]["readonlyPaths"] == here["linux"]["readonlyPaths"]

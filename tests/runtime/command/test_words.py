@@ -123,6 +123,13 @@ def test_an_error_is_in_the_log_too(runtime, form):
         assert "level=error" in line
 
 
+def test_an_endless_error_keeps_its_beginning_and_its_end(refused):
+    said = refused(ociVersion="9" * 100_000)
+    assert said.startswith("cinspect-oci: ociVersion: '9999")
+    assert said.endswith("999' is not a version\n")
+    assert len(said) < 5000
+
+
 def test_a_log_that_cannot_be_written_does_not_hide_the_error(runtime):
     done = runtime("--log", "/nonexistent/log", "state", "no", check=False)
     assert "does not exist" in done.stderr
