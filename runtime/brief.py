@@ -13,6 +13,8 @@ import _struct
 import sys
 from _collections import _tuplegetter  # type: ignore[import-not-found]  # has no stubs
 
+from runtime import native
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -33,6 +35,7 @@ def install() -> None:
     _stand_in("signal", dict(vars(_signal)))
     _stand_in("socket", _sockets())
     _stand_in("json", _json())
+    _stand_in("ctypes", native.names())
     _stand_in("hashlib", {"sha256": sha256})
     _stand_in("collections", {"abc": _collections_abc})
     sys.modules.setdefault("collections.abc", _collections_abc)
@@ -57,7 +60,7 @@ def _stand_in(name: str, names: Names) -> None:
     _ours[name] = module
 
 
-_PACKAGES = {"collections", "json", "re"}
+_PACKAGES = {"collections", "ctypes", "json", "re"}
 _ours: dict[str, ModuleType] = {}
 
 

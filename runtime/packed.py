@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _LENGTH = 8
 _PACKAGE = "runtime"
-_OTHERS = ("ctypes", "ctypes._endian", "struct", "tty", "types")
+_OTHERS = ("struct", "tty")
 """Those of the standard library that most commands load."""
 
 

@@ -203,3 +203,43 @@ def test_what_was_loaded_before_stays(request):
 def test_what_a_run_needs_brings_none_of_the_slow_modules(request):
     code = "from runtime.command import main, creation; print(*sys.modules)"
     assert not set(python(request, code).split()) & SLOW
+
+
+def test_calls_of_the_c_library_go_as_with_ctypes(request):
+    code = """
+import ctypes
+libc = ctypes.PyDLL(None, use_errno=True)
+libc.strerror.restype, libc.strerror.argtypes = ctypes.c_char_p, [ctypes.c_int]
+libc.labs.restype, libc.labs.argtypes = ctypes.c_long, [ctypes.c_long]
+print(libc.strerror(2), libc.labs(-1 << 40), libc.close(-1), ctypes.get_errno())
+for size in (None, 3, 5):
+    print(ctypes.create_string_buffer(b"a\\0b", *([size] if size else [])).raw)
+print(ctypes.create_string_buffer(2).raw, ctypes.c_uint32(-1).value)
+number = ctypes.c_int(7)
+libc.sscanf(b"42", b"%d", ctypes.byref(number))
+print(number.value, ctypes.addressof(number) > 0)
+for wrong in (lambda: libc.no_such_function, lambda: ctypes.PyDLL("no-such-library.so"),
+              lambda: ctypes.create_string_buffer(b"abc", 2)):
+    try:
+        wrong()
+    except (AttributeError, OSError, ValueError) as error:
+        print(type(error).__name__)
+"""
+    ours = python(request, code + "print('types' in __import__('sys').modules)")
+    real = subprocess.run(
+        (sys.executable, "-c", code), capture_output=True, text=True, check=True
+    ).stdout
+    assert ours == real + "False\n"
+    assert len(real.splitlines()) == 9
+
+
+def test_what_ctypes_has_beyond_that_comes_from_itself(request):
+    code = """
+import ctypes
+before = ctypes.c_char_p
+import ctypes.util
+class Pair(ctypes.Structure):
+    _fields_ = [("text", before), ("size", ctypes.c_uint64)]
+print(Pair(b"abc", 2).text, ctypes.sizeof(Pair), ctypes.CDLL(None).abs(-3))
+"""
+    assert python(request, code) == "b'abc' 16 3\n"
