@@ -32,7 +32,7 @@ NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "namespaces": ("namespaces", "members"),
     "cgroups": ("processes", "namespaces", "cgroups", "depth"),
-    "mounts": ("namespaces", "members", "mounts"),
+    "mounts": ("namespaces", "members", "mounts", "filesystems"),
     "processes": ("processes", "namespaces"),
     "network": ("namespaces", "members", "links", "sockets", "pinned", "ports"),
     "images": (),
@@ -141,7 +141,11 @@ class Sampler:
         path = f"/{collector.name}"
         try:
             answer = await self._within(
-                collector.collect, path, deadline=self._deadlines.collector, problems=got.problems
+                collector.collect,
+                path,
+                source=path,
+                deadline=self._deadlines.collector,
+                problems=got.problems,
             )
         except Missing as error:
             got.problems.append(error.problem())
@@ -159,6 +163,7 @@ class Sampler:
             reading = await self._within(
                 engine.collect,
                 address or name,
+                source=name,  # containerd and the CRI that it serves have one address
                 deadline=self._deadlines.engine,
                 problems=problems,
             )
@@ -173,6 +178,7 @@ class Sampler:
         collect: Callable[[], Awaitable[T]],
         path: str,
         *,
+        source: str,
         deadline: float,
         problems: list[Problem],
     ) -> T | None:
@@ -181,14 +187,14 @@ class Sampler:
         This is the boundary around sources.
         """
         now = time.monotonic()
-        if now < self._silent_until.get(path, 0.0):
+        if now < self._silent_until.get(source, 0.0):
             problems.append(Problem(path, "collect", "timeout", "it did not answer and is let be"))
             return None
         try:
             async with asyncio.timeout(deadline):
                 return await collect()
         except TimeoutError:
-            self._silent_until[path] = time.monotonic() + _AGAIN * deadline
+            self._silent_until[source] = time.monotonic() + _AGAIN * deadline
             problems.append(Problem(path, "collect", "timeout", f"no answer in {deadline:g} s"))
         except Missing:
             raise  # what that means is the caller's to say

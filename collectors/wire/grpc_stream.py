@@ -7,6 +7,7 @@ bytes lie in the socket. So it needs no task of its own, and no event loop.
 import os
 import socket
 import struct
+import time
 import weakref
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -23,9 +24,9 @@ from collectors.wire.failures import Refused, connect_error
 _WINDOW: Final = 16 << 20
 """Bytes that the server may send before it is read; an event has some hundred."""
 _LARGEST: Final = 4 << 20
-_CHUNK: Final = 256 << 10
-_READS: Final = 64
-"""Chunks at a time: what a flood leaves is taken the next time."""
+_CHUNK: Final = 16 << 10
+_SECONDS: Final = 0.1
+"""For so long at a time: what a flood leaves is taken the next time, and nobody waits for it."""
 _ENDED = (h2.events.StreamEnded, h2.events.StreamReset, h2.events.ConnectionTerminated)
 _HEADERS = (h2.events.ResponseReceived, h2.events.TrailersReceived)
 
@@ -58,7 +59,8 @@ class MessageStream:
         Raises `Refused` when the server will not, and `Unavailable` when the stream broke off.
         """
         found: list[Message] = []
-        for _ in range(_READS):
+        until = time.monotonic() + _SECONDS
+        while time.monotonic() < until:
             data = self._receive()
             if not data:
                 break

@@ -17,6 +17,12 @@ _BODY_MAX = 64 << 20
 """Bytes; ten thousand containers are about half of it."""
 _HEAD_MAX = 64 << 10
 _CHUNK = 64 << 10
+_PIECES = 64
+"""Pieces of an answer after which others' turn comes: tiny ones without end are work without a pause."""
+_VALUES_MAX = 2 << 20
+"""Values in an answer, by its commas: of ten thousand containers there are half as many at most, and
+each can be 30 times what it takes in JSON."""
+_REASON_MAX = 500
 
 
 class Http:
@@ -30,6 +36,7 @@ class Http:
         self._reader = reader
         self._writer = writer
         self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD_MAX)
+        self._pieces = 0
 
     async def get(self, target: str, kind: type[T]) -> T:
         """Return the JSON answer to a GET as a type; raise as `get_bytes` does."""
@@ -65,6 +72,8 @@ class Http:
         self._writer.transport.abort()
 
     def _decode(self, target: str, body: bytes, kind: type[T]) -> T:
+        if body.count(b",") > _VALUES_MAX:
+            self._fail(target, f"answered more than {_VALUES_MAX} values")
         try:
             return decode(body, kind)
         except msgspec.DecodeError as error:
@@ -117,6 +126,9 @@ class Http:
         while True:
             event = self._connection.next_event()
             if isinstance(event, h11.Event):
+                self._pieces += 1
+                if self._pieces % _PIECES == 0:
+                    await asyncio.sleep(0)
                 return event
             if event is h11.PAUSED:
                 self._fail(target, "switched protocols unasked")
@@ -129,9 +141,9 @@ class Http:
 def _reason(body: bytes) -> str:
     """Return what an error's body says: engines put it in `message`."""
     try:
-        return decode(body, _Error).message
+        return decode(body, _Error).message[:_REASON_MAX]
     except msgspec.DecodeError:
-        return body[:200].decode("utf-8", "replace").strip()
+        return body[:_REASON_MAX].decode("utf-8", "replace").strip()
 
 
 class _Error(msgspec.Struct):

@@ -5,6 +5,7 @@ As with containerd's stream, the bytes lie in the socket between two readings: n
 
 import os
 import socket
+import time
 import weakref
 from collections.abc import Sequence
 from typing import Final
@@ -14,9 +15,9 @@ import h11
 from collectors.errors import Unavailable
 from collectors.wire.failures import connect_error
 
-_CHUNK: Final = 256 << 10
-_READS: Final = 64
-"""Chunks at a time: what a flood leaves is taken the next time."""
+_CHUNK: Final = 16 << 10
+_SECONDS: Final = 0.1
+"""For so long at a time: what a flood leaves is taken the next time, and nobody waits for it."""
 _LONGEST: Final = 1 << 20
 _HEAD: Final = 64 << 10
 
@@ -28,7 +29,7 @@ class HttpLines:
         """Ask the socket at a path; raise `Missing`, `Denied` or `Unavailable` as `connect` does."""
         self._path = path
         self._operation = f"GET {target}"
-        self._rest = b""
+        self._rest = bytearray()
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connected:
                 connected.settimeout(0)
@@ -48,7 +49,8 @@ class HttpLines:
     def take(self) -> Sequence[bytes]:
         """Return the lines that came since the last call; raise `Unavailable` when it broke off."""
         found: list[bytes] = []
-        for _ in range(_READS):
+        until = time.monotonic() + _SECONDS
+        while time.monotonic() < until:
             try:
                 data = os.read(self._fd, _CHUNK)
             except BlockingIOError:
@@ -90,10 +92,12 @@ class HttpLines:
                 raise self._failure(f"status {event.status_code}")
             if not isinstance(event, h11.Data):
                 raise self._failure("it ended the answer")
-            *lines, self._rest = (self._rest + bytes(event.data)).split(b"\n")
+            self._rest += event.data
+            if b"\n" in event.data:
+                *lines, self._rest = self._rest.split(b"\n")
+                found += map(bytes, lines)
             if len(self._rest) > _LONGEST:
                 raise self._failure(f"sent a line of more than {_LONGEST} bytes")
-            found += lines
 
     def _failure(self, reason: str) -> Unavailable:
         return Unavailable(self._path, self._operation, reason)

@@ -41,7 +41,7 @@ class Client:
         answer = await self._call(
             "/containerd.services.namespaces.v1.Namespaces/List", "Empty", "ListNamespacesResponse"
         )
-        return [one.name for one in cast("Sequence[Named]", _field(answer, "namespaces"))]
+        return [one.name for one in cast("Sequence[Named]", self._listed(answer, "namespaces"))]
 
     async def containers(self, namespace: str) -> Sequence[Container]:
         """Return a namespace's container records."""
@@ -52,7 +52,7 @@ class Client:
             f"{package}.ListContainersResponse",
             namespace=namespace,
         )
-        return cast("Sequence[Container]", _field(answer, "containers"))
+        return cast("Sequence[Container]", self._listed(answer, "containers"))
 
     async def tasks(self, namespace: str) -> Sequence[Task]:
         """Return a namespace's tasks."""
@@ -63,7 +63,7 @@ class Client:
             f"{package}.ListTasksResponse",
             namespace=namespace,
         )
-        return cast("Sequence[Task]", _field(answer, "tasks"))
+        return cast("Sequence[Task]", self._listed(answer, "tasks"))
 
     async def images(self, namespace: str) -> Sequence[Image]:
         """Return a namespace's images."""
@@ -73,7 +73,7 @@ class Client:
             "ListImagesResponse",
             namespace=namespace,
         )
-        return cast("Sequence[Image]", _field(answer, "images"))
+        return cast("Sequence[Image]", self._listed(answer, "images"))
 
     async def mounts(self, namespace: str, snapshotter: str, key: str) -> Sequence[Mount]:
         """Return the mounts that make a snapshot visible."""
@@ -119,6 +119,9 @@ class Client:
     async def resume(self, namespace: str, container: str) -> None:
         """Let a container's processes go on; `Refused` says why not."""
         await self._act("Resume", namespace, container)
+
+    def _listed(self, answer: Message, name: str) -> Sequence[object]:
+        return self._connection.few(f"{name} List", cast("Sequence[object]", _field(answer, name)))
 
     async def _act(self, method: str, namespace: str, container: str) -> None:
         package = "containerd.services.tasks.v1"

@@ -23,18 +23,21 @@ class Client:
 
     async def sandboxes(self) -> Sequence[Sandbox]:
         """Return every pod's sandbox, those that ended too."""
-        answer = await self._call("ListPodSandbox", message("ListPodSandboxRequest")())
-        return cast("Sequence[Sandbox]", getattr(answer, "items"))  # noqa: B009 - the class is made at run time
+        return cast("Sequence[Sandbox]", await self._list("ListPodSandbox", "items"))
 
     async def containers(self) -> Sequence[Container]:
         """Return every container, those that ended too."""
-        answer = await self._call("ListContainers", message("ListContainersRequest")())
-        return cast("Sequence[Container]", getattr(answer, "containers"))  # noqa: B009 - the class is made at run time
+        return cast("Sequence[Container]", await self._list("ListContainers", "containers"))
 
     async def status(self, container: str) -> StatusResponse:
         """Return one container's status with all that the server adds."""
         request = message("ContainerStatusRequest")(container_id=container, verbose=True)
         return cast("StatusResponse", await self._call("ContainerStatus", request))
+
+    async def _list(self, method: str, field: str) -> Sequence[object]:
+        answer = await self._call(method, message(f"{method}Request")())
+        listed: Sequence[object] = getattr(answer, field)
+        return self._connection.few(method, listed)
 
     async def _call(self, method: str, request: Message) -> Message:
         return await self._connection.call(

@@ -65,7 +65,7 @@ async def speaking(path, body, *, trailers=TRAILERS, prefix=None):
 async def ask(engine, path):
     """Return the reading, or None where the engine says that it has none."""
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             return await engine(path).collect()
     except CollectError as error:
         if error.path != path:
