@@ -89,8 +89,7 @@ def _mount(entry: Mapping[str, Any], linux: Spec, *, hierarchies: Hierarchies) -
     if chosen.copy_up and fstype != "tmpfs":
         raise InvalidArgument(f"mounts: {destination}: tmpcopyup is for tmpfs only")
     if linux.get("mountLabel") and fstype in _LABELLED:
-        context = f'context="{linux["mountLabel"]}"'
-        chosen = chosen._replace(data=f"{chosen.data},{context}" if chosen.data else context)
+        chosen = chosen._replace(label=linux["mountLabel"])
     source = entry.get("source") or fstype
     return mounting.FilesystemMount(fstype, source, destination, chosen)
 

@@ -112,7 +112,9 @@ class FilesystemMount(Step):
 
     def describe(self) -> str:
         """Name type and destination."""
-        return f"mount {self._fstype} on {self._destination}"
+        label = self._options.label
+        given = f" with linux.mountLabel {label}" if label else ""
+        return f"mount {self._fstype} on {self._destination}{given}"
 
     def execute(self, child: Child, /) -> None:
         """Mount on the place's descriptor."""
@@ -137,6 +139,9 @@ class FilesystemMount(Step):
 
     def _mount(self, place: int, data: str) -> None:
         target, flags = paths.descriptor_path(place), self._options.flags
+        if self._options.label:  # quoted: a comma may be in it
+            context = f'context="{self._options.label}"'
+            data = f"{data},{context}" if data else context
         try:
             mounts.mount(self._source, target, fstype=self._fstype, flags=flags, data=data)
         except PermissionError:
@@ -163,6 +168,8 @@ class FilesystemMount(Step):
         for each in filter(None, data.split(",")):
             key, _, value = each.partition("=")
             words[key] = value
+        if self._options.label:
+            words["context"] = self._options.label
         tree = mounts.filesystem("tmpfs", words)
         readable = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
         inner, filled = (os.open(".", readable, dir_fd=each) for each in (place, tree))

@@ -37,7 +37,7 @@ def make() -> Path:
     shutil.rmtree(BUILD, ignore_errors=True)
     BUILD.mkdir(parents=True)
     with tempfile.TemporaryDirectory(prefix="cinspect-kernel-") as scratch:
-        package = _unpacked(Path(scratch), f"linux-image-{release}")
+        package = unpacked(Path(scratch), f"linux-image-{release}")
         (BUILD / "vmlinux").write_bytes(elf((package / f"boot/vmlinuz-{release}").read_bytes()))
         shutil.copytree(package / f"lib/modules/{release}", BUILD / "modules", symlinks=True)
         _run("depmod", "-b", package, release)
@@ -78,14 +78,15 @@ def _release() -> str:
     return images[0].removeprefix("linux-image-")
 
 
-def _unpacked(scratch: Path, package: str) -> Path:
+def unpacked(scratch: Path, package: str) -> Path:
+    """Fetch a package; return the directory in `scratch` with what is in it, beside others'."""
     # apt's own user fetches: it must be able to write there.
     fetched, unpacked = scratch / "fetched", scratch / "unpacked"
-    fetched.mkdir()
+    fetched.mkdir(exist_ok=True)
     os.chmod(scratch, 0o755)
     os.chmod(fetched, 0o777)
     _run("apt-get", "download", "-q", package, directory=fetched)
-    (archive,) = fetched.glob("*.deb")
+    (archive,) = fetched.glob(f"{package}_*.deb")
     _run("dpkg-deb", "-x", archive, unpacked)
     return unpacked
 

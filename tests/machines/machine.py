@@ -77,9 +77,17 @@ def missing(lane: str) -> str | None:
 
 
 def run(
-    lane: str, command: Sequence[str], results: Path, *, timeout_seconds: float = 300
+    lane: str,
+    command: Sequence[str],
+    results: Path,
+    *,
+    timeout_seconds: float = 300,
+    parameters: Sequence[str] = (),
 ) -> Outcome:
-    """Run the command in a machine of its own; `results` is seen there as /machine."""
+    """Run the command in a machine of its own; `results` is seen there as /machine.
+
+    `parameters` are more words on the command line of an emulated kernel.
+    """
     results.mkdir(parents=True, exist_ok=True)
     shutil.copy(GUEST / "run.sh", results / "run")
     (results / "command").write_text(shlex.join(command))
@@ -87,7 +95,7 @@ def run(
     for name in ("status", "output", "state"):
         (results / name).unlink(missing_ok=True)
     with (
-        _starting(lane, results) as argv,
+        _starting(lane, results, parameters) as argv,
         (results / "console").open("wb") as console,
     ):
         timed_out = _wait(argv, console.fileno(), timeout_seconds)
@@ -96,12 +104,14 @@ def run(
     return Outcome(code, _text(results / "output"), _text(results / "console"))
 
 
-def _starting(lane: str, results: Path) -> contextlib.AbstractContextManager[tuple[str, ...]]:
+def _starting(
+    lane: str, results: Path, parameters: Sequence[str]
+) -> contextlib.AbstractContextManager[tuple[str, ...]]:
     match lane:
         case "uml":
             return _uml(results)
         case "qemu":
-            return _qemu(results)
+            return _qemu(results, parameters)
         case _:
             return _namespaces(lane, results)
 
@@ -200,7 +210,7 @@ def _uml(results: Path) -> Iterator[tuple[str, ...]]:
 
 
 @contextlib.contextmanager
-def _qemu(results: Path) -> Iterator[tuple[str, ...]]:
+def _qemu(results: Path, parameters: Sequence[str]) -> Iterator[tuple[str, ...]]:
     """Yield what starts Debian's kernel under QEMU, by emulation: KVM is not to be had everywhere."""
     built = kernel.make()
     words = (
@@ -209,6 +219,7 @@ def _qemu(results: Path) -> Iterator[tuple[str, ...]]:
         f"machine.init={GUEST / 'virtual.sh'}",
         *("machine.kind=qemu", f"machine.modules={built / 'modules'}"),
         f"machine.binds={':'.join(_binds(same_file_system=True))}",
+        *parameters,
     )
     with _disk() as disk:
         yield (

@@ -195,6 +195,14 @@ def test_the_bounding_set_is_the_spec_s():
     assert "limit the bounding set to 0xa80425fb" in described(changed(process=process))
 
 
+def test_mounts_of_files_without_labels_have_the_container_s():
+    shm = {"destination": "/dev/shm", "type": "tmpfs", "source": "shm"}
+    label = {"mountLabel": "a:b:c1,c2"}
+    lines = described(changed(mounts=[*SPEC["mounts"], shm], linux=SPEC["linux"] | label))
+    assert "mount tmpfs on /dev/shm with linux.mountLabel a:b:c1,c2" in lines
+    assert "mount proc on /proc" in lines
+
+
 def test_clocks_without_a_time_namespace_are_refused():
     linux = SPEC["linux"] | {"timeOffsets": {"monotonic": {"secs": 1}}}
     with pytest.raises(InvalidArgument, match=r"linux\.timeOffsets"):
