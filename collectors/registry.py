@@ -8,6 +8,7 @@ from collectors.collector import Collector, FileCollector
 from collectors.engine import Engine
 from collectors.kernel import (
     cgroups,
+    filesystems,
     host,
     layers,
     mounts,
@@ -39,6 +40,7 @@ def collectors(root: Root, *, listen: bool = False) -> Sequence[Collector[object
         FileCollector(cgroups.KEY, groups.read, root),
         FileCollector(cgroups.DEPTH, groups.read_depth, root),
         FileCollector(mounts.KEY, mounts.Reader(who).read, root),
+        FileCollector(filesystems.KEY, filesystems.Reader(who).read, root),
         FileCollector(layers.KEY, layers.Reader(who).read, root),
         FileCollector(network.KEY, partial(network.read, who=who), root),
         FileCollector(network.LINKS, network.LinkReader(who).read, root),

@@ -47,6 +47,11 @@ def derive(
     table = limits.table(previous, current, past)
     still.carry(table, memos)
     alone = _Alone(joined, memos)
+    mounted = (
+        mounts.derive(current, alone.owners(MNT), joined.world.host[MNT], memos)
+        if "mounts" in asked
+        else UNSET
+    )
     return Frame(
         taken_at=current.taken_at,
         cost=Cost(
@@ -61,9 +66,8 @@ def derive(
         cgroups=cgroups.derive(table, _cgroup_owners(table, placed, memos), memos)
         if "cgroups" in asked
         else UNSET,
-        mounts=mounts.derive(current, alone.owners(MNT), joined.world.host[MNT], memos)
-        if "mounts" in asked
-        else UNSET,
+        mounts=mounted,
+        filesystems=UNSET if mounted is UNSET else mounts.of_filesystems(current, mounted, memos),
         processes=processes.derive(joined, previous, memos) if "processes" in asked else UNSET,
         network=network.derive(current, alone.owners(NET), joined.world.host[NET], memos)
         if "network" in asked

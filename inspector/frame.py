@@ -11,7 +11,7 @@ from inspector.domains.containers.model import Container
 from inspector.domains.engines.model import Engine
 from inspector.domains.events.model import Event
 from inspector.domains.host.model import Host
-from inspector.domains.mounts.model import Mount
+from inspector.domains.mounts.model import Mount, MountedFilesystem
 from inspector.domains.namespaces.model import Namespace
 from inspector.domains.network.model import Interface, NetworkNamespace
 from inspector.domains.processes.model import Process
@@ -75,6 +75,8 @@ class Frame(Struct, frozen=True, kw_only=True):
     namespaces: tuple[Namespace, ...] | UnsetType = UNSET
     cgroups: tuple[Cgroup, ...] | UnsetType = UNSET
     mounts: tuple[Mount, ...] | UnsetType = UNSET
+    filesystems: tuple[MountedFilesystem, ...] | UnsetType = UNSET
+    """With the section `mounts`: how full is what they mount."""
     processes: tuple[Process, ...] | UnsetType = UNSET
     network: tuple[Interface, ...] | UnsetType = UNSET
     network_namespaces: tuple[NetworkNamespace, ...] | UnsetType = UNSET

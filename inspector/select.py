@@ -49,6 +49,7 @@ def narrow(frame: Frame, references: Sequence[str]) -> tuple[Frame, tuple[str, .
             namespaces=_keep(frame.namespaces, lambda n: bool(set(n.containers) & set(chosen))),
             cgroups=_keep(frame.cgroups, lambda c: c.container in chosen),
             mounts=_keep(frame.mounts, lambda m: m.namespace in spaces),
+            filesystems=_keep(frame.filesystems, lambda f: bool(set(f.containers) & set(chosen))),
             processes=_keep(frame.processes, lambda p: p.container in chosen),
             network=_keep(frame.network, lambda i: i.namespace in spaces),
             network_namespaces=_keep(frame.network_namespaces, lambda n: n.inode in spaces),
@@ -63,6 +64,8 @@ def narrow(frame: Frame, references: Sequence[str]) -> tuple[Frame, tuple[str, .
 def only(frame: Frame, sections: Collection[str]) -> Frame:
     """Return the frame without the sections that were not asked for."""
     left_out: list[str] = [name for name in (*SECTIONS, *ON_REQUEST) if name not in sections]
+    if "mounts" in left_out:
+        left_out.append("filesystems")
     if "network" in left_out:
         left_out.append("network_namespaces")
     return structs.replace(frame, **dict.fromkeys(left_out, UNSET))

@@ -9,7 +9,7 @@ from msgspec import UNSET
 from inspector.domains.cgroups.model import Cgroup
 from inspector.domains.containers.model import Container
 from inspector.domains.events.model import Event
-from inspector.domains.mounts.model import Mount
+from inspector.domains.mounts.model import Mount, MountedFilesystem
 from inspector.domains.namespaces.model import Namespace
 from inspector.domains.network.model import Interface, NetworkNamespace
 from inspector.domains.processes.model import Process
@@ -54,6 +54,12 @@ class Moment:
     def mounts(self) -> tuple[Mount, ...]:
         """Every mount."""
         return () if self.frame.mounts is UNSET else self.frame.mounts
+
+    @cached_property
+    def filesystem_by_device(self) -> Mapping[str, MountedFilesystem]:
+        """How full each filesystem is, by the device that its mounts name."""
+        found = self.frame.filesystems
+        return {} if found is UNSET else {one.device: one for one in found}
 
     @cached_property
     def interfaces(self) -> tuple[Interface, ...]:

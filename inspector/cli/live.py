@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
 from collectors import registry
 from collectors.errors import CollectError
@@ -13,9 +14,11 @@ from inspector.cli.options import Settings
 from inspector.domains.containers.model import Container
 from inspector.errors import Failure
 from inspector.frame import SECTIONS, Frame
-from inspector.hub import LiveSource
-from inspector.journal import Journal
 from inspector.sampler import Sampler
+
+if TYPE_CHECKING:
+    from inspector.hub import LiveSource
+    from inspector.journal import Journal
 
 
 def sampler(settings: Settings, *, listen: bool = False) -> Sampler:
@@ -36,8 +39,10 @@ def sampler(settings: Settings, *, listen: bool = False) -> Sampler:
 
 def source(
     settings: Settings, *, interval: float = 1.0, sections: Collection[str] = SECTIONS
-) -> LiveSource:
+) -> "LiveSource":
     """Return frames of the live host for one reader."""
+    from inspector.hub import LiveSource  # noqa: PLC0415 - one frame does without
+
     return LiveSource(
         sampler(settings, listen=True),
         interval=interval,
@@ -46,11 +51,13 @@ def source(
     )
 
 
-def journal(settings: Settings) -> Journal | None:
+def journal(settings: Settings) -> "Journal | None":
     """Return the journal of events, which outlives a reboot: root keeps it, unless all is to be left as it is.
 
     Of another host's tree there is none.
     """
+    from inspector.journal import Journal  # noqa: PLC0415 - one frame does without
+
     root = Root(settings.host_root)
     if not root.live:
         return None

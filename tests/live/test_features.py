@@ -38,7 +38,7 @@ SHOWN: Final[Mapping[str, str]] = {
     "50": rf"^\[[1-9]\d*,{NUMBER}\]$",
     "51": r"efficiency",
     "52": r"^changed$",
-    "53": r'\["/data","/usr"\]',
+    "53": r'\["/data","/usr",(\d+|null)\]',
     "54": r'"/proc/keys".*"/proc/sys"',
     "55": r"/tasks/start",
     "56": r"^\{.*/tasks/start",

@@ -28,7 +28,7 @@ from inspector.domains.engines.model import Engine
 from inspector.domains.events.model import Event
 from inspector.domains.host.model import CgroupHierarchy, Host, HostCgroup
 from inspector.domains.layers.model import Change, Changes, Layer, Rootfs
-from inspector.domains.mounts.model import Mount
+from inspector.domains.mounts.model import Mount, MountedFilesystem
 from inspector.domains.namespaces.model import Namespace
 from inspector.domains.network.model import (
     Interface,
@@ -675,9 +675,26 @@ def network_namespaces(found: Sequence[Container]) -> tuple[NetworkNamespace, ..
 MOUNTS = (
     ("/", "overlay", "root", {}),
     ("/proc", "proc", "kernel", {}),
-    ("/data", "ext4", "volume", {"host_path": "/srv/volumes/data", "spreads": "slave"}),
-    ("/tmp", "tmpfs", "tmpfs", {"size_limit_bytes": 64 * MIB}),
+    (
+        "/data",
+        "ext4",
+        "volume",
+        {"device": "254:0", "host_path": "/srv/volumes/data", "spreads": "slave"},
+    ),
+    ("/tmp", "tmpfs", "tmpfs", {"device": "0:90", "size_limit_bytes": 64 * MIB}),
 )
+
+
+FILESYSTEMS = (
+    MountedFilesystem(
+        device="254:0", fstype="ext4", source="/dev/vda", size_bytes=262_144 * MIB, used_bytes=25_600 * MIB,
+        available_bytes=204_800 * MIB, inodes=16_777_216, inodes_used=502_217, containers=("1", "2"),
+    ),
+    MountedFilesystem(
+        device="0:90", fstype="tmpfs", source="tmpfs", size_bytes=64 * MIB, used_bytes=62 * MIB,
+        available_bytes=2 * MIB, inodes=1_000_000, inodes_used=7, containers=("1",),
+    ),
+)  # fmt: skip
 
 
 def mounts(found: Sequence[Container]) -> tuple[Mount, ...]:
@@ -793,6 +810,7 @@ def frame(step=0, found: Sequence[Container] | None = None) -> Frame:
         namespaces=namespaces(found),
         cgroups=cgroups(found),
         mounts=mounts(found),
+        filesystems=FILESYSTEMS,
         processes=processes(found),
         network=interfaces(found),
         network_namespaces=network_namespaces(found),

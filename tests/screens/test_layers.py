@@ -310,10 +310,13 @@ async def test_mounts_are_a_tree_with_kind_propagation_and_limit() -> None:
     ) as driven:
         await bring(driven, "mounts")
         line = driven.line("/data")
-        for part in ("volume", "slave", "/srv/volumes/data"):
+        for part in ("volume", "slave", "25.0G of  256G", "/srv/volumes/"):
             assert part in line
         assert "64.0M" in driven.line("/tmp")
+        assert "62.0M of 64.0M" in driven.line("/tmp")
         await on(driven, "12")
+        assert "/srv/volumes/data (ext4" in driven.text
+        assert "25.0G of 256G used (10%), 200G free, 1 more container in it" in driven.text
         assert "what is mounted outside shows here, not the other way" in driven.text
 
 

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import chain
 
-from collectors.kernel import mounts
+from collectors.kernel import filesystems, mounts
 from collectors.kernel.mounts import MountInfo
 from inspector.domains.mounts import tree
-from inspector.domains.mounts.model import Mount
+from inspector.domains.mounts.model import Mount, MountedFilesystem
 from inspector.memos import Memos
 from inspector.sample import Sample
 
@@ -37,6 +37,47 @@ def derive(
     )
 
 
+def of_filesystems(
+    current: Sample, listed: tuple[Mount, ...], memos: Memos | None = None
+) -> tuple[MountedFilesystem, ...]:
+    """Return what is mounted as a root, a volume or memory, each filesystem once, in the order of its mounts."""
+    reading = current.get(filesystems.KEY)
+    return (
+        (memos or Memos())
+        .memo("filesystems", tuple[MountedFilesystem, ...])
+        .of("", (reading, listed), lambda: _filesystems(reading, listed))
+    )
+
+
+def _filesystems(
+    reading: filesystems.FilesystemsReading | None, listed: Sequence[Mount]
+) -> tuple[MountedFilesystem, ...]:
+    told = {one.device: one for one in reading.filesystems} if reading else {}
+    first: dict[str, Mount] = {}
+    users: dict[str, dict[str, None]] = {}
+    for mount in listed:
+        if mount.kind not in {"root", "volume", "tmpfs"}:
+            continue
+        first.setdefault(mount.device, mount)
+        if mount.container is not None:
+            users.setdefault(mount.device, {})[mount.container] = None
+    return tuple(
+        MountedFilesystem(
+            device=device,
+            fstype=mount.fstype,
+            source=mount.source,
+            size_bytes=said.size_bytes if said else None,
+            used_bytes=said.used_bytes if said else None,
+            available_bytes=said.available_bytes if said else None,
+            inodes=said.inodes if said else None,
+            inodes_used=said.inodes_used if said else None,
+            containers=tuple(users.get(device, ())),
+        )
+        for device, mount in first.items()
+        for said in (told.get(device),)
+    )
+
+
 def _namespace(
     namespace: int, listed: Sequence[MountInfo], container: str | None, view: tree.HostView
 ) -> tuple[Mount, ...]:
@@ -61,6 +102,7 @@ def _mount(
         super_options=mount.super_options,
         propagation=mount.propagation,
         container=container,
+        device=mount.device,
         depth=depth,
         kind=kind,
         host_path=view.path(mount) if kind in {"root", "volume"} else None,

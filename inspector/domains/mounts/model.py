@@ -33,3 +33,22 @@ class Mount(Struct, frozen=True, kw_only=True):
     """Of a tmpfs that was given one."""
     spreads: str = "private"
     """Its propagation in a word: private, shared, slave, `shared and slave`, unbindable."""
+
+
+class MountedFilesystem(Struct, frozen=True, kw_only=True):
+    """One filesystem that is mounted as a root, a volume or memory: how full it is, whoever filled it."""
+
+    device: str
+    """As its mounts name it."""
+    fstype: str
+    source: str
+    size_bytes: int | None
+    """Null, as all of these, where it was not asked: one of another machine or of a process may never
+    answer; an overlay is as full as the filesystem of its upper layer."""
+    used_bytes: int | None
+    available_bytes: int | None
+    """To others than root."""
+    inodes: int | None
+    inodes_used: int | None
+    containers: tuple[str, ...]
+    """Those that have it mounted, or a part of it."""
