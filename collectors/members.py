@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple, TypeVar
 
+from collectors.bpf.tasks import Opened
 from collectors.errors import CollectError, Gone, Missing, Problem, Problems
 from collectors.errors import Kind as ErrorKind
 from collectors.formats import pid_stat
@@ -194,6 +195,11 @@ class Members:
         )
         self._mounts[inode] = found
         return found
+
+    def opened(self) -> tuple[Opened, Sequence[int]] | None:
+        """Return what processes have open now, and those of which that is not told; None where of none."""
+        opened = self._table.opened() if self._table is not None else None
+        return (opened, self._table.untold) if opened is not None and self._table else None
 
     def rested(self, pid: int, since: int) -> bool:
         """Return whether a process that was read in a walk can be taken to be as it was."""

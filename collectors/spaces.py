@@ -1,15 +1,16 @@
 """Which namespaces one process is in, and which ones it holds: /proc/PID/ns/* and its descriptors."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
+from collectors.bpf import tasks as tokens
 from collectors.errors import CollectError, Denied, Gone, Missing, Problem, Problems
 from collectors.formats import ns_link, pid_stat
 from collectors.nsfs import TYPES, Type
 from collectors.root import Directory, Root
-from collectors.table import Entry
+from collectors.table import Entry, Table
 from runtime.errors import FormatError
 
 NAME = "namespaces"
@@ -23,6 +24,8 @@ _MANY = 1024
 """A process with more descriptors than this is a server of connections, not a holder of namespaces."""
 _DESCRIPTORS = 60_000
 """How many are looked at in all in one walk: about a tenth of a second."""
+_CROWD = 200
+"""From so many processes on the iterator over all open files is worth its reading."""
 _SETS = 4_000
 """So many different sets of links are remembered."""
 
@@ -76,6 +79,10 @@ class Namespace(Struct, frozen=True, kw_only=True, gc=False):
     gid_map: tuple[IdMap, ...] | None = None
 
 
+_Pinned = tuple[int, Type, Pin]
+"""A namespace's inode and type, and what holds it."""
+
+
 class Spaces(NamedTuple):
     """What one set of links means; most processes of a host share a few of them."""
 
@@ -92,7 +99,7 @@ class Seen(NamedTuple):
     """None: it went away, or could not be understood."""
     spaces: Spaces | None = None
     """None where the kernel would not say."""
-    pins: tuple[tuple[int, Type, Pin], ...] = ()
+    pins: tuple[_Pinned, ...] = ()
     unsearched: bool = False
     """Its descriptors were not looked through, for there are too many."""
     problems: tuple[Problem, ...] = ()
@@ -128,17 +135,27 @@ class Looker:
     def __init__(self, root: Root) -> None:
         """Look through at most `_DESCRIPTORS` descriptors, until `begin` is called again."""
         self._root = root
-        self._known: dict[tuple[str | None, ...], Spaces] = {}
+        self._known: dict[tuple[str | None, ...] | bytes, Spaces] = {}
         self._budget = _DESCRIPTORS
+        self._opened_ones: Mapping[int, Sequence[int]] | None = None
+        self._untold: frozenset[int] = frozenset()
 
-    def begin(self) -> None:
-        """Begin a walk."""
+    def begin(self, table: Table, due: int) -> None:
+        """Begin a walk, in which so many processes are to be looked at."""
         self._budget = _DESCRIPTORS
         if len(self._known) > _SETS:
             self._known.clear()
+        opened = table.opened() if due >= _CROWD else None
+        self._opened_ones = opened.namespaces if opened is not None else None
+        self._untold = frozenset(table.untold)  # what their entries' tokens are is something else
 
     def look(self, walk: int, pid: int, entry: Entry | None = None) -> Seen:
         """Take in one process; its start is read last, for only one that is still there has it."""
+        opened, token = self._opened_ones, entry.token if entry is not None else None
+        if entry is not None and token is not None and opened is not None:
+            seen = self._told(walk, entry, token, opened.get(pid, ()))
+            if seen is not None:
+                return seen
         problems = Problems()
         try:
             with self._root.directory(f"proc/{pid}/ns") as directory:
@@ -150,6 +167,37 @@ class Looker:
         except FormatError as error:
             problems.malformed(f"/proc/{pid}/stat", error)
         return Seen(walk, problems=problems.all())
+
+    def _told(self, walk: int, entry: Entry, token: bytes, opened: Sequence[int]) -> Seen | None:
+        """Return what the iterator told of a process in this walk; None where it is to be asked itself."""
+        if entry.pid in self._untold:
+            return None
+        found, ticks = tokens.inodes(token), tokens.start_ticks(token)
+        if found is None or entry.ticks not in {None, ticks}:
+            return None
+        key = token[tokens.SPACES]
+        spaces = self._known.get(key)
+        if spaces is None:
+            inodes = tuple(getattr(found, kind) for kind in TYPES)
+            waiting = tuple(
+                (getattr(found, file), kind, file)
+                for kind, file in _FOR_CHILDREN
+                if getattr(found, file) not in inodes
+            )
+            spaces = self._known[key] = Spaces(inodes, waiting)
+        entry.ticks = ticks
+        problems = Problems()
+        pins = _waiting(entry.pid, spaces)
+        for number in opened:
+            name = f"proc/{entry.pid}/fd/{number}"
+            try:
+                _pinned(self._root.link(name), f"/{name}", problems, pins)
+            except (Missing, Gone):
+                continue
+            except CollectError as error:
+                problems.failed(error)
+        member = Membership(entry.pid, ticks, spaces.inodes)
+        return Seen(walk, member, spaces, tuple(pins), problems=problems.all())
 
     def _look(
         self, walk: int, pid: int, directory: Directory, problems: Problems, entry: Entry | None
@@ -168,10 +216,7 @@ class Looker:
         if spaces is None:
             unknown = Membership(pid, ticks, UNKNOWN)
             return Seen(walk, unknown, problems=problems.all())
-        pins: list[tuple[int, Type, Pin]] = [
-            (inode, kind, Pin("children", f"/proc/{pid}/ns/{file}"))
-            for inode, kind, file in spaces.waiting
-        ]
+        pins = _waiting(pid, spaces)
         searched = self._descriptors(pid, directory, problems, pins)
         member = Membership(pid, ticks, spaces.inodes)
         return Seen(
@@ -195,7 +240,7 @@ class Looker:
         pid: int,
         directory: Directory,
         problems: Problems,
-        pins: list[tuple[int, Type, Pin]],
+        pins: list[_Pinned],
     ) -> bool:
         """Add the open namespaces among a process's files; return whether they were looked through."""
         try:
@@ -209,16 +254,8 @@ class Looker:
         if links is None:
             return False
         for number, link in links:
-            if link is not None and ":[" in link and not link.startswith("/"):
-                path = f"/proc/{pid}/fd/{number}"
-                # A pipe's link has the same form.
-                kind = NAMED.get(link.partition(":")[0])
-                if kind is None:
-                    continue
-                try:
-                    pins.append((ns_link.parse(link)[1], kind, Pin("fd", path)))
-                except FormatError as error:
-                    problems.malformed(path, error)
+            if link is not None:
+                _pinned(link, f"/proc/{pid}/fd/{number}", problems, pins)
         return True
 
     def _opened(self, files: Directory) -> Iterable[tuple[str, str | None]] | None:
@@ -230,6 +267,24 @@ class Looker:
         numbers = files.names()
         self._budget -= len(numbers)
         return zip(numbers, files.links(numbers), strict=True)
+
+
+def _waiting(pid: int, spaces: Spaces) -> list[_Pinned]:
+    return [
+        (inode, kind, Pin("children", f"/proc/{pid}/ns/{file}"))
+        for inode, kind, file in spaces.waiting
+    ]
+
+
+def _pinned(link: str, path: str, problems: Problems, pins: list[_Pinned]) -> None:
+    """Add what an open descriptor's link says, if it is a namespace: a pipe's has the same form."""
+    kind = NAMED.get(link.partition(":")[0]) if ":[" in link and link[0] != "/" else None
+    if kind is None:
+        return
+    try:
+        pins.append((ns_link.parse(link)[1], kind, Pin("fd", path)))
+    except FormatError as error:
+        problems.malformed(path, error)
 
 
 def _understood(links: Sequence[str | None], directory: Directory, problems: Problems) -> Spaces:

@@ -150,9 +150,18 @@ class Table:
     def mounted(self, pid: int) -> bytes | None:
         """Return what changes when a process comes to see other mounts; None where that is not told."""
         entry = self._entries.get(pid)
-        if self._tasks is None or entry is None or entry.token is None:
+        if self._tasks is None or entry is None or entry.token is None or pid in self._untold:
             return None
         return tokens.mounts(entry.token)
+
+    def opened(self) -> tokens.Opened | None:
+        """Return what all processes that are told of have open now; None where that is not told."""
+        return self._tasks.opened() if self._tasks is not None else None
+
+    @property
+    def untold(self) -> Sequence[int]:
+        """Processes that are listed, and that the iterator does not tell of."""
+        return self._untold
 
     def rested(self, pid: int, since: int) -> bool:
         """Return whether there is nothing to read of a process that was read in a walk."""

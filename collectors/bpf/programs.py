@@ -18,6 +18,7 @@ _ATTRIBUTES: Final = 128
 """Bytes of the part of union bpf_attr that is used; the kernel takes the rest as zeros."""
 _LICENSE: Final = b"Dual BSD/GPL\0"
 """Of the program's own few instructions: the kernel lends its helpers to such only."""
+_LOADS: Final = {2: 0x69, 4: 0x61, 8: 0x79}
 SEQ_WRITE: Final = 127
 """bpf_seq_write(seq, data, size): the helper's number."""
 
@@ -30,8 +31,8 @@ def instruction(
 
 
 def load(to: int, source: int, offset: int, size: int = 8) -> bytes:
-    """Return `to = *(source + offset)` of 4 or 8 bytes."""
-    return instruction(0x79 if size == 8 else 0x61, to=to, source=source, offset=offset)
+    """Return `to = *(source + offset)` of 2, 4 or 8 bytes."""
+    return instruction(_LOADS[size], to=to, source=source, offset=offset)
 
 
 def store(to: int, offset: int, source: int, size: int = 8) -> bytes:

@@ -52,6 +52,11 @@ _FIELDS: Final = (
     ),
     _field(4, "task_struct.nsproxy", "nsproxy.time_ns_for_children", "time_namespace.ns.inum"),
     _field(4, "task_struct.exit_state"),
+    _field(4, "task_struct.real_cred", "cred.user_ns", "user_namespace.ns.inum"),
+    # Its pid namespace is its children's, if that is not deeper than its own pid reaches.
+    _field(4, "task_struct.nsproxy", "nsproxy.pid_ns_for_children", "pid_namespace.ns.inum"),
+    _field(4, "task_struct.nsproxy", "nsproxy.pid_ns_for_children", "pid_namespace.level"),
+    _field(4, "task_struct.thread_pid", "pid.level"),
     # Where it is: its set of cgroups, and the one of version 2, whose number is never used again.
     _field(8, "task_struct.cgroups"),
     _field(8, "task_struct.cgroups", "css_set.dfl_cgrp", "cgroup.kn", "kernfs_node.id"),
@@ -65,7 +70,16 @@ _FIELDS: Final = (
     _field(8, "task_struct.nsproxy", "nsproxy.mnt_ns", "mnt_namespace.event"),
 )
 _ITERATOR: Final = "bpf_iter_task"
-_NAMES: Final = {_ITERATOR, *(structure for field in _FIELDS for structure, _ in field.path)}
+_FILE_ITERATOR: Final = "bpf_iter_task_file"
+_FILE_RECORD: Final = struct.Struct("=IIIIQ")
+"""Process, task, descriptor, mode and inode."""
+_FORMAT, _SOCKET = 0xF000, 0xC000
+"""S_IFMT and S_IFSOCK (inode(7))."""
+_NSFS_MAGIC: Final = 0x6E736673
+"""Of linux/magic.h."""
+_NAMES: Final = {_ITERATOR, _FILE_ITERATOR, "file", "inode", "super_block"} | {
+    structure for field in _FIELDS for structure, _ in field.path
+}
 SIZE: Final = sum(field.size for field in _FIELDS)
 """Bytes of a record."""
 _RECORD: Final = struct.Struct(f"=II{SIZE - 8}s")
@@ -74,13 +88,16 @@ _RECORD: Final = struct.Struct(f"=II{SIZE - 8}s")
 START: Final = slice(0, 8)
 """Another one: the pid is another process's now."""
 PROGRAM: Final = slice(8, 16)
-KIND: Final = slice(8, 72)
+KIND: Final = slice(8, 88)
 """Another one: it has another program, name, user or namespace, or is over."""
-PLACE: Final = slice(72, 88)
+PLACE: Final = slice(88, 104)
 """Another one: it is in other cgroups."""
-RAN: Final = slice(88, 96)
+RAN: Final = slice(104, 112)
 """Another one, or anything behind it: it ran, or one of its other threads did."""
 MOUNT_NAMESPACE: Final = slice(40, 44)
+SPACES: Final = slice(40, 88)
+"""The same in two: so are all their namespaces, and those that their children will be in."""
+_SPACES_RECORD: Final = struct.Struct("=12I")
 MOUNTED: Final = slice(SIZE - 16, SIZE - 8)
 """Another one: something was mounted, unmounted or remounted in its mount namespace."""
 _THREADS: Final = SIZE - 8
@@ -104,19 +121,75 @@ def mounts(token: bytes) -> bytes:
     return token[START] + token[MOUNT_NAMESPACE] + token[MOUNTED]
 
 
+class Inodes(NamedTuple):
+    """The namespaces that a process is in, by their types, and the one of time for its children."""
+
+    mnt: int
+    uts: int
+    ipc: int
+    net: int
+    cgroup: int
+    time: int
+    pid: int
+    user: int
+    time_for_children: int
+
+
+def inodes(token: bytes) -> Inodes | None:
+    """Return a process's namespaces; None where it is over, or its pid namespace is not told."""
+    *found, waiting, over, user, pid, deepest, level = _SPACES_RECORD.unpack_from(token, 40)
+    if over or deepest != level or not all((*found, waiting, user, pid)):
+        return None
+    return Inodes._make((*found, pid, user, waiting))
+
+
+def start_ticks(token: bytes) -> int:
+    """Return when a process started, in ticks after boot, as its `stat` has it."""
+    started = int.from_bytes(token[START], "little")
+    return started * os.sysconf("SC_CLK_TCK") // _NANOSECONDS
+
+
+class Opened(NamedTuple):
+    """What processes have open: their pids by a socket's inode, and descriptors of namespaces by pid."""
+
+    sockets: dict[int, list[int]]
+    namespaces: dict[int, list[int]]
+
+
 class Tasks:
     """Reads what tells of every process whether it has changed.
 
     Pids are the kernel's own: only for a reader in the first pid namespace, as `connect` sees to it.
     """
 
-    def __init__(self, link: int) -> None:
-        """Take the descriptor of a link, to own it."""
+    def __init__(self, link: int, files: int = -1) -> None:
+        """Take the descriptors of links, to own them: over tasks, and over their open files."""
         self._link = link
+        self._files = files
 
     def __del__(self) -> None:
-        """Unload the program."""
-        os.close(self._link)
+        """Unload the programs."""
+        for link in (self._link, self._files):
+            if link >= 0:
+                os.close(link)
+
+    def opened(self) -> Opened | None:
+        """Return the sockets and namespaces that processes have open; None where that is not told."""
+        found = Opened({}, {})
+        if self._files < 0:
+            return None
+        try:
+            data = programs.read(self._files)
+        except OSError:
+            return None
+        for process, task, number, mode, inode in _FILE_RECORD.iter_unpack(data):
+            if process != task:
+                continue  # of a thread with files of its own: /proc/PID/fd has none of them
+            if mode & _FORMAT == _SOCKET:
+                found.sockets.setdefault(inode, []).append(process)
+            else:
+                found.namespaces.setdefault(process, []).append(number)
+        return found
 
     def read(self) -> dict[int, bytes]:
         """Return a token of each process by its pid, ascending; raise OSError.
@@ -147,10 +220,19 @@ def connect(root: Root) -> Tasks | None:
             return None  # a /proc of another pid namespace
         types = btf.Btf(root.read(_TYPES_FILE), _NAMES)
         code, function = _program(types), types.function(_ITERATOR)
-        tasks = Tasks(programs.iterate(code, function, b"cinspect_tasks"))
+        tasks = Tasks(programs.iterate(code, function, b"cinspect_tasks"), _over_files(types))
         return tasks if _agrees(tasks.read(), root) else None
     except (OSError, CollectError, FormatError):
         return None
+
+
+def _over_files(types: Btf) -> int:
+    """Return a link to the iterator over open files; -1 where there is none."""
+    try:
+        code = b"".join(_instructions_of_files(types))
+        return programs.iterate(code, types.function(_FILE_ITERATOR), b"cinspect_files")
+    except (OSError, FormatError):
+        return -1
 
 
 def _agrees(tokens: dict[int, bytes], root: Root) -> bool:
@@ -158,14 +240,14 @@ def _agrees(tokens: dict[int, bytes], root: Root) -> bool:
     token = tokens.get(os.getpid())
     if token is None:
         return False
-    started = int.from_bytes(token[START], "little") * os.sysconf("SC_CLK_TCK") // _NANOSECONDS
-    spaces = struct.unpack_from("=6I", token, 40)
     stat = pid_stat.parse(root.read("proc/self/stat"))
+    told = inodes(token)
     return (
-        started == stat.start_ticks
+        start_ticks(token) == stat.start_ticks
         and token[16:32].rstrip(b"\0").decode(errors="replace") == stat.comm
-        and spaces == tuple(_inode(root, kind) for kind in _SPACES)
-        and int.from_bytes(token[96:104], "little") == stat.ppid
+        and told is not None
+        and told == tuple(_inode(root, kind) for kind in Inodes._fields)
+        and int.from_bytes(token[112:120], "little") == stat.ppid
     )
 
 
@@ -193,17 +275,61 @@ def _instructions(types: Btf) -> Iterator[bytes]:
         body.append(programs.load(1, 1, types.offset(*last), wide))
         body.append(programs.store(10, place, 1, field.size))
         place += field.size
-    body += [
-        programs.load(1, 6, 0),  # r1 = ctx->meta
-        programs.load(1, 1, 0),  # r1 = meta->seq
-        programs.instruction(0xBF, to=2, source=10),  # r2 = the stack's end
-        programs.instruction(0x07, to=2, value=-SIZE),  # r2 -= SIZE
-        programs.instruction(0xB7, to=3, value=SIZE),  # r3 = SIZE
-        programs.instruction(0x85, value=programs.SEQ_WRITE),
-    ]
+    body += _written(SIZE)
     yield programs.instruction(0xBF, to=6, source=1)  # r6 = ctx
     yield programs.load(7, 6, 8)  # r7 = ctx->task
     yield programs.instruction(0x15, to=7, offset=len(body))  # if it is null, leave
     yield from body
     yield programs.instruction(0xB7, to=0)  # r0 = 0: go on
     yield programs.instruction(0x95)  # exit
+
+
+def _instructions_of_files(types: Btf) -> Iterator[bytes]:
+    """Yield the program over files: of those that are sockets or namespaces it writes a record.
+
+    `struct bpf_iter__task_file` has the `meta`, the task, the descriptor's number, and the file.
+    """
+    body = [
+        programs.load(9, 8, types.offset("file", "f_inode")),
+        programs.load(2, 9, types.offset("inode", "i_mode"), 2),
+        programs.store(10, -12, 2, 4),
+        programs.instruction(0x57, to=2, value=_FORMAT),  # r2 &= S_IFMT
+        programs.load(1, 9, types.offset("inode", "i_sb")),
+        programs.load(1, 1, types.offset("super_block", "s_magic")),
+    ]
+    rest = [
+        programs.load(1, 9, types.offset("inode", "i_ino")),
+        programs.store(10, -8, 1),
+        programs.load(1, 7, types.offset("task_struct", "tgid"), 4),
+        programs.store(10, -24, 1, 4),
+        programs.load(1, 7, types.offset("task_struct", "pid"), 4),
+        programs.store(10, -20, 1, 4),
+        programs.load(1, 6, 16, 4),  # r1 = ctx->fd
+        programs.store(10, -16, 1, 4),
+        *_written(_FILE_RECORD.size),
+    ]
+    body += [
+        programs.instruction(0x15, to=2, offset=1, value=_SOCKET),  # if it is one, go on
+        programs.instruction(0x55, to=1, offset=len(rest), value=_NSFS_MAGIC),  # if not, leave
+        *rest,
+    ]
+    yield programs.instruction(0xBF, to=6, source=1)  # r6 = ctx
+    yield programs.load(7, 6, 8)  # r7 = ctx->task
+    yield programs.instruction(0x15, to=7, offset=len(body) + 2)  # if it is null, leave
+    yield programs.load(8, 6, 24)  # r8 = ctx->file
+    yield programs.instruction(0x15, to=8, offset=len(body))
+    yield from body
+    yield programs.instruction(0xB7, to=0)  # r0 = 0: go on
+    yield programs.instruction(0x95)  # exit
+
+
+def _written(size: int) -> list[bytes]:
+    """Return what writes so many bytes at the end of the stack to the file."""
+    return [
+        programs.load(1, 6, 0),  # r1 = ctx->meta
+        programs.load(1, 1, 0),  # r1 = meta->seq
+        programs.instruction(0xBF, to=2, source=10),  # r2 = the stack's end
+        programs.instruction(0x07, to=2, value=-size),  # r2 -= size
+        programs.instruction(0xB7, to=3, value=size),  # r3 = size
+        programs.instruction(0x85, value=programs.SEQ_WRITE),
+    ]

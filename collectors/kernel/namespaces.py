@@ -82,7 +82,6 @@ class Reader:
             self._looker, self._root = Looker(root), root
             self._memory = _Memory(self._memory.tables)
             self._last = None
-        self._looker.begin()
         own = spaces.own(root)
         entries = self._table.view(root, KEY.name)
         procfs.limits(root, self._table.numbers, problems)
@@ -99,10 +98,12 @@ class Reader:
     def _look(self, looker: Looker, entries: Sequence[Entry]) -> tuple[bool, int]:
         """Look at those that can have changed; return whether any did, and how many there are."""
         changed, many = False, 0
-        for entry in entries:
-            seen: Seen | None = entry.kept.get(KEY.name)
-            if seen is None or seen.walk < entry.version:
-                before, seen = seen, looker.look(self._table.walk, entry.pid, entry)
+        kept: list[tuple[Entry, Seen | None]] = [(one, one.kept.get(KEY.name)) for one in entries]
+        due = sum(seen is None or seen.walk < entry.version for entry, seen in kept)
+        looker.begin(self._table, due)
+        for entry, before in kept:
+            if before is None or before.walk < entry.version:
+                seen = looker.look(self._table.walk, entry.pid, entry)
                 entry.kept[KEY.name] = seen
                 changed = changed or before is None or before[1:] != seen[1:]
                 if seen.membership is None and not seen.problems:

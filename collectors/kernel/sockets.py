@@ -269,15 +269,29 @@ class SocketReader:
             self._holders = {inode: pids for inode, pids in kept.items() if pids}
             return
         few_first = sorted(by_namespace.values(), key=len)
-        self._holders, self._complete = descriptors.holders(
-            root,
-            {f"socket:[{inode}]": inode for inode in wanted},
-            [pid for pids in few_first for pid in pids],
-            self._limits.scan,
+        pids: Sequence[int] = [pid for pids in few_first for pid in pids]
+        told: dict[int, tuple[int, ...]] = {}
+        opened = self._who.opened()
+        if opened is not None:
+            told, pids = _told(opened[0].sockets, wanted, pids), opened[1]
+        asked, self._complete = descriptors.holders(
+            root, {f"socket:[{inode}]": inode for inode in wanted}, pids, self._limits.scan
         )
+        self._holders = told | {
+            inode: tuple(sorted({*told.get(inode, ()), *held})) for inode, held in asked.items()
+        }
         self._looked_for = frozenset(wanted)
         self._scanned_at = began
         self._scan_seconds = time.monotonic() - began
+
+
+def _told(
+    sockets: Mapping[int, Sequence[int]], wanted: Iterable[int], pids: Iterable[int]
+) -> dict[int, tuple[int, ...]]:
+    """Return which of these processes have which of these sockets open."""
+    known = set(pids)
+    held = {inode: known.intersection(sockets.get(inode, ())) for inode in wanted}
+    return {inode: tuple(sorted(having)) for inode, having in held.items() if having}
 
 
 def _among(pid: int, pids: Sequence[int]) -> bool:
