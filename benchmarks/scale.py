@@ -14,8 +14,10 @@ import cProfile
 import pstats
 import statistics
 import sys
+import threading
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -79,7 +81,34 @@ class Watch:
         return {**self.costs, **whole}
 
 
-async def measure(options: argparse.Namespace, profile: Callable[[bool], None]) -> None:
+class Profile:
+    """Profiles the threads that begin within a `with`, and prints what they did."""
+
+    def __init__(self, order: str) -> None:
+        """Take what to sort by, as `cumulative`."""
+        self._order = order
+        self._began: list[cProfile.Profile] = []
+
+    def __enter__(self) -> None:
+        self._began = []
+        threading.setprofile(self._enter)
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
+
+    def __exit__(self, *_: object) -> None:
+        threading.setprofile(None)
+        for one in self._began:
+            one.disable()
+        if self._began:
+            pstats.Stats(*self._began).sort_stats(self._order).print_stats(45)
+
+    def _enter(self, *_: object) -> None:
+        sys.setprofile(None)
+        one = cProfile.Profile()
+        self._began.append(one)
+        one.enable()
+
+
+async def measure(options: argparse.Namespace, profile: Profile) -> None:
     """Take the frames and print what they cost."""
     watch = Watch(options.sections)
     cold = await watch.frame()
@@ -97,40 +126,12 @@ async def measure(options: argparse.Namespace, profile: Callable[[bool], None]) 
             f" {max(each):6.1f}ms {read:8} files"
         )
     if options.profile:
-        profile(True)
-        for _ in range(10):
-            await watch.frame()
-        profile(False)
+        with profile:
+            for _ in range(10):
+                await watch.frame()
         if options.cold:
-            profile(True)
-            await Watch(options.sections).frame()
-            profile(False)
-
-
-def profiler(order: str) -> Callable[[bool], None]:
-    """Return what begins a profile of all threads, and ends and prints it."""
-    import threading  # noqa: PLC0415 - only where it is asked for
-
-    began: list[cProfile.Profile] = []
-
-    def switch(on: bool) -> None:  # noqa: FBT001
-        if on:
-            began.clear()
-            threading.setprofile(enter)
-            return
-        threading.setprofile(None)
-        for one in began:
-            one.disable()
-        stats = pstats.Stats(*began) if began else None
-        if stats is not None:
-            stats.sort_stats(order).print_stats(45)
-
-    def enter(*_: object) -> None:
-        one = cProfile.Profile()
-        began.append(one)
-        one.enable()
-
-    return switch
+            with profile:
+                await Watch(options.sections).frame()
 
 
 def main() -> None:
@@ -149,7 +150,7 @@ def main() -> None:
         processes.connect = lambda _: None
     with crowd(options.containers, options.processes):
         time.sleep(1)
-        asyncio.run(measure(options, profiler(options.profile or "")))
+        asyncio.run(measure(options, Profile(options.profile or "")))
 
 
 if __name__ == "__main__":

@@ -179,12 +179,12 @@ class Looker:
         spaces = self._known.get(key)
         if spaces is None:
             inodes = tuple(getattr(found, kind) for kind in TYPES)
-            waiting = tuple(
+            waiting: list[tuple[int, Type, str]] = [
                 (getattr(found, file), kind, file)
                 for kind, file in _FOR_CHILDREN
                 if getattr(found, file) not in inodes
-            )
-            spaces = self._known[key] = Spaces(inodes, waiting)
+            ]
+            spaces = self._known[key] = Spaces(inodes, tuple(waiting))
         entry.ticks = ticks
         problems = Problems()
         pins = _waiting(entry.pid, spaces)
