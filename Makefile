@@ -38,7 +38,7 @@ test: $(VENV)/dev packages ## Install what the tests need, and run every one of 
 
 test-qemu: $(VENV)/dev ## Run the tests that need a kernel with every controller, under QEMU.
 	@scripts/packages.sh $(QEMU_PACKAGES)
-	@$(AS_ROOT) $(PYTEST) tests/machines/test_qemu.py
+	@$(AS_ROOT) $(PYTEST) tests/machines/test_qemu.py tests/machines/test_qemu_labels.py
 
 check: $(VENV)/dev ## Lint, format, types, and who may import whom.
 	@$(BIN)/ruff check --quiet
