@@ -43,6 +43,8 @@ class EngineContainer(Struct, frozen=True, kw_only=True):
     shim: EngineShim | None = None
     cgroup: str | None = None
     """Its path below each hierarchy's root, where the engine tells it."""
+    cgroup_manager: str | None = None
+    """Who makes its cgroups: `systemd`, or `cgroupfs` for the engine itself."""
     lowerdirs: tuple[str, ...] = ()
     """Uppermost first, as overlay's own option has them."""
     upperdir: str | None = None

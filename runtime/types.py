@@ -9,6 +9,8 @@ HOST_IMAGE = "@host"
 """The image that is always there: the host's own root as the lower layer."""
 
 Status = Literal["created", "running", "paused", "stopped"]
+CgroupManager = Literal["cgroupfs", "systemd"]
+"""Who makes a container's cgroups: this program, or systemd."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ class ContainerOptions:
     network: Literal["none", "host"] = "none"
     read_only: bool = False
     cgroupns: Literal["private", "host"] = "private"
+    cgroup_manager: CgroupManager | None = None
+    """None: systemd where it is the host's first process and cgroup v2 is alone, else cgroupfs."""
     cap_add: tuple[str, ...] = ()
     cap_drop: tuple[str, ...] = ()
     userns: Literal["host", "auto"] = "host"
@@ -127,6 +131,7 @@ class Container:
     log_path: str
     cgroup: str
     """The path below each hierarchy's root, as `/cinspect/ID`."""
+    cgroup_manager: CgroupManager
     lowerdirs: tuple[str, ...]
     upperdir: str | None
     workdir: str | None

@@ -98,6 +98,7 @@ def _container(container: "Container") -> EngineContainer:
         runtime=container.runtime,
         shim=EngineShim(shim.pid, shim.address, shim.version) if shim is not None else None,
         cgroup=container.cgroup,
+        cgroup_manager=container.cgroup_manager,
         lowerdirs=container.lowerdirs,
         upperdir=container.upperdir,
         error=container.error,

@@ -38,6 +38,7 @@ _PATTERNS: Final = (
     _pattern("containerd", rf"[/:]cri-containerd:(?P<id>{_HEX64})"),
     _pattern("cri-o", rf"/crio-(?P<id>{_HEX64})(?:\.scope)?"),
     _pattern("cinspect", r"/cinspect/(?P<id>[0-9a-f]{12,64})"),
+    _pattern("cinspect", rf"/cinspect-(?P<id>{_HEX64})\.scope"),
     _pattern("buildkit", r"/buildkit/(?P<id>[0-9a-z]{16,64})"),
     _pattern("runc", r"/runc-(?P<id>[^/]+)\.scope"),
     _pattern("crun", r"/crun-(?P<id>[^/]+)\.scope"),

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from runtime.errors import ResourceExhausted
+from runtime.formats import cgroups_path
 from runtime.linux import caps
 from runtime.oci import seccomp_default, validate
 from runtime.oci.host import HostFacts, id_map
@@ -54,7 +55,7 @@ def build(
     host: HostFacts,
     taken_ids: Iterable[int] = (),
 ) -> dict[str, Any]:
-    """Return the spec; its root is `rootfs` beside it, its cgroups `/cinspect/ID`.
+    """Return the spec; its root is `rootfs` beside it, its cgroups `/cinspect/ID` or a scope.
 
     Raises `InvalidArgument` or `PermissionDenied` for options that cannot be, naming the option.
     `taken_ids` are the first ids of the user namespaces that other containers have.
@@ -62,7 +63,7 @@ def build(
     validate.options(options, host=host)
     capabilities = caps.choose(options.cap_add, options.cap_drop, available=host.capabilities)
     linux: dict[str, Any] = {
-        "cgroupsPath": f"/cinspect/{container_id}",
+        "cgroupsPath": _cgroups_path(options, container_id, host=host),
         "namespaces": [{"type": kind} for kind in _namespaces(options)],
         "resources": resources(options.resources, host=host) | {"devices": _device_rules()},
         "seccomp": seccomp_default.profile(capabilities, machine=host.machine),
@@ -88,6 +89,16 @@ def build(
         "linux": linux,
         "annotations": dict(options.labels),
     }
+
+
+def _cgroups_path(options: ContainerOptions, container_id: str, *, host: HostFacts) -> str:
+    """Return where its cgroups will be, in the form that says who makes them."""
+    manager = options.cgroup_manager
+    if manager is None:
+        manager = "systemd" if host.systemd and host.unified else "cgroupfs"
+    if manager == "systemd":
+        return cgroups_path.scope(container_id, user=os.geteuid() != 0)
+    return cgroups_path.own(container_id)
 
 
 def _namespaces(options: ContainerOptions) -> list[str]:

@@ -29,6 +29,10 @@ class HostFacts:
     """First and count of the ranges of /etc/subuid that are for containers."""
     foreign_ids: tuple[tuple[int, int], ...] = ()
     """The ranges that are other users'."""
+    systemd: bool = False
+    """Whether systemd is this host's first process."""
+    unified: bool = False
+    """Whether this host has cgroup v2 alone."""
 
 
 def read() -> HostFacts:
@@ -41,6 +45,8 @@ def read() -> HostFacts:
         swap_accounting=_swap_accounting(),
         container_ids=own,
         foreign_ids=foreign,
+        systemd=os.path.isdir("/run/systemd/system"),  # sd_booted(3)
+        unified=os.path.exists("/sys/fs/cgroup/cgroup.controllers"),
     )
 
 

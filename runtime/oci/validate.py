@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, Final
 
-from runtime.errors import InvalidArgument
+from runtime.errors import FailedPrecondition, InvalidArgument
 from runtime.formats.spec import entries, section
 from runtime.linux import caps, constants
 from runtime.oci.host import HostFacts, parse_cpus
@@ -17,7 +17,7 @@ _MAX_HOSTNAME: Final = 64
 
 
 def options(given: ContainerOptions, *, host: HostFacts) -> None:
-    """Check what `run` and `create` take; raises `InvalidArgument`."""
+    """Check what `run` and `create` take; raises `InvalidArgument`, `FailedPrecondition`."""
     _texts(given)
     _absolute("--workdir", given.workdir)
     if given.hostname is not None:
@@ -26,6 +26,10 @@ def options(given: ContainerOptions, *, host: HostFacts) -> None:
         if name.upper() != "ALL":
             caps.canonical(name)
     _volumes(given)
+    if given.cgroup_manager == "systemd" and not host.systemd:
+        raise FailedPrecondition(
+            "--cgroup-manager systemd: systemd is not this host's first process"
+        )
     limits(given.resources, host=host)
 
 

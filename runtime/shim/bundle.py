@@ -88,11 +88,6 @@ def start_ticks(pid: int) -> int | None:
     return None if fields[0] in {b"Z", b"X"} else int(fields[19])
 
 
-def cgroup_path(spec: Json, container_id: str) -> str:
-    """Return where the container's cgroups are, below each hierarchy's root."""
-    return str(section(spec, "linux").get("cgroupsPath") or f"/cinspect/{container_id}")
-
-
 class Home:
     """What our client tells its shim beside the spec.
 
@@ -157,6 +152,7 @@ class State:
     """What a shim says of its container; times are nanoseconds since 1970."""
 
     __slots__ = (
+        "cgroup",
         "exit_code",
         "finished_at",
         "oom_killed",
@@ -164,6 +160,7 @@ class State:
         "pid_ticks",
         "started_at",
         "status",
+        "unit",
     )
 
     def __init__(  # noqa: PLR0913  # one for each thing that it says
@@ -176,6 +173,8 @@ class State:
         finished_at: int | None = None,
         exit_code: int | None = None,
         oom_killed: bool = False,
+        cgroup: str = "",
+        unit: str = "",
     ) -> None:
         self.status = status
         self.pid = pid
@@ -184,6 +183,10 @@ class State:
         self.finished_at = finished_at
         self.exit_code = exit_code
         self.oom_killed = oom_killed
+        self.cgroup = cgroup
+        """The path of its cgroups; empty where an older shim did not say."""
+        self.unit = unit
+        """systemd's unit that they are; empty where systemd has not made them."""
 
     def save(self, path: str) -> None:
         """Write it to a file."""
@@ -194,7 +197,8 @@ class State:
         """Read it; raises `NotFound` or `FormatError`."""
         value = read_json(path)
         try:
-            return cls(**{name: value[name] for name in cls.__slots__})
+            said: Json = {"cgroup": "", "unit": ""} | value
+            return cls(**{name: said[name] for name in cls.__slots__})
         except KeyError as error:
             raise FormatError(f"{path} has no {error}") from None
 

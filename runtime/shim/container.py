@@ -6,7 +6,6 @@ import os
 import signal
 import time
 
-from runtime.cgroups.manager import Manager
 from runtime.errors import (
     AlreadyExists,
     FailedPrecondition,
@@ -29,7 +28,7 @@ from runtime.proto.events import (
     TaskStart,
 )
 from runtime.proto.wellknown import Timestamp
-from runtime.shim import bundle, rootfs
+from runtime.shim import bundle, placing, rootfs
 from runtime.shim.log import ContainerLog
 from runtime.shim.loop import READ
 from runtime.shim.process import Process
@@ -85,7 +84,7 @@ class Container:
         self.id = request.id
         self.bundle = request.bundle
         self.spec = bundle.read_json(os.path.join(request.bundle, "config.json"))
-        self.cgroup = Manager(bundle.cgroup_path(self.spec, request.id))
+        self.cgroup = placing.cgroups(self.spec, request.id)
         self.init = Process(
             exec_id="",
             terminal=request.terminal,
@@ -95,7 +94,7 @@ class Container:
             spec=bundle.section(self.spec, "process"),
         )
         self.execs: dict[str, Process] = {}
-        self.state = bundle.State()
+        self.state = bundle.State(cgroup=self.cgroup.path, unit=self.cgroup.unit)
         self._host = host
         self._log = None if host.home is None else ContainerLog(host.home.log)
         self._oom: OomWatch | None = None
@@ -129,6 +128,7 @@ class Container:
                 log=self._log,
                 hold=self._host.home is None,
             )
+            self.cgroup.settled()
         except BaseException:
             self._take_down()
             raise

@@ -6,9 +6,8 @@ import os
 import signal
 import time
 
-from runtime.cgroups.manager import Manager
 from runtime.errors import FormatError, NotFound
-from runtime.shim import bundle, rootfs
+from runtime.shim import bundle, placing, rootfs
 
 _EMPTY_SECONDS = 5
 
@@ -23,7 +22,7 @@ def clean(directory: str, container_id: str) -> int:
         spec = bundle.read_json(os.path.join(directory, "config.json"))
     except (NotFound, FormatError):
         spec = {}
-    cgroup = Manager(bundle.cgroup_path(spec, container_id))
+    cgroup = placing.cgroups(spec, container_id)
     pid = _init(directory)
     if cgroup.exists():
         cgroup.kill(signal.SIGKILL)

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from runtime.cgroups.manager import Manager
 from runtime.errors import (
     FailedPrecondition,
     InvalidArgument,
@@ -218,7 +217,7 @@ async def thaw(engine: Engine, reference: str) -> None:
         async with await engine.connect(record.id) as client:
             await client.resume()
     else:
-        await asyncio.to_thread(Manager(status.cgroup_of(record.id)).thaw)
+        await asyncio.to_thread(status.cgroups(record, seen.state).thaw)
 
 
 async def update(engine: Engine, reference: str, resources: Resources) -> None:
@@ -246,6 +245,7 @@ def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
 def processes(engine: Engine, reference: str) -> tuple[int, ...]:
     """Return the pids in the container's cgroup."""
     record = engine.resolve(reference)
-    if engine.view(record).status == "stopped":
+    seen = engine.view(record)
+    if seen.status == "stopped":
         raise FailedPrecondition(f"container {record.name} is not running")
-    return tuple(Manager(status.cgroup_of(record.id)).pids())
+    return tuple(status.cgroups(record, seen.state).pids())

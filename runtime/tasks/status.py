@@ -10,6 +10,7 @@ from typing import cast
 from runtime.cgroups import freezer
 from runtime.cgroups.manager import Manager
 from runtime.errors import FormatError, NotFound, RuntimeFailure, Unimplemented
+from runtime.formats import cgroups_path
 from runtime.metadata.store import ContainerRecord
 from runtime.paths import Paths
 from runtime.shim import bundle
@@ -30,9 +31,17 @@ class View:
     error: str | None
 
 
-def cgroup_of(container_id: str) -> str:
-    """Return the path of a container's cgroups below each hierarchy's root."""
-    return f"/cinspect/{container_id}"
+def cgroups(record: ContainerRecord, state: bundle.State | None) -> Manager:
+    """Return the cgroups of a container that was started."""
+    path, systemd = _place(record.id, state)
+    return Manager(path, whole=systemd)
+
+
+def _place(container_id: str, state: bundle.State | None) -> tuple[str, bool]:
+    """Return the path of a container's cgroups below each hierarchy's root, and if it is systemd's."""
+    if state is None or not state.cgroup:
+        return cgroups_path.own(container_id), False
+    return state.cgroup, bool(state.unit)
 
 
 def view(paths: Paths, record: ContainerRecord) -> View:
@@ -51,7 +60,7 @@ def view(paths: Paths, record: ContainerRecord) -> View:
         return View(state, shim, "stopped", record.error)
     if state.alive():
         lost = None if shim is not None else "its shim is gone: it can only be killed and removed"
-        return View(state, shim, _frozen(record.id, state.status), lost or record.error)
+        return View(state, shim, _frozen(record.id, state), lost or record.error)
     if shim is None:
         return View(state, None, "stopped", "it ended when no shim was there to see how")
     # its shim is about to take note
@@ -78,29 +87,30 @@ def _shim(directory: str) -> bundle.Shim | None:
     return shim if shim.alive() else None
 
 
-def _frozen(container_id: str, status: str) -> Status:
+def _frozen(container_id: str, state: bundle.State) -> Status:
     """The freezer's word counts: not only a shim can freeze."""
-    if status == "created":
+    if state.status == "created":
         return "created"
     try:
-        return "paused" if _freezer(container_id).frozen() else "running"
+        return "paused" if _freezer(*_place(container_id, state)).frozen() else "running"
     except (RuntimeFailure, OSError):
-        return cast("Status", status)
+        return cast("Status", state.status)
 
 
-def _freezer(container_id: str) -> freezer.Freezer:
-    first, second = _parents()
+def _freezer(path: str, systemd: bool) -> freezer.Freezer:  # noqa: FBT001 - of `_place`
+    parent, name = os.path.split(path)
+    first, second = _parents(parent, systemd)
     if first is not None:
-        return freezer.FirstFreezer(f"{first}/{container_id}")
+        return freezer.FirstFreezer(f"{first}/{name}")
     if second is not None:
-        return freezer.SecondFreezer(f"{second}/{container_id}")
+        return freezer.SecondFreezer(f"{second}/{name}")
     raise Unimplemented("this host has no freezer")
 
 
 @cache
-def _parents() -> tuple[str | None, str | None]:
+def _parents(parent: str, systemd: bool) -> tuple[str | None, str | None]:  # noqa: FBT001 - of `_place`
     """Return where the containers' freezers of v1 and of v2 are; found once, a host keeps them."""
-    manager = Manager(os.path.dirname(cgroup_of("x")))
+    manager = Manager(parent, whole=systemd)
     return manager.directory("freezer"), manager.directories().get("unified")
 
 
@@ -110,6 +120,7 @@ def container(paths: Paths, record: ContainerRecord, layers: Mapping[str, Layers
     state, shim = seen.state, seen.shim
     live = state is not None and seen.status != "stopped"
     own = layers.get(record.id)
+    place, systemd = _place(record.id, state)
     return Container(
         id=record.id,
         name=record.name,
@@ -127,7 +138,8 @@ def container(paths: Paths, record: ContainerRecord, layers: Mapping[str, Layers
         shim=None if shim is None else ShimInfo(shim.pid, shim.address, bundle.SHIM_VERSION),
         bundle=paths.bundle(record.id),
         log_path=paths.log(record.id),
-        cgroup=cgroup_of(record.id),
+        cgroup=place,
+        cgroup_manager="systemd" if systemd else "cgroupfs",
         lowerdirs=() if own is None else own.lowerdirs,
         upperdir=None if own is None else own.upperdir,
         workdir=None if own is None else own.workdir,

@@ -12,7 +12,7 @@ from typing import Final, NoReturn
 from inspector import exit_codes
 from inspector.cli import options
 from inspector.errors import WrongUsage
-from runtime.types import HOST_IMAGE, ContainerOptions, Resources, Volume
+from runtime.types import HOST_IMAGE, CgroupManager, ContainerOptions, Resources, Volume
 
 _CPU_RANGES: Final = re.compile(r"[0-9]{1,6}(-[0-9]{1,6})?(,[0-9]{1,6}(-[0-9]{1,6})?)*", re.ASCII)
 _HOSTNAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,62}[A-Za-z0-9])?", re.ASCII)
@@ -92,6 +92,11 @@ def add_container(parser: argparse.ArgumentParser) -> None:
         help="mount its root read-only (before the verb: refuse every action)",
     )
     add("--cgroupns", choices=("private", "host"), default="private", help="its cgroup namespace")
+    add(
+        "--cgroup-manager",
+        choices=("cgroupfs", "systemd"),
+        help="who makes its cgroups (else $CINSPECT_CGROUP_MANAGER, or as the host does)",
+    )
     add("--cap-add", metavar="CAP", action="append", default=[], help="as NET_ADMIN, or ALL")
     add("--cap-drop", metavar="CAP", action="append", default=[], help="as MKNOD, or ALL")
     add("--userns", choices=("host", "auto"), default="host", help="auto: ids of its own")
@@ -125,11 +130,21 @@ def container_options(args: argparse.Namespace) -> ContainerOptions:
         network=args.network,
         read_only=args.read_only_rootfs,
         cgroupns=args.cgroupns,
+        cgroup_manager=_cgroup_manager(args),
         cap_add=tuple(capability(name) for name in args.cap_add),
         cap_drop=tuple(capability(name) for name in args.cap_drop),
         userns=args.userns,
         labels=labels(args.label),
     )
+
+
+def _cgroup_manager(args: argparse.Namespace) -> CgroupManager | None:
+    """Return who is to make the cgroups; the environment's word is checked here."""
+    match args.cgroup_manager or os.environ.get("CINSPECT_CGROUP_MANAGER") or None:
+        case None | "cgroupfs" | "systemd" as known:
+            return known
+        case name:
+            raise WrongUsage(f"CINSPECT_CGROUP_MANAGER: {name!r} is not cgroupfs or systemd")
 
 
 def resources(args: argparse.Namespace) -> Resources:

@@ -116,6 +116,16 @@ class SystemdManager(Manager):
         if wanted:
             self._set(wanted)
             self._apply(self._later)
+        self.disconnect()
+
+    def disconnect(self) -> None:
+        """Leave the bus until it is needed again.
+
+        Who stays subscribed and does not read is sent the end of every job of the host.
+        """
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
     def update(self, resources: Mapping[str, Any]) -> None:
         """Change the limits that `resources` names; the others stay."""
@@ -249,6 +259,7 @@ class SystemdManager(Manager):
             self._stop()
         finally:
             super().delete()
+            self.disconnect()
 
     def _end_placeholder(self) -> None:
         if self._placeholder is not None:
