@@ -38,6 +38,11 @@ def _linux(linux: Mapping[str, Any]) -> None:
         if entry["type"] in seen:
             raise InvalidArgument(f"linux.namespaces: {entry['type']} is there twice")
         seen.add(entry["type"])
+        if entry.get("path") and not entry["path"].startswith("/"):
+            raise InvalidArgument(
+                f"linux.namespaces: {entry['type']}: {entry['path']!r} is not an absolute path"
+            )
+    _seccomp(linux.get("seccomp") or {})
     for index, device in enumerate(linux.get("devices") or ()):
         for key in ("major", "minor"):
             if device["type"] != "p" and device.get(key) is None:
@@ -50,6 +55,25 @@ def _linux(linux: Mapping[str, Any]) -> None:
         _device_name(name, "linux.netDevices")
         _device_name((device or {}).get("name") or name, f"linux.netDevices.{name}.name")
     _resources(linux.get("resources") or {}, "linux.resources.")
+
+
+_ANSWERING: Final = ("SCMP_ACT_ERRNO", "SCMP_ACT_TRACE")
+"""The actions that take a number to return (config-linux.md, "Seccomp")."""
+
+
+def _seccomp(profile: Mapping[str, Any]) -> None:
+    where = "linux.seccomp"
+    if profile.get("listenerMetadata") and not profile.get("listenerPath"):
+        raise InvalidArgument(f"{where}.listenerMetadata: there is no listenerPath")
+    if profile.get("defaultErrnoRet") is not None and profile["defaultAction"] not in _ANSWERING:
+        raise InvalidArgument(f"{where}.defaultErrnoRet: {profile['defaultAction']} takes none")
+    for index, rule in enumerate(profile.get("syscalls") or ()):
+        if not rule["names"]:
+            raise InvalidArgument(f"{where}.syscalls[{index}].names: is empty")
+        if rule.get("errnoRet") is not None and rule["action"] not in _ANSWERING:
+            raise InvalidArgument(
+                f"{where}.syscalls[{index}].errnoRet: {rule['action']} takes none"
+            )
 
 
 _NAMESPACED: Final = {

@@ -20,6 +20,7 @@ from tests.runtime.command.conftest import SOURCE
 pytestmark = pytest.mark.root
 
 USER_MAP = [{"containerID": 0, "hostID": 1000000, "size": 65536}]
+ALLOW = {"defaultAction": "SCMP_ACT_ALLOW"}
 MOST_FILES = int(Path("/proc/sys/fs/nr_open").read_text())
 TOO_MANY = {"type": "RLIMIT_NOFILE", "soft": 5, "hard": MOST_FILES + 1}
 """More than the kernel gives even to root (proc_sys_fs(5))."""
@@ -263,6 +264,11 @@ def test_a_process_sees_the_system_as_asked(runtime):
         ({"linux": {"resources": {"unified": {"../x": "1"}}}}, "unified"),
         ({"linux": {"resources": {"memory": {"limit": 1}}}}, "memory"),
         ({"linux": {"seccomp": {"defaultAction": "ROSE"}}}, "seccomp"),
+        ({"linux": {"seccomp": {**ALLOW, "defaultErrnoRet": 5}}}, "linux.seccomp.defaultErrnoRet: SCMP_ACT_ALLOW takes none"),
+        ({"linux": {"seccomp": {**ALLOW, "listenerMetadata": "x"}}}, "linux.seccomp.listenerMetadata: there is no"),
+        ({"linux": {"seccomp": {**ALLOW, "syscalls": [{"names": [], "action": "SCMP_ACT_LOG"}]}}}, "linux.seccomp.syscalls[0].names: is empty"),
+        ({"linux": {"seccomp": {**ALLOW, "syscalls": [{"names": ["read"], "action": "SCMP_ACT_LOG", "errnoRet": 1}]}}}, "linux.seccomp.syscalls[0].errnoRet: SCMP_ACT_LOG"),
+        ({"linux": {"namespaces": [{"type": "mount"}, {"type": "ipc", "path": "proc/self/ns/ipc"}]}}, "linux.namespaces: ipc: 'proc/self/ns/ipc' is not an absolute"),
         ({"linux": {"intelRdt": {"closID": "rose"}}}, "intelRdt"),
         ({"linux": {"netDevices": {"no-such-rose": {}}}}, "linux.netDevices.no-such-rose"),
         ({"linux": {"netDevices": {"lo": {"name": "a/b"}}}}, "linux.netDevices.lo.name"),
