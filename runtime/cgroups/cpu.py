@@ -1,6 +1,5 @@
 """The cpu controller (sched-bwc.rst; cgroup-v2.rst, "CPU")."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -72,5 +71,7 @@ def weight(shares: int) -> int:
         return 1
     if shares >= 262144:
         return 10000
+    import math  # noqa: PLC0415 - v1 does without
+
     logarithm = math.log2(shares)
     return math.ceil(10 ** ((logarithm * logarithm + 125 * logarithm) / 612 - 7 / 34))

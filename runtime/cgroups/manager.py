@@ -4,20 +4,21 @@ import os
 import signal as signals
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from runtime.cgroups import devices, freezer, limits, statistics, tree
+from runtime.cgroups import devices, freezer, limits, tree
 from runtime.cgroups.controller import Write
 from runtime.cgroups.hierarchy import Hierarchy, discover, read, write
 from runtime.cgroups.join import Join
-from runtime.cgroups.oom import OomWatch
 from runtime.errors import (
     FailedPrecondition,
     Internal,
     InvalidArgument,
     Unimplemented,
 )
-from runtime.linux import bpf, idmap
+
+if TYPE_CHECKING:
+    from runtime.cgroups.oom import OomWatch
 
 _V2 = frozenset({"cpu", "cpuset", "hugetlb", "io", "memory", "pids", "rdma"})
 """What a container's cgroup gets on v2 where it is to be had."""
@@ -194,6 +195,8 @@ class Manager:
         unified = self._unified
         if unified is None or self._of("devices") is not None or not resources.get("devices"):
             return
+        from runtime.linux import bpf, idmap  # noqa: PLC0415 - v1 needs neither
+
         program = bpf.assemble(bpf.DeviceList(devices.rules(resources)))
         directory = os.open(self._directory(unified), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -315,6 +318,8 @@ class Manager:
 
         A part whose controller is not to be had is absent.
         """
+        from runtime.cgroups import statistics  # noqa: PLC0415 - a start does without
+
         return statistics.collect(
             {
                 name: (hierarchy.version, self._directory(hierarchy))
@@ -323,11 +328,13 @@ class Manager:
             }
         )
 
-    def oom_events(self) -> OomWatch | None:
+    def oom_events(self) -> "OomWatch | None":
         """Return a watch on kills for lack of memory; None without a memory controller."""
         hierarchy = self._of("memory")
         if hierarchy is None:
             return None
+        from runtime.cgroups.oom import OomWatch  # noqa: PLC0415 - a command does without
+
         try:
             return OomWatch(self._directory(hierarchy), version=hierarchy.version)
         except FileNotFoundError:  # v2, and the controller could not be enabled

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from runtime.cgroups.hierarchy import read
 from runtime.cgroups.manager import Manager
-from runtime.cgroups.nothing import NoManager
 from runtime.command import rights
 from runtime.command.arguments import Request
 from runtime.errors import FailedPrecondition, PermissionDenied
@@ -68,6 +67,8 @@ def make(chosen: Manager, spec: Spec, request: Request) -> Manager:
     except PermissionDenied:
         if linux.get("cgroupsPath") or not rights.rootless(request) or chosen.limits(resources):
             raise
+        from runtime.cgroups.nothing import NoManager  # noqa: PLC0415 - few are so
+
         return NoManager()
     if chosen.frozen():
         chosen.delete()
@@ -99,6 +100,8 @@ def service_class(record: "Record") -> "resctrl.Group | None":
 
 def _recorded(record: "Record") -> Manager:
     if not record.cgroup:
+        from runtime.cgroups.nothing import NoManager  # noqa: PLC0415 - few are so
+
         return NoManager()
     if not record.unit:
         return Manager(record.cgroup)

@@ -45,7 +45,9 @@ def run(request: Request) -> int:
         if detached:
             return 0
         if launched.console is not None:
-            console.proxy(launched.console, launched.pidfd)
+            from runtime.command import terminal  # noqa: PLC0415 - few runs have one
+
+            terminal.proxy(launched.console, launched.pidfd)
         status = console.wait(launched.pidfd)
     finally:
         launched.close()

@@ -47,7 +47,9 @@ def execute(request: Request) -> int:
             return 0
         console.forward_signals(launched.pidfd)
         if launched.console is not None:
-            console.proxy(launched.console, launched.pidfd)
+            from runtime.command import terminal  # noqa: PLC0415 - few runs have one
+
+            terminal.proxy(launched.console, launched.pidfd)
         return console.wait(launched.pidfd)
     finally:
         launched.close()

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import select
 import signal
 
 from runtime.command import cgroups, log
@@ -167,6 +166,8 @@ def _end(container: Container) -> None:
                 container.cgroup.thaw()
         except RuntimeFailure as error:
             log.warn(str(error))
+        import select  # noqa: PLC0415 - mostly it has ended before
+
         if not select.select([pidfd], [], [], _END_SECONDS)[0]:
             raise DeadlineExceeded(f"process {container.record.pid} does not end after SIGKILL")
     finally:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import select
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -96,6 +95,8 @@ def _wait(pid: int, seconds: int | None, *, key: str, path: str) -> str:
     if seconds is not None:
         pidfd = os.pidfd_open(pid)
         try:
+            import select  # noqa: PLC0415 - few containers have hooks
+
             ended = select.select([pidfd], [], [], seconds)[0]
         finally:
             os.close(pidfd)

@@ -6,7 +6,6 @@ import os
 import socket
 import stat
 import struct
-import termios
 from typing import Final
 
 from runtime.errors import Cancelled, CommandNotExecutable, InvalidArgument
@@ -46,9 +45,9 @@ class Terminal(Step):
             raise InvalidArgument("/dev/pts/ptmx: did not make a pseudoterminal")
         if self._rows or self._columns:
             size = struct.pack("=4H", self._rows, self._columns, 0, 0)
-            fcntl.ioctl(slave, termios.TIOCSWINSZ, size)
+            fcntl.ioctl(slave, constants.TIOCSWINSZ, size)
         os.setsid()
-        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+        fcntl.ioctl(slave, constants.TIOCSCTTY, 0)
         if self._console:
             self._bind(child, slave)
         for target in range(3):

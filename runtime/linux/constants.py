@@ -105,6 +105,8 @@ SIOCSIFFLAGS: Final = 0x8914
 IFF_UP: Final = 0x1
 
 # asm-generic/ioctls.h
+TIOCSCTTY: Final = 0x540E
+TIOCSWINSZ: Final = 0x5414
 TIOCSPTLCK: Final = 0x40045431
 TIOCGPTPEER: Final = 0x5441
 

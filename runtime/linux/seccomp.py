@@ -8,7 +8,6 @@ import ctypes
 import json
 import os
 import struct
-from _blake2 import blake2b  # hashlib would load OpenSSL: 3 ms and 3 MB in every shim
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -74,6 +73,9 @@ def program(profile: Mapping[str, Any], *, cache: str | None = None) -> bytes:
         return _memory[id(profile)][1]
     text = json.dumps(profile, sort_keys=True).encode()
     text = b"\0".join((_FORM, os.uname().machine.encode(), text))
+    # hashlib would load OpenSSL: 3 ms and 3 MB in every shim.
+    from _blake2 import blake2b  # noqa: PLC0415 - not every container has a profile
+
     key = blake2b(text, digest_size=32).hexdigest()
     found = _read(f"{cache}/{key}.bpf") if cache else None
     if found is None:

@@ -7,6 +7,7 @@ memory (fork(2), "copy-on-write"); `gc.freeze` keeps the collector from touching
 
 from __future__ import annotations
 
+import _blake2
 import contextlib
 import ctypes
 import gc
@@ -16,6 +17,7 @@ import signal
 import socket
 import sys
 
+from runtime.cgroups import oom
 from runtime.errors import RuntimeFailure
 from runtime.init import launcher
 from runtime.oci import support
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _LARGEST = 16 << 10
-LOADED = (launcher, server, support)
+LOADED = (_blake2, launcher, oom, server, support)
 """What no request needs here, for the forks to have."""
 
 
