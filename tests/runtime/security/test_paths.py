@@ -16,6 +16,23 @@ pytestmark = pytest.mark.root
 OUT = "/../../../../../.."
 
 
+def test_a_file_that_is_a_stream_keeps_its_owner(runtime):
+    """Only pipes and the own terminal are given to the user: a file is the host's."""
+    bundle = runtime.bundle("id", "-u", process={"user": {"uid": 7, "gid": 8}})
+    told = runtime.directory / "told"
+    with told.open("w") as file:
+        words = (*runtime.command, "--root", str(runtime.directory / "state"), "run")
+        subprocess.run(
+            (*words, "--bundle", bundle, "one"),
+            check=True,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+        )
+    assert told.read_text() == "7\n"
+    assert told.stat().st_uid == 0
+
+
 @pytest.fixture
 def chrooted(runtime: Runtime) -> Runtime:
     """Return the runtime as it is within a chroot, which is a mount of the host's whole tree."""
