@@ -60,6 +60,25 @@ def test_a_process_that_joins_cannot_be_looked_into_or_written_to(runtime):
     assert digests() == before
 
 
+MAP = [{"containerID": 0, "hostID": 1_000_000, "size": 65536}]
+
+
+@pytest.mark.parametrize(
+    ("uid", "changes"),
+    [
+        (7, {"process": {"user": {"uid": 7, "gid": 8}}}),
+        (1_000_000, {"linux": {"+namespaces": [{"type": "user"}], "uidMappings": MAP, "gidMappings": MAP}}),
+    ],
+)  # fmt: skip
+def test_what_has_become_the_user_is_closed_to_it_until_the_command_runs(runtime, uid, changes):
+    """The files of a process that cannot be looked into are root's (proc_pid(5))."""
+    runtime.sleeper("one", **changes)
+    pid = runtime.state("one")["pid"]
+    assert os.stat(f"/proc/{pid}/environ").st_uid == 0
+    runtime("start", "one")
+    assert os.stat(f"/proc/{pid}/environ").st_uid == uid
+
+
 def test_the_session_keyring_is_not_the_host_s(runtime):
     spec = {"linux": {"maskedPaths": []}}
     said = runtime.sh("cat /proc/keys", **spec)
