@@ -204,9 +204,7 @@ class BoundingSet(Step):
     def execute(self, _child: Child, /) -> None:
         """Drop one by one, whether it is there or not, up to the last that this kernel knows."""
         try:
-            for number in range(64):
-                if not self._keep >> number & 1:
-                    syscalls.prctl(constants.PR_CAPBSET_DROP, number)
+            syscalls.drop_bounding(self._keep)
         except OSError as error:
             # EPERM: without CAP_SETPCAP the set stays, which may be small enough already.
             if error.errno != errno.EINVAL and caps.bounding() & ~self._keep:

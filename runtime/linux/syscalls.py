@@ -14,6 +14,11 @@ from runtime.linux import constants
 _libc = ctypes.PyDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 _libc.prctl.argtypes = [ctypes.c_int, *[ctypes.c_ulong] * 4]
+for _name in (
+    *("capget", "capset", "fstatfs", "personality", "prlimit", "sethostname", "setdomainname"),
+    *("setns", "unshare"),
+):
+    getattr(_libc, _name)  # looked up here once, not by each child for itself
 
 _GENERIC: Final = {
     "ioprio_set": 30,
@@ -120,6 +125,17 @@ def openat2(directory: int, path: str, flags: int, *, resolve: int, mode: int = 
 def close_range(first: int, last: int) -> None:
     """Close every descriptor from first to last inclusive (close_range(2))."""
     call("close_range", first, last, 0)
+
+
+def drop_bounding(keep: int) -> None:
+    """Drop the capabilities that `keep` lacks from the bounding set, up to the last there is.
+
+    Ends at the first that the kernel does not know (EINVAL) or does not let go, with an OSError.
+    """
+    drop = _libc.prctl
+    for number in range(64):
+        if not keep >> number & 1 and drop(constants.PR_CAPBSET_DROP, number, 0, 0, 0) < 0:
+            raise failure("prctl")
 
 
 def prctl(option: int, *arguments: int) -> int:
