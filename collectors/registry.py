@@ -42,13 +42,13 @@ def collectors(root: Root, *, listen: bool = False) -> Sequence[Collector[object
         FileCollector(mounts.KEY, mounts.Reader(who).read, root),
         FileCollector(filesystems.KEY, filesystems.Reader(who).read, root),
         FileCollector(layers.KEY, layers.Reader(who).read, root),
-        FileCollector(network.KEY, partial(network.read, who=who), root),
+        FileCollector(network.KEY, network.Reader(who).read, root),
         FileCollector(network.LINKS, network.LinkReader(who).read, root),
         FileCollector(sockets.KEY, sockets.SocketReader(who).read, root),
         FileCollector(pinned.KEY, pinned.Reader(lambda: spaces.empty_networks, who).read, root),
         FileCollector(ports.KEY, ports.ForwardsReader().read, root),
         FileCollector(tasks.KEY, partial(tasks.read, who=who), root),
-        FileCollector(security.KEY, partial(security.read, who=who), root),
+        FileCollector(security.KEY, security.Reader(who).read, root),
     )
     if not listen or not root.live:
         return made

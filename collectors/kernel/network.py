@@ -1,7 +1,8 @@
 """Reads the interfaces of every network namespace, each once, with their counters."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from msgspec import Struct, structs
 
@@ -21,6 +22,7 @@ __all__ = (
     "LinkReader",
     "NamespaceNetwork",
     "NetworkReading",
+    "Reader",
     "read",
     "read_links",
 )
@@ -37,6 +39,8 @@ KEY = Key("network", NetworkReading)
 LINKS = Key("links", NetworkReading)
 """The same with every detail."""
 
+_TURN = 10
+"""Walks after which the counters of a loopback link are read again though no process ran beside it."""
 _REST = 20
 """Times that asking took, until so much is asked again."""
 
@@ -46,8 +50,7 @@ def read(root: Root, who: Members | None = None) -> NetworkReading:
 
     A namespace whose last process exits meanwhile is left out.
     """
-    found, problems = _namespaces(root, who)
-    return NetworkReading(tuple(found), tuple(problems))
+    return Reader(who).read(root)
 
 
 def read_links(root: Root) -> NetworkReading:
@@ -57,6 +60,48 @@ def read_links(root: Root) -> NetworkReading:
     to be called where an event loop runs.
     """
     return LinkReader().read(root)
+
+
+class Reader:
+    """Reads counters again and again: each time where a packet may have come or gone.
+
+    In a namespace that has a loopback link only, nothing is sent while none of its processes runs;
+    it is read in every `_TURN`th walk then, for a socket in it may be another's.
+    """
+
+    def __init__(self, who: Members | None = None) -> None:
+        """Remember nothing yet; `who` walks /proc, for others too."""
+        self._who = who or Members()
+        self._known: dict[int, NamespaceNetwork] = {}
+        self._walk = 0
+
+    def read(self, root: Root) -> NetworkReading:
+        """Return each namespace's counters, as `read` does."""
+        by_namespace, denied = self._who.of(root, "net")
+        ran, self._walk = self._who.changed(root, "net", self._walk)
+        problems = list(denied)
+        found: dict[int, NamespaceNetwork] = {}
+        for inode, pids in by_namespace.items():
+            before = self._known.get(inode)
+            if before is not None and ran is not None and inode not in ran:
+                turn = (self._walk + inode) % _TURN == 0
+                if not turn and _alone(before) and before.pid == pids[0]:
+                    found[inode] = before
+                    continue
+            try:
+                one = _counted(root, inode, pids)
+            except Gone:
+                continue
+            except CollectError as error:
+                problems.append(error.problem())
+                continue
+            found[inode] = before if before is not None and before == one else one
+        self._known = found
+        return NetworkReading(tuple(found.values()), tuple(problems))
+
+
+def _alone(one: NamespaceNetwork) -> bool:
+    return [link.name for link in one.interfaces] == ["lo"]
 
 
 class LinkReader:
@@ -69,7 +114,8 @@ class LinkReader:
 
     def __init__(self, who: Members | None = None) -> None:
         """Remember nothing yet; `who` walks /proc, for others too."""
-        self._who = who
+        self._counters = Reader(who)
+        self._told: dict[int, _Told] = {}
         self._known: dict[int, _Known] = {}
         self._asked_at = 0.0
         self._seconds = 0.0
@@ -77,18 +123,26 @@ class LinkReader:
 
     def read(self, root: Root) -> NetworkReading:
         """Read the counters, and ask the namespaces whose turn it is."""
-        found, problems = _namespaces(root, self._who)
+        counted = self._counters.read(root)
+        found, problems = counted.namespaces, list(counted.problems)
         if root.live:
             self._ask({one.namespace: one for one in found})
         known = [self._known.get(one.namespace) for one in found]
         problems += [one.answer.problem for one in known if one and one.answer.problem]
-        detailed = tuple(
-            NamespaceNetwork(
-                one.namespace, one.pid, _with_details(one.interfaces, has.answer if has else None)
-            )
+        self._told = {
+            one.namespace: self._detailed(one, has.answer if has else None)
             for one, has in zip(found, known, strict=True)
-        )
-        return NetworkReading(detailed, tuple(problems))
+        }
+        return NetworkReading(tuple([one.detailed for one in self._told.values()]), tuple(problems))
+
+    def _detailed(self, counted: NamespaceNetwork, answer: links.Answer | None) -> "_Told":
+        """Return a namespace's links with their details: the record of before if both are the same."""
+        before = self._told.get(counted.namespace)
+        if before is not None and before.counted is counted and before.answer is answer:
+            return before
+        interfaces = _with_details(counted.interfaces, answer)
+        one = NamespaceNetwork(counted.namespace, counted.pid, interfaces)
+        return _Told(counted, answer, one)
 
     def _ask(self, found: Mapping[int, NamespaceNetwork]) -> None:
         self._known = {inode: known for inode, known in self._known.items() if inode in found}
@@ -117,6 +171,14 @@ class LinkReader:
         return changed + rest[:many]
 
 
+class _Told(NamedTuple):
+    """A namespace with its details, and what it was made from."""
+
+    counted: NamespaceNetwork
+    answer: links.Answer | None
+    detailed: NamespaceNetwork
+
+
 class _Known(Struct, frozen=True):
     answer: links.Answer
     names: tuple[str, ...]
@@ -140,22 +202,10 @@ def _with_details(
     )
 
 
-def _namespaces(root: Root, who: Members | None) -> tuple[list[NamespaceNetwork], list[Problem]]:
-    by_namespace, denied = (who or Members()).of(root, "net")
-    problems = list(denied)
-    found: list[NamespaceNetwork] = []
-    for inode, pids in by_namespace.items():
-        try:
-            pid, interfaces = ask(
-                root, "net", inode, pids=pids, question=lambda pid: _counters(root, pid)
-            )
-        except Gone:
-            continue
-        except CollectError as error:
-            problems.append(error.problem())
-            continue
-        found.append(NamespaceNetwork(inode, pid, interfaces))
-    return found, problems
+def _counted(root: Root, inode: int, pids: Sequence[int]) -> NamespaceNetwork:
+    """Return a namespace's links with their counters; raise as `ask` does."""
+    pid, interfaces = ask(root, "net", inode, pids=pids, question=lambda pid: _counters(root, pid))
+    return NamespaceNetwork(inode, pid, interfaces)
 
 
 def _counters(root: Root, pid: int) -> tuple[Interface, ...]:

@@ -1,6 +1,7 @@
 """Reads each foreign mount namespace's LSM label: /proc/PID/attr/current."""
 
 from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 
@@ -11,6 +12,9 @@ from collectors.members import Members
 from collectors.root import Root
 from runtime.errors import FormatError
 from runtime.formats import text
+
+_TURN: Final = 10
+"""Walks after which a label is read again though its process did not run: a module's rules are replaced."""
 
 
 class Label(Struct, frozen=True):
@@ -34,19 +38,54 @@ KEY = Key("security", SecurityReading)
 
 def read(root: Root, who: Members | None = None) -> SecurityReading:
     """Read one label for each mount namespace that is not the reader's own, or else pid 1's."""
-    who = who or Members()
-    by_namespace, denied = who.of(root, "mnt")
-    problems = Problems()
-    for problem in denied:
-        problems.add(problem)
-    own = _own(root)
-    labels: list[Label] = []
-    for namespace, pids in sorted(by_namespace.items()):
-        oldest = _oldest(root, pids, who, problems) if namespace != own else None
+    return Reader(who).read(root)
+
+
+class _Known(NamedTuple):
+    """A namespace's processes, and the label of the oldest, which was read in a walk."""
+
+    pids: Sequence[int]
+    walk: int
+    label: Label
+
+
+class Reader:
+    """Reads again and again: a process gets another label by running, or in its turn is looked at."""
+
+    def __init__(self, who: Members | None = None) -> None:
+        """Remember nothing yet; `who` walks /proc, for others too."""
+        self._who = who or Members()
+        self._known: dict[int, _Known] = {}
+
+    def read(self, root: Root) -> SecurityReading:
+        """Return the labels, as `read` does."""
+        by_namespace, denied = self._who.of(root, "mnt")
+        problems = Problems()
+        for problem in denied:
+            problems.add(problem)
+        own = _own(root)
+        found: dict[int, _Known] = {}
+        for namespace, pids in sorted(by_namespace.items()):
+            known = self._one(root, namespace, pids, problems) if namespace != own else None
+            if known is not None:
+                found[namespace] = known
+        self._known = found
+        return SecurityReading(tuple([one.label for one in found.values()]), problems.all())
+
+    def _one(
+        self, root: Root, namespace: int, pids: Sequence[int], problems: Problems
+    ) -> _Known | None:
+        known, walk = self._known.get(namespace), self._who.walk
+        if (
+            known is not None
+            and known.pids == pids
+            and (walk + known.label.pid) % _TURN
+            and self._who.rested(known.label.pid, known.walk)
+        ):
+            return known
+        oldest = _oldest(root, pids, self._who, problems)
         label = _label(root, namespace, oldest, problems) if oldest is not None else None
-        if label is not None:
-            labels.append(label)
-    return SecurityReading(tuple(labels), problems.all())
+        return _Known(pids, walk, label) if label is not None else None
 
 
 def _oldest(root: Root, pids: Sequence[int], who: Members, problems: Problems) -> int | None:

@@ -282,7 +282,11 @@ class SocketReader:
         }
         self._looked_for = frozenset(wanted)
         self._scanned_at = began
-        self._scan_seconds = time.monotonic() - began
+        self._scan_seconds = max(_LEAST_SECONDS, time.monotonic() - began)
+
+
+_LEAST_SECONDS: Final = 0.02
+"""A search that took less is repeated as if it had taken so long: every other second or so."""
 
 
 def _told(

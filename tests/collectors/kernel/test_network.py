@@ -1,5 +1,6 @@
 """Network namespaces: their counters, and real links whose ends are in two of them."""
 
+import itertools
 import json
 import os
 import subprocess
@@ -12,9 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collectors.formats import net_dev
-from collectors.kernel import network
+from collectors.kernel import namespaces, network
+from collectors.members import Members
 from collectors.root import Root
+from collectors.table import Table
 from runtime.errors import FormatError
+from tests.collectors.kernel import made
 
 HEAD = (
     "Inter-|   Receive                                                |  Transmit\n"
@@ -249,3 +253,40 @@ def test_without_the_right_to_enter_a_namespace_its_counters_remain():
         problems, interfaces = json.loads(answer.read())
     assert "denied" in problems
     assert all(count >= 1 for count in interfaces)
+
+
+LOOPBACK = """
+import fcntl, socket, struct
+unshare(NEWNET)
+one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+fcntl.ioctl(one, 0x8914, struct.pack("16sH14x", b"lo", 0x49))  # SIOCSIFFLAGS: up, running, loopback
+say("ready")
+while os.read(0, 1):
+    one.sendto(b"x" * 100, ("127.0.0.1", 9))
+    say("sent")
+"""
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("quick", [False, True], ids=["proc", "iterator"])
+def test_a_namespace_at_rest_has_the_record_of_before_and_what_it_sends_is_seen_at_once(quick):
+    root, table = Root(), Table(quick=quick)
+    spaces = namespaces.Reader(table)
+    reader = network.LinkReader(Members(table=table))
+    command = [sys.executable, "-I", "-S", "-c", made.PRELUDE + LOOPBACK]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+
+        def counted():
+            spaces.read(root)
+            (one,) = (one for one in reader.read(root).namespaces if one.pid == child.pid)
+            return one
+
+        assert child.stdout.readline() == b"ready\n"
+        seen = [counted() for _ in range(12)]
+        assert any(one is other for one, other in itertools.pairwise(seen))
+        before = counted().interfaces[0].counters["tx_bytes"]
+        child.stdin.write(b"x")
+        child.stdin.flush()
+        assert child.stdout.readline() == b"sent\n"
+        assert counted().interfaces[0].counters["tx_bytes"] > before
+        child.stdin.close()

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from collectors.kernel import security
+from collectors.kernel import namespaces, security
 from collectors.kernel.security import Label
+from collectors.members import Members
 from collectors.root import Root
+from collectors.table import Table
 from tests.collectors.kernel import made
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
@@ -78,3 +80,32 @@ def test_a_live_process_in_a_mount_namespace_of_its_own_has_what_the_kernel_says
         except OSError:
             expected = None
     assert Label(namespace, pid, expected) in reading.labels
+
+
+class Frames:
+    """The reader over a table, as a running sampler has it."""
+
+    def __init__(self, tree: Path) -> None:
+        self.root, table = Root(str(tree)), Table()
+        self.spaces = namespaces.Reader(table)
+        self.reader = security.Reader(Members(table=table))
+
+    def next(self) -> tuple[tuple[Label, ...], int]:
+        """Return the labels, and how many files they took."""
+        self.spaces.read(self.root)
+        before = self.root.reads.files
+        return self.reader.read(self.root).labels, self.root.reads.files - before
+
+
+def test_a_label_is_read_again_in_its_turn_alone_and_for_another_process(tmp_path: Path):
+    process(tmp_path, 1, 100, ticks=1, label=b"unconfined\n")
+    process(tmp_path, 5, 200, ticks=5, label=b"one\n")
+    frames = Frames(tmp_path)
+    first, most = frames.next()
+    assert first == (Label(200, 5, "one"),)
+    files = [frames.next()[1] for _ in range(10)]
+    assert files.count(most - 1) == 9  # all but the label
+    (tmp_path / "proc/5/attr/current").write_bytes(b"other\n")
+    assert (Label(200, 5, "other"),) in [frames.next()[0] for _ in range(10)]
+    process(tmp_path, 4, 200, ticks=2, label=b"older\n")
+    assert frames.next()[0] == (Label(200, 4, "older"),)
