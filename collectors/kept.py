@@ -13,12 +13,16 @@ _FLAGS = os.O_RDONLY | os.O_CLOEXEC
 
 
 class File:
-    """A file by its name within the root, and its descriptor while it is open; -1 is none."""
+    """A file by its name within the root, and its descriptor while it is open; -1 is none.
 
-    __slots__ = ("fd", "name")
+    One that is not to be kept is opened each time.
+    """
 
-    def __init__(self, name: str) -> None:
+    __slots__ = ("fd", "keep", "name")
+
+    def __init__(self, name: str, *, keep: bool = True) -> None:
         self.name = name
+        self.keep = keep
         self.fd = -1
 
 
@@ -66,7 +70,7 @@ class Kept:
         except OSError as error:
             self.close(file)
             raise translate(error, file.name, "read") from error
-        if len(self._open) > self._room:
+        if not file.keep or len(self._open) > self._room:
             self.close(file)
         return data
 

@@ -1,8 +1,9 @@
 """Every collector and every engine adapter: adding one is a line here."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from collectors.collector import Collector, FileCollector
 from collectors.engine import Engine
@@ -25,12 +26,15 @@ from collectors.members import Members, MountTables
 from collectors.root import Root
 from collectors.table import Table
 
+if TYPE_CHECKING:
+    from collectors.cgroupfs.walk import Activity
+
 
 def collectors(root: Root, *, listen: bool = False) -> Sequence[Collector[object]]:
     """Return one of each collector; with `listen` also the one that hears what is between readings."""
     table = Table()
     tables = MountTables(table)
-    groups = cgroups.Reader()
+    groups = cgroups.Reader(_activity(table) if listen else lambda: None)
     who = Members(table=table, tables=tables)
     spaces = namespaces.Reader(table, tables)
     made = (
@@ -57,6 +61,12 @@ def collectors(root: Root, *, listen: bool = False) -> Sequence[Collector[object
     heard = happened.Reader(who, groups.memory_directories)
     listening = FileCollector(happened.KEY, heard.read, root)
     return (*made, listening)
+
+
+def _activity(table: Table) -> Callable[[], "Activity | None"]:
+    from collectors.kernel.stirred import Stirred  # noqa: PLC0415 - who reads once has no use for it
+
+    return Stirred(table).take
 
 
 def engines(*, engine_root: str, engine_state: str, listen: bool = False) -> Sequence[Engine]:

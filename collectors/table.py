@@ -168,12 +168,20 @@ class Table:
         entry = self._entries.get(pid)
         return entry is not None and entry.born <= since and entry.version <= since
 
+    def has(self, pid: int) -> bool:
+        """Return whether the newest walk met a process."""
+        return pid in self._entries
+
+    def everyone(self) -> Sequence[Entry]:
+        """Return the processes of the newest walk."""
+        return tuple(self._entries.values())
+
     def stirred(self, since: int) -> tuple[Sequence[Entry], Sequence[int]] | None:
         """Return the processes that ran, began or moved after a walk, and the pids of those that ended.
 
-        None where any may have: what ran is told of all processes or of none.
+        None where any may have. Those that the iterator does not tell of are always among them.
         """
-        if self._told_since is None or since < self._told_since or self._untold:
+        if self._told_since is None or since < self._told_since:
             return None
         if len(self._over) == _OVER and self._over[0][0] > since:
             return None
@@ -182,6 +190,7 @@ class Table:
             for entry in self._entries.values()
             if entry.counted > since or entry.version > since or entry.moved > since
         ]
+        there += [self._entries[pid] for pid in self._untold if pid in self._entries]
         return there, [pid for walk, pid in self._over if walk > since]
 
     def survey(self, *, changed: bool) -> None:

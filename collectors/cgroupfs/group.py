@@ -77,7 +77,10 @@ class Memory:
         """Return the file to be read again and again."""
         handle = self.handles.get(file)
         if handle is None:
-            handle = self.handles[file] = File(f"{self.directory}/{file}")
+            # Version 1 lists the members when it is first read, and tells an open file the same for
+            # a second after each reading (cgroup_pidlist_start).
+            keep = file != "cgroup.procs"
+            handle = self.handles[file] = File(f"{self.directory}/{file}", keep=keep)
         return handle
 
 

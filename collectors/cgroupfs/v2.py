@@ -28,7 +28,7 @@ def read(group: Group) -> Cgroup:
         memory=_memory(group),
         io=group.read("io.stat", io_device.parse_stat),
         pids=_pids(group),
-        pressure=_pressure(group),
+        pressure=pressures(group),
     )
 
 
@@ -94,7 +94,8 @@ def _pids(group: Group) -> Pids | None:
     return Pids(group.number("pids.current"), group.limit("pids.max"))
 
 
-def _pressure(group: Group) -> Mapping[str, Pressure] | None:
+def pressures(group: Group) -> Mapping[str, Pressure] | None:
+    """Return how long tasks waited for what, by resource; None where the kernel does not count it."""
     found: dict[str, Pressure] = {}
     for resource in _PRESSURES:
         value = group.read(f"{resource}.pressure", pressure.parse)

@@ -2,6 +2,9 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+from msgspec import structs
 
 from collectors import inotify
 from collectors.cgroupfs import depth, v1, v2
@@ -17,6 +20,11 @@ TURN = 10
 """Frames after which a cgroup is read again in which nothing seems to have happened."""
 RULES = 20
 """Frames after which its limits are read again where no write to them was seen."""
+FALLING = 5
+"""Frames after which pressure is read again that can but fall, for nothing runs that could wait."""
+WARM = 40
+"""Frames after which a cgroup in which no process ran any more is believed to be at rest: what it has
+written has reached its devices by then (vm.dirty_expire_centisecs)."""
 _CHANGES = 500
 """So many changes are told of in one frame."""
 _TOLD_BY_THE_KERNEL = frozenset(
@@ -37,6 +45,26 @@ _PULSES = (
     "blkio.throttle.io_service_bytes",
 )
 """What is read of every cgroup in every frame: while these say the same, nothing ran and nothing grew."""
+_GROWING = (
+    "memory.current",
+    "memory.usage_in_bytes",
+    "io.stat",
+    "blkio.throttle.io_service_bytes_recursive",
+    "blkio.throttle.io_service_bytes",
+)
+"""Those that the kernel changes also while no process of the cgroup runs: it writes back, and takes away."""
+
+
+class Activity(Protocol):
+    """What is known of where processes ran, came and went since the frame before."""
+
+    def is_quiet(self, cgroup: tuple[frozenset[str], str], processes: int | None) -> bool:
+        """Return whether none did in a cgroup: its hierarchy's controllers, none of version 2, and path."""
+        ...
+
+    def differs(self, cgroup: tuple[frozenset[str], str], processes: int | None) -> bool:
+        """Return whether so many of them came or went that it has another number now."""
+        ...
 
 
 class _Known:
@@ -53,6 +81,7 @@ class _Known:
         "relist",
         "reread",
         "seen",
+        "stirred",
         "touched",
         "watch",
     )
@@ -76,6 +105,8 @@ class _Known:
         self.watch = -1
         """inotify's; -1 where it could not be watched, and is listed each time."""
         self.seen = 0
+        self.stirred = 0
+        """The last frame before which something ran in it."""
 
 
 class Walker:
@@ -86,6 +117,10 @@ class Walker:
     Of each cgroup only its pulse is read (`_PULSES`). The counters are read where that changed or
     where pressure has not decayed, else every `TURN`th frame; limits where one was written, else
     every `RULES`th frame. A cgroup that could not be watched is listed in each frame.
+
+    Where it is known in which cgroups processes ran, of one in which none did only that is read
+    which grows nevertheless, and after `WARM` frames nothing but what its turn brings; its pressure,
+    as long as there is any, every `FALLING`th frame.
     """
 
     def __init__(self, root: Root, kept: Kept | None = None) -> None:
@@ -96,15 +131,17 @@ class Walker:
         self._by_watch: dict[int, tuple[str, str]] = {}
         self._watches: Watches | None = None
         self._frame = 0
+        self._activity: Activity | None = None
         self._changes: dict[Change, None] = {}
 
     def changes(self) -> tuple[Change, ...]:
         """Return what was done to cgroups since the frame before, each once; of many, the first."""
         return tuple(self._changes)
 
-    def begin(self) -> None:
+    def begin(self, activity: Activity | None = None) -> None:
         """Begin a frame: hear what was written since the one before."""
         self._frame += 1
+        self._activity = activity
         self._changes = {}
         self._kept.renew()
         if self._frame == 2 and self._root.live:
@@ -203,17 +240,17 @@ class Walker:
             known.record = _reader(hierarchy)(group)
             return known.record
         before = known.record
-        pulse = self._pulse(known)
+        quiet, differs = self._happened(hierarchy, before)
+        if not quiet:
+            known.stirred = self._frame
         rules = before is None or known.touched or self._turn(known, RULES)
-        if (
-            before is not None
-            and not rules
-            and pulse == known.pulse
-            and pulse
-            and not known.pressed
-            and not self._turn(known, TURN)
-        ):
-            return before
+        due = rules or differs or not known.pulse or self._turn(known, TURN)
+        due = due or (known.pressed and not quiet)
+        if before is not None and not due and self._frame - known.stirred > WARM:
+            return self._eased(known, before, problems)
+        pulse = self._pulse(known, quiet=quiet and not due)
+        if before is not None and not due and pulse == known.pulse:
+            return self._eased(known, before, problems)
         group.again(problems, self._kept, everything=rules)
         group.memory.bytes = dict(zip(known.files, pulse, strict=True)) if pulse else {}
         record = _reader(hierarchy)(group)
@@ -223,13 +260,41 @@ class Walker:
         known.pressed = _pressed(record)
         return record
 
-    def _pulse(self, known: _Known) -> tuple[bytes, ...]:
+    def _eased(self, known: _Known, record: Cgroup, problems: Problems) -> Cgroup:
+        """Return a record of before, with pressure as it is now where its fall is due to be read."""
+        if not known.pressed or not self._turn(known, FALLING):
+            return record
+        known.group.again(problems, self._kept, everything=False)
+        eased = structs.replace(record, pressure=v2.pressures(known.group))
+        if known.depth is not None and known.depth[0] is record:
+            known.depth = (eased, known.depth[1])
+        known.record, known.pressed = eased, _pressed(eased)
+        return eased
+
+    def _happened(self, hierarchy: Hierarchy, record: Cgroup | None) -> tuple[bool, bool]:
+        """Return whether no process of it ran, came or went, and whether it has more or fewer of them.
+
+        Where that is not known neither is so.
+        """
+        # With another root processes tell other paths than these.
+        if record is None or self._activity is None or hierarchy.root != "/":
+            return False, False
+        name = (frozenset(() if hierarchy.version == 2 else hierarchy.controllers), record.path)
+        quiet = self._activity.is_quiet(name, record.processes)
+        return quiet, not quiet and self._activity.differs(name, record.processes)
+
+    def _pulse(self, known: _Known, *, quiet: bool) -> tuple[bytes, ...]:
         """Return what tells that something happened; empty where it could not be read."""
         memory = known.group.memory
         if not known.pulses:
             known.files = [file for file in _PULSES if file in memory.files] or ["cgroup.procs"]
             known.pulses = [memory.handle(file) for file in known.files]
         try:
+            if quiet:
+                was = zip(known.files, known.pulses, known.pulse, strict=True)
+                return tuple(
+                    [self._kept.read(file) if name in _GROWING else old for name, file, old in was]
+                )
             return tuple([self._kept.read(file) for file in known.pulses])
         except (Missing, Gone):
             known.group.check_alive()

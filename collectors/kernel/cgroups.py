@@ -1,6 +1,6 @@
 """Reads every cgroup's files, in every hierarchy: v1, hybrid and v2 (cgroups(7), cgroup-v2.rst)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
 from msgspec import Struct
@@ -19,7 +19,7 @@ from collectors.cgroupfs.records import (
     Memory,
     Pids,
 )
-from collectors.cgroupfs.walk import Walker
+from collectors.cgroupfs.walk import Activity, Walker
 from collectors.collector import Key
 from collectors.errors import CollectError, Problem, Problems
 from collectors.formats import diskstats
@@ -97,8 +97,9 @@ def read(root: Root) -> CgroupsReading:
 class Reader:
     """Reads again and again: every cgroup's pulse, and more where something happened."""
 
-    def __init__(self) -> None:
-        """Remember nothing yet."""
+    def __init__(self, activity: Callable[[], Activity | None] = lambda: None) -> None:
+        """Ask before each reading where processes ran since the one before; None: anywhere."""
+        self._activity = activity
         self._root: Root | None = None
         self._walker: Walker | None = None
         self._numa: bool | None = None
@@ -114,7 +115,7 @@ class Reader:
         found = hierarchies.find(root, problems)
         cgroups: list[Cgroup] = []
         kills = _host_oom_kills(root)
-        self._walker.begin()
+        self._walker.begin(self._activity())
         for hierarchy in found:
             cgroups.extend(self._walker.walk(hierarchy, problems))
         self._walker.end()

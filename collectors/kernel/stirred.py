@@ -1,0 +1,125 @@
+"""Tells in which cgroups a process ran, began, moved or ended: elsewhere few numbers can have changed."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from collectors.formats.pid_cgroup import CgroupEntry
+from collectors.table import Entry, Table
+
+_PROCESSES = "processes"
+"""Under which the collector of processes keeps what it read."""
+
+_NAMES = 4_000
+"""So many different sets of cgroups are remembered."""
+
+Name = tuple[frozenset[str], str]
+"""A cgroup: its hierarchy's controllers, none of version 2, and its path."""
+_Place = tuple[CgroupEntry, ...]
+
+
+class Activity:
+    """Where something happened between two walks."""
+
+    def __init__(self, stirred: Iterable[Name], members: Mapping[Name, int]) -> None:
+        """Take the cgroups themselves; those above them are stirred too."""
+        self._stirred: set[Name] = set()
+        self._members = members
+        for hierarchy, path in stirred:
+            above = path
+            while (hierarchy, above) not in self._stirred:
+                self._stirred.add((hierarchy, above))
+                above = above.rpartition("/")[0] or "/"
+
+    def is_quiet(self, cgroup: Name, processes: int | None) -> bool:
+        """Return whether nothing in it, or below, ran, came or went.
+
+        `processes` is how many it said that it has. Where that is not how many are known to be in
+        it, threads of another one's are, or hidden ones: then nothing is known.
+        """
+        return cgroup not in self._stirred and self._members.get(cgroup, 0) == processes
+
+    def differs(self, cgroup: Name, processes: int | None) -> bool:
+        """Return whether it has come to have another number of processes than it said."""
+        return cgroup in self._stirred and self._members.get(cgroup, 0) != processes
+
+
+class Stirred:
+    """Keeps where each process is, over the walks of a table; the collector of processes reads that."""
+
+    def __init__(self, table: Table) -> None:
+        """Know nothing yet."""
+        self._table = table
+        self._walk = 0
+        self._where: dict[int, _Place] = {}
+        self._members: dict[Name, int] = {}
+        self._names: dict[int, tuple[_Place, tuple[Name, ...]]] = {}
+        """Of each set of cgroups, by its identity: many processes share one."""
+
+    def take(self) -> Activity | None:
+        """Return what happened since the last time; None where anything may have."""
+        found = self._table.stirred(self._walk)
+        if found is None:
+            self._walk = self._table.walk
+            self._begin()
+            return None
+        entries, over = found
+        places: dict[int, _Place] = {}
+        for entry in entries:
+            place = _place(entry)
+            if place is None:
+                return None  # and it is asked for again the next time
+            before = self._where.get(entry.pid, ())
+            places[id(before)], places[id(place)] = before, place
+            if place is not before:
+                self._move(entry.pid, before, place)
+        for pid in over:
+            if not self._table.has(
+                pid
+            ):  # otherwise another process has its number, and is among those
+                before = self._where.get(pid, ())
+                places[id(before)] = before
+                self._move(pid, before, ())
+        self._walk = self._table.walk
+        stirred = {name for place in places.values() for name in self._of(place)}
+        if len(self._names) > _NAMES:
+            self._names.clear()
+        return Activity(stirred, self._members)
+
+    def _begin(self) -> None:
+        self._where, self._members, self._names = {}, {}, {}
+        for entry in self._table.everyone():
+            place = _place(entry)
+            if place:
+                self._move(entry.pid, (), place)
+
+    def _move(self, pid: int, before: _Place, after: _Place) -> None:
+        for name in self._of(before):
+            self._members[name] -= 1
+            if not self._members[name]:
+                del self._members[name]
+        for name in self._of(after):
+            self._members[name] = self._members.get(name, 0) + 1
+        if after:
+            self._where[pid] = after
+        else:
+            self._where.pop(pid, None)
+
+    def _of(self, place: _Place) -> tuple[Name, ...]:
+        known = self._names.get(id(place))
+        if known is None:
+            names = tuple((frozenset(one.controllers), one.path) for one in place)
+            known = self._names[id(place)] = (place, names)
+        return known[1]
+
+
+def _place(entry: Entry) -> _Place | None:
+    """Return a process's cgroups: empty where it went away; None where they are not known."""
+    seen: Any = entry.kept.get(_PROCESSES)
+    if seen is None:
+        return () if entry.ended else None
+    if seen.walk < entry.version or seen.walk < entry.moved:
+        return () if entry.ended else None  # it was not read in this walk
+    if seen.process is None:
+        return None if seen.problems else ()
+    place: _Place = seen.process.cgroups
+    return place
