@@ -281,6 +281,8 @@ def test_a_namespace_at_rest_has_the_record_of_before_and_what_it_sends_is_seen_
             (one,) = (one for one in reader.read(root).namespaces if one.pid == child.pid)
             return one
 
+        assert child.stdin is not None
+        assert child.stdout is not None
         assert child.stdout.readline() == b"ready\n"
         seen = [counted() for _ in range(12)]
         assert any(one is other for one, other in itertools.pairwise(seen))
