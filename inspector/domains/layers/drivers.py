@@ -63,7 +63,11 @@ def _overlay(overlay: Overlay, host_mounts: Iterable[MountInfo]) -> str:
     images = {mount.mountpoint for mount in host_mounts if mount.fstype == "erofs"}
     if "verity=require" in overlay.options or images & set(overlay.lowerdirs):
         return "composefs: names and owners of an EROFS image over files found by their contents"
-    return "overlay with data-only layers: their files have names in the layers above alone"
+    # Its image need not be mounted where the host sees it, nor anywhere by now.
+    return (
+        "composefs, or the like: an overlay with data-only layers, whose files have names in the "
+        "layers above alone"
+    )
 
 
 def fuse_overlays(current: Sample, roots: Mapping[int, MountInfo]) -> dict[int, Overlay]:
