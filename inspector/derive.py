@@ -96,7 +96,7 @@ def _containers(
 
 def _placed(joined: Joined, memos: Memos) -> dict[str, Placement]:
     return memos.memo("placements", dict[str, Placement]).of(
-        "", (joined.structure,), lambda: placements(joined)
+        "", (joined.structure.shape,), lambda: placements(joined)
     )
 
 
@@ -124,7 +124,7 @@ class _Alone:
 
     def owners(self, kind: int) -> dict[int, str]:
         structure = self._joined.structure
-        return self._memo.of(kind, (structure,), lambda: _sole_owners(self._joined, kind))
+        return self._memo.of(kind, (structure.shape,), lambda: _sole_owners(self._joined, kind))
 
 
 def _sole_owners(joined: Joined, kind: int) -> dict[int, str]:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from collectors.engine import EngineContainer
 from collectors.kernel import host, mounts, namespaces, processes
 from collectors.kernel.processes import Process
+from inspector import succession
 from inspector.discovery import ancestry, cgroup_names, groups, naming, roles, world
 from inspector.discovery.ancestry import Supervisor
 from inspector.discovery.groups import Found, Group
@@ -50,6 +51,19 @@ class Structure:
     entities: tuple[Entity, ...]
     owners: Mapping[int, str]
     groups: tuple[Group, ...]
+    shape: object
+    """The same object also while only processes come and go, of which nothing else depends."""
+    census: succession.Census
+    change: succession.Turnover | None = None
+    """Who came and went since the one before, if it has the same shape."""
+
+
+class _Last:
+    """The structure of the frame before, and what it was made from besides the processes."""
+
+    def __init__(self) -> None:
+        self.said: tuple[object, ...] = ()
+        self.structure: Structure | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,9 +99,7 @@ def join(sample: Sample, memos: Memos | None = None) -> Joined:
     read = sample.get(processes.KEY)
     listed = read.processes if read else ()
     standing = memos.one(Standings).of(listed)
-    structure = memos.memo("structure", Structure).of(
-        "", (standing, *_said(sample)), lambda: _structure(sample, standing)
-    )
+    structure = _structured(sample, standing, memos)
     return Joined(
         sample=sample,
         world=replace(structure.world, processes={one.pid: one for one in listed}),
@@ -99,33 +111,77 @@ def join(sample: Sample, memos: Memos | None = None) -> Joined:
 
 
 def _said(sample: Sample) -> tuple[object, ...]:
-    """Return all that the structure is made from besides the processes."""
+    """Return all that the structure is made from besides the processes and their namespaces."""
     read = sample.get(processes.KEY)
     spaces = sample.get(namespaces.KEY)
     mounted = sample.get(mounts.KEY)
     return (
         read.own_pid if read else None,
-        (spaces.memberships, spaces.namespaces, spaces.own, spaces.init) if spaces else None,
+        (spaces.namespaces, spaces.own, spaces.init) if spaces else None,
         mounted.namespaces if mounted else None,
         [answer.reading.containers for answer in sample.engines if answer.reading is not None],
         host_name(sample),
     )
 
 
-def _structure(sample: Sample, listed: Iterable[Process]) -> Structure:
-    seen = world.build(sample, {process.pid: process for process in listed})
-    found = groups.find(seen)
-    named = naming.combine(
-        container
-        for answer in sample.engines
-        if answer.reading is not None
-        for container in answer.reading.containers
+def _structured(sample: Sample, standing: Iterable[Process], memos: Memos) -> Structure:
+    """Return the one of the frame before while that is so, or as it follows from it, or a new one."""
+    spaces = sample.get(namespaces.KEY)
+    census = succession.Census(
+        {one.pid: one for one in standing},
+        {one.pid: one for one in spaces.memberships} if spaces else {},
     )
+    last, said = memos.one(_Last), _said(sample)
+    before = last.structure
+    made = None
+    if before is not None and said == last.said:
+        made = _followed(sample, before, census)
+    last.said = said
+    last.structure = made or _structure(sample, census)
+    return last.structure
+
+
+def _followed(sample: Sample, before: Structure, census: succession.Census) -> Structure | None:
+    change = succession.turnover(before.census, census)
+    if change is None:
+        return None
+    if not (change.born or change.gone):
+        return before
+    known = succession.Known(
+        world=before.world,
+        owners=before.owners,
+        groups={one.id: one.group for one in before.entities if one.group},
+        fixed=succession.fixed(
+            (one.pid for one in _engines_containers(sample)),
+            (one.supervisor.pid for one in before.entities if one.supervisor),
+        ),
+    )
+    followed = succession.follow(known, census, change)
+    if followed is None:
+        return None
+    return replace(before, world=followed[0], owners=followed[1], census=census, change=change)
+
+
+def _engines_containers(sample: Sample) -> Iterator[EngineContainer]:
+    for answer in sample.engines:
+        if answer.reading is not None:
+            yield from answer.reading.containers
+
+
+def _structure(sample: Sample, census: succession.Census) -> Structure:
+    seen = world.build(sample, census.processes)
+    found = groups.find(seen)
+    named = naming.combine(_engines_containers(sample))
     entities = _entities(sample, seen, found, named)
     by_group = {id(entity.group): entity.id for entity in entities if entity.group}
     owners = {pid: by_group[id(group)] for pid, group in found.owner.items()}
     return Structure(
-        world=seen, entities=entities, owners=_complete(seen, owners), groups=found.groups
+        world=seen,
+        entities=entities,
+        owners=_complete(seen, owners),
+        groups=found.groups,
+        shape=object(),
+        census=census,
     )
 
 

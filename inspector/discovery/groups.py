@@ -80,7 +80,7 @@ class _Search:
                 if process.state not in ENDED and self._isolated(process.pid):
                     by_label.setdefault(label.id, []).append(process)
         for name, members in by_label.items():
-            init = min(members, key=_outermost)
+            init = min(members, key=outermost)
             group = Group(init, "cgroup", self._labels[init.pid])
             self._by_label[name] = group
             self._add(group)
@@ -95,7 +95,7 @@ class _Search:
                 by_namespace.setdefault(inode, []).append(process)
         for inode, members in by_namespace.items():
             if inode not in self._by_pid_namespace:
-                self._add(Group(min(members, key=_outermost), "pid"))
+                self._add(Group(min(members, key=outermost), "pid"))
         if self.world.inside and 1 in self.world.processes:
             self._itself(self.world.processes[1])
 
@@ -117,7 +117,7 @@ class _Search:
         for key, members in by_key.items():
             pids = {process.pid for process in members}
             tops = [process for process in members if process.ppid not in pids]
-            top = min(tops or members, key=_outermost)
+            top = min(tops or members, key=outermost)
             if (
                 not self._is_service(top)
                 and not ancestry.is_helper(top)
@@ -255,7 +255,7 @@ class _Search:
         if inodes[PID] is not None and inodes[PID] != self.world.host[PID]:
             claimed = self._by_pid_namespace.setdefault(inodes[PID] or 0, [])
             claimed.append(group)
-            claimed.sort(key=lambda other: _outermost(other.init))
+            claimed.sort(key=lambda other: outermost(other.init))
         if inodes[MNT] is not None and inodes[MNT] != self.world.host[MNT]:
             self._by_mount_namespace.setdefault(inodes[MNT] or 0, group)
 
@@ -264,8 +264,8 @@ class _Search:
         group.pids.add(pid)
 
 
-def _outermost(process: Process) -> tuple[int, bool, int, int]:
-    """Order by depth, then process 1 of its namespace, then age."""
+def outermost(process: Process) -> tuple[int, bool, int, int]:
+    """Order by depth, then process 1 of its namespace, then age: a container begins with the least."""
     numbers = process.namespace_pids
     return len(numbers), numbers[-1] != 1, process.start_ticks, process.pid
 

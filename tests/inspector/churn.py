@@ -28,8 +28,10 @@ COMMS = ("sleep", "conmon", "containerd-shim", "bwrap", "fuse-overlayfs", "pause
 class Churn:
     """Keeps a host, and does something to it each time that it is asked."""
 
-    def __init__(self, choose: random.Random, *, v1: bool) -> None:
+    def __init__(self, choose: random.Random, *, v1: bool, calm: bool = False) -> None:
+        """Begin with a few containers; on a calm host hardly more happens than births and ends."""
         self.choose = choose
+        self.calm = calm
         self.host = Host(v1=v1)
         self.hierarchies = ("memory", "cpu,cpuacct", "pids") if v1 else ("",)
         self.depths: dict[tuple[str, str], Depth] = {}
@@ -68,6 +70,8 @@ class Churn:
             self.choose.choice(self._deeds())()
 
     def _deeds(self) -> tuple[Callable[[], None], ...]:
+        if self.calm and self.choose.random() < 0.9:
+            return (self.run, self.end, self.born, self.born, self.count, self.press)
         return (
             self.run, self.run, self.exec, self.end, self.zombie, self.again, self.enter, self.move,
             self.born, self.count, self.count, self.press, self.press, self.limit, self.throttle, self.kill, self.anew,

@@ -32,9 +32,9 @@ def same(frame: Frame, other: Frame) -> None:
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(seed=st.integers(0, 2**32), v1=st.booleans())
-def test_a_frame_derived_with_memos_says_what_one_without_does(seed: int, v1: bool):
-    churn = Churn(random.Random(seed), v1=v1)
+@given(seed=st.integers(0, 2**32), v1=st.booleans(), calm=st.booleans())
+def test_a_frame_derived_with_memos_says_what_one_without_does(seed: int, v1: bool, calm: bool):
+    churn = Churn(random.Random(seed), v1=v1, calm=calm)
     memos, previous = Memos(), None
     window = Window(seconds=3.0, apart=0.9)
     for _ in range(12):

@@ -34,7 +34,7 @@ def derive(
     spaces = {entity.id: joined.spaces(entity) for entity in joined.entities}
     users = layers.users(stacks, spaces)
     sharing = memos.memo("sharing", dict[str, dict[str, tuple[str, ...]]]).of(
-        "", (joined.structure,), lambda: _sharing(joined, spaces)
+        "", (joined.structure.shape,), lambda: _sharing(joined, spaces)
     )
     memo, whole = memos.memo("about containers", Container), memos.memo("containers", Container)
     reasons = memos.memo("evidence", tuple[str, ...])
@@ -62,7 +62,7 @@ def derive(
             security=security.derive(joined, group.init, spaces[entity.id], memos),
             evidence=reasons.of(
                 entity.id,
-                (joined.structure,),
+                (joined.structure.shape,),
                 partial(evidence, joined.world, entity, spaces[entity.id]),
             ),
             shared_with_host=_shared_with_host(joined, entity, spaces[entity.id]),

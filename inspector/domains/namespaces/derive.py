@@ -1,15 +1,18 @@
 """Namespaces: who is in each, which containers, who owns it, what holds it."""
 
+from bisect import bisect_left, insort
 from collections.abc import Collection, Iterable
 from functools import partial
 from itertools import chain
 
+from msgspec import structs
+
 from collectors.kernel import namespaces
-from collectors.kernel.namespaces import IdMap
+from collectors.kernel.namespaces import IdMap, Membership
 from inspector.discovery import cgroup_names
 from inspector.domains.containers.model import IdMapping
 from inspector.domains.namespaces.model import Namespace
-from inspector.join import Joined
+from inspector.join import Joined, Structure
 from inspector.memos import Memos
 
 
@@ -20,11 +23,57 @@ def derive(joined: Joined, memos: Memos | None = None) -> tuple[Namespace, ...]:
         return ()
     memos = memos or Memos()
     # Who is in which namespace, and which namespaces there are, is a part of the structure.
-    memo = memos.memo("all namespaces", tuple[Namespace, ...])
-    rows = memo.of("", (joined.structure,), lambda: _all(joined, reading, memos))
-    if not memo.made:
+    rows, structure = memos.one(_Rows), joined.structure
+    if rows.structure is not structure:
+        followed = _followed(rows, structure)
+        rows.rows = _all(joined, reading, memos) if followed is None else followed
+        rows.structure = structure
+    if not memos.memo("namespaces", Namespace).made:
         memos.memo("namespaces", Namespace).keep()
-    return rows
+    return rows.rows
+
+
+class _Rows:
+    """The rows of the frame before."""
+
+    def __init__(self) -> None:
+        self.structure: Structure | None = None
+        self.rows: tuple[Namespace, ...] = ()
+
+
+def _followed(rows: _Rows, structure: Structure) -> tuple[Namespace, ...] | None:
+    """Return the rows where only processes have come and gone, which others there are like; else None."""
+    before, change = rows.structure, structure.change
+    if before is None or change is None or before.shape is not structure.shape:
+        return None
+    if change.since is not before.census:
+        return None
+    come, went = _by_namespace(change.came), _by_namespace(change.left)
+    touched = come.keys() | went.keys()
+    return tuple(
+        _with(row, come.get(row.inode, ()), went.get(row.inode, ()))
+        if row.inode in touched
+        else row
+        for row in rows.rows
+    )
+
+
+def _by_namespace(members: Iterable[Membership]) -> dict[int, list[int]]:
+    found: dict[int, list[int]] = {}
+    for member in members:
+        for inode in member.inodes:
+            if inode is not None:
+                found.setdefault(inode, []).append(member.pid)
+    return found
+
+
+def _with(row: Namespace, come: Collection[int], went: Collection[int]) -> Namespace:
+    pids = list(row.pids)
+    for pid in went:
+        del pids[bisect_left(pids, pid)]
+    for pid in come:
+        insort(pids, pid)
+    return structs.replace(row, pids=tuple(pids), processes=len(pids))
 
 
 def _all(
