@@ -9,6 +9,7 @@ from runtime.command.table import VERSION
 from runtime.formats import capabilities
 from runtime.init import attributes, options
 from runtime.linux import constants, seccomp
+from runtime.oci.shapes import HOOKS
 
 
 def features(_request: Request) -> int:
@@ -22,14 +23,7 @@ def describe() -> dict[str, Any]:
     return {
         "ociVersionMin": "1.0.0",
         "ociVersionMax": "1.3.0",
-        "hooks": [
-            "prestart",
-            "createRuntime",
-            "createContainer",
-            "startContainer",
-            "poststart",
-            "poststop",
-        ],
+        "hooks": list(HOOKS),
         "mountOptions": list(options.names()),
         "linux": {
             "namespaces": sorted(constants.NAMESPACES),

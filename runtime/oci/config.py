@@ -12,7 +12,16 @@ from typing import Any, Final, cast
 
 from runtime.errors import InvalidArgument
 from runtime.linux import caps
-from runtime.oci.shapes import CAPABILITY_SETS, CONFIG, PROCESS, RESOURCES, Absolute, MapOf, Number
+from runtime.oci.shapes import (
+    CAPABILITY_SETS,
+    CONFIG,
+    HOOKS,
+    PROCESS,
+    RESOURCES,
+    Absolute,
+    MapOf,
+    Number,
+)
 
 _NEWEST: Final = (1, 3)
 _PAGE_SIZE: Final = re.compile(r"[1-9][0-9]{0,5}[KMG]B\Z")
@@ -29,7 +38,17 @@ def check(spec: Mapping[str, Any]) -> None:
     for index, mount in enumerate(spec.get("mounts") or ()):
         if not mount["destination"]:
             raise InvalidArgument(f"mounts[{index}].destination: is empty")
+    hooks: Mapping[str, Sequence[Mapping[str, Any]]] = spec.get("hooks") or {}
+    for kind in HOOKS:
+        for index, hook in enumerate(hooks.get(kind) or ()):
+            _environment(hook, f"hooks.{kind}[{index}].")
     _linux(spec.get("linux") or {})
+
+
+def _environment(value: Mapping[str, Any], prefix: str) -> None:
+    for entry in value.get("env") or ():
+        if "=" not in entry[1:]:
+            raise InvalidArgument(f"{prefix}env: {entry!r} is not KEY=VALUE")
 
 
 def _linux(linux: Mapping[str, Any]) -> None:
@@ -142,9 +161,7 @@ def _version(text: str) -> None:
 def _process(value: Mapping[str, Any], prefix: str) -> None:
     if not value["args"] or not value["args"][0]:
         raise InvalidArgument(f"{prefix}args: there is no command")
-    for entry in value.get("env") or ():
-        if "=" not in entry[1:]:
-            raise InvalidArgument(f"{prefix}env: {entry!r} is not KEY=VALUE")
+    _environment(value, prefix)
     _capabilities(value.get("capabilities") or {}, prefix)
     seen: set[str] = set()
     for limit in value.get("rlimits") or ():

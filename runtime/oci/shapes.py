@@ -39,6 +39,11 @@ _MAP: Final = [{"containerID!": _ID, "hostID!": _ID, "size!": Number(1, (1 << 32
 _RATES: Final = [{"major!": _U32, "minor!": _U32, "rate!": _U64}]
 _DEVICE_NUMBER: Final = Number(-1, (1 << 32) - 1)
 
+HOOKS: Final = (
+    *("prestart", "createRuntime", "createContainer"),
+    *("startContainer", "poststart", "poststop"),
+)
+
 RESOURCES: Final = {
     "devices": [
         {
@@ -201,17 +206,7 @@ CONFIG: Final = {
             "gidMappings": _MAP,
         }
     ],
-    "hooks": {
-        kind: [_HOOK]
-        for kind in (
-            "prestart",
-            "createRuntime",
-            "createContainer",
-            "startContainer",
-            "poststart",
-            "poststop",
-        )
-    },
+    "hooks": {kind: [_HOOK] for kind in HOOKS},
     "process": PROCESS,
     "linux": _LINUX,
 }

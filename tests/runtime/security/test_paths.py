@@ -183,3 +183,29 @@ def test_the_null_stream_is_the_container_s_own(runtime):
     )
     inside = done.stdout.split()
     assert inside[0] == inside[1] != str(Path("/dev/null").stat().st_dev)
+
+
+SHARED = """
+cat /proc/self/mountinfo > before
+"$@" < /dev/null > said 2>&1
+cat /proc/self/mountinfo > after
+"""
+
+
+def test_a_host_that_shares_its_mounts_sees_none_of_a_container(runtime):
+    mount = {"destination": "/data", "type": "tmpfs", "source": "tmpfs"}
+    words = ("run", "--detach", "--bundle", runtime.bundle("sleep", "1000", **{"+mounts": [mount]}))
+    apart = ("unshare", "--mount", "--propagation", "shared", "sh", "-ec", SHARED, "sh")
+    state = str(runtime.directory / "state")
+    subprocess.run(
+        (*apart, *runtime.command, "--root", state, *words, "one"),
+        check=True,
+        cwd=runtime.directory,
+    )
+    before, after = ((runtime.directory / name).read_text() for name in ("before", "after"))
+    assert " shared:" in before
+    assert after == before
+    inside = runtime("exec", "one", "cat", "/proc/self/mountinfo").stdout
+    assert " /data " in inside
+    assert "shared:" not in inside
+    assert "master:" not in inside
