@@ -2,8 +2,9 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
+from typing import NoReturn
 
 from runtime import identifiers
 from runtime.paths import Paths
@@ -22,6 +23,17 @@ from runtime.types import (
     Resources,
     Stdio,
 )
+
+
+def again_as_root(arguments: Sequence[str]) -> NoReturn:
+    """Begin this program once more, as root of a user namespace of the user's own ids.
+
+    `arguments` are put before its own. Only for a process without threads. Raises
+    `PermissionDenied` or `FailedPrecondition` saying what the user lacks.
+    """
+    from runtime import rootless  # noqa: PLC0415 - few users get here
+
+    rootless.again_as_root(arguments)
 
 
 class Runtime:  # noqa: PLR0904  # the one door to every operation; each is a line

@@ -130,8 +130,8 @@ class Container:
     bundle: str
     log_path: str
     cgroup: str
-    """The path below each hierarchy's root, as `/cinspect/ID`."""
-    cgroup_manager: CgroupManager
+    """The path below each hierarchy's root, as `/cinspect/ID`; empty if it has none."""
+    cgroup_manager: CgroupManager | None
     lowerdirs: tuple[str, ...]
     upperdir: str | None
     workdir: str | None

@@ -118,11 +118,10 @@ def runtime(args: argparse.Namespace, *, acting: bool = False, root: bool = Fals
     from runtime.api import Runtime  # noqa: PLC0415 - a verb that needs no engine loads none
 
     chosen = settings(args)
-    verb: str = getattr(args, "verb", "this")
     if acting:
         refuse_read_only(args)
     if root:
-        need_root(verb)
+        become_root(args)
     return Runtime(root=chosen.root, state=chosen.state)
 
 
@@ -133,10 +132,23 @@ def refuse_read_only(args: argparse.Namespace) -> None:
         raise ReadOnly(f"{verb} changes something, and --read-only forbids it")
 
 
-def need_root(verb: str) -> None:
-    """Raise `NeedsRoot` when this user cannot do what the verb is for."""
-    if os.geteuid() != 0:
-        raise NeedsRoot(f"{verb} needs root: nothing was changed; try it with sudo")
+def become_root(args: argparse.Namespace) -> None:
+    """Go on as root of a user namespace, where this user is not root; the program begins once more.
+
+    Raises `NeedsRoot` where the user cannot have one.
+    """
+    if os.geteuid() == 0:
+        return
+    from runtime.api import again_as_root  # noqa: PLC0415 - few users get here
+    from runtime.errors import RuntimeFailure  # noqa: PLC0415 - few users get here
+
+    chosen = settings(args)
+    try:
+        again_as_root(("--root", chosen.root, "--state", chosen.state))
+    except RuntimeFailure as failure:
+        raise NeedsRoot(
+            f"{failure}; {args.verb} needs root: nothing was changed; try it with sudo"
+        ) from failure
 
 
 def add_selectors(parser: argparse.ArgumentParser) -> None:

@@ -49,6 +49,9 @@ class Manager:
     entries: Sequence[str] = ()
     """More files by which processes that join enter: those of a class of service (`resctrl`)."""
 
+    name = ""
+    """The container's own, where the path does not end with it."""
+
     def __init__(self, path: str, *, whole: bool = False) -> None:
         """With `whole` the path is from the mounts' roots, writable or not."""
         parts = path.split("/")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 PREFIX = "cinspect"
 """Our own engine's: its cgroups are `/cinspect/ID`, its scopes `cinspect-ID.scope`."""
+SLICE = "system.slice"
+"""Where containers are when nobody says in which slice."""
 
 
 def own(container_id: str) -> str:
@@ -11,14 +13,9 @@ def own(container_id: str) -> str:
     return f"/{PREFIX}/{container_id}"
 
 
-def scope(container_id: str, *, user: bool) -> str:
-    """Return the form that has systemd make a scope: in the host's systemd, or in a user's own."""
-    return f"{default_slice(user=user)}:{PREFIX}:{container_id}"
-
-
-def default_slice(*, user: bool) -> str:
-    """Return the slice that containers are in where nobody says which."""
-    return "user.slice" if user else "system.slice"
+def scope(container_id: str) -> str:
+    """Return the form that has systemd make a scope."""
+    return f"{SLICE}:{PREFIX}:{container_id}"
 
 
 def by_systemd(path: str) -> bool:

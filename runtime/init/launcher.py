@@ -62,7 +62,7 @@ def create(
     """
     process = spec["process"]
     wanted = namespaces.of(spec)
-    who = plan.Identity(cgroup.path.rsplit("/", 1)[-1], os.path.dirname(rootfs))
+    who = plan.Identity(_name(cgroup), os.path.dirname(rootfs))
     manner = plan.Manner()
     if parked is not None:
         who, manner = parked.who, parked.manner
@@ -196,11 +196,11 @@ def exec_process(  # noqa: PLR0913 - two processes, each with what belongs to it
         spec,
         joined=joining.JoinProcess(init_pid, init_pidfd, flags & ~outside),
         seccomp=_filter(spec, cache=seccomp_cache),
-        name=plan.keyring(manner.name or cgroup.path.rsplit("/", 1)[-1]),
+        name=plan.keyring(manner.name or _name(cgroup)),
         manner=manner,
     )
     _check_streams(whole, stdio)
-    who = plan.Identity(manner.name or cgroup.path.rsplit("/", 1)[-1], "")
+    who = plan.Identity(manner.name or _name(cgroup), "")
     launch = Launch(steps, stdio=stdio, answers=Answers(on_listener=_listener(spec, who)))
     place = Place(pid_namespace=init_pidfd if outside else None)
     try:
@@ -213,6 +213,10 @@ def exec_process(  # noqa: PLR0913 - two processes, each with what belongs to it
         return launch.run(_beside(cgroup, init_pid), place)
     except OSError as error:
         raise Internal(explain("clone a process", error)) from error
+
+
+def _name(cgroup: Manager) -> str:
+    return cgroup.name or cgroup.path.rsplit("/", 1)[-1]
 
 
 def _give(spec: Spec, cgroup: Manager) -> None:

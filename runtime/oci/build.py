@@ -95,9 +95,10 @@ def _cgroups_path(options: ContainerOptions, container_id: str, *, host: HostFac
     """Return where its cgroups will be, in the form that says who makes them."""
     manager = options.cgroup_manager
     if manager is None:
-        manager = "systemd" if host.systemd and host.unified else "cgroupfs"
+        usable = host.systemd and host.unified and not host.rootless
+        manager = "systemd" if usable else "cgroupfs"
     if manager == "systemd":
-        return cgroups_path.scope(container_id, user=os.geteuid() != 0)
+        return cgroups_path.scope(container_id)
     return cgroups_path.own(container_id)
 
 

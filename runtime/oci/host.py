@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from runtime.formats.idmap import Extent
-from runtime.linux import caps
+from runtime.linux import caps, idmap
 
 _ID_COUNT: Final = 65536
 _RESERVED: Final = (1 << 30, 1 << 31)
@@ -33,6 +33,8 @@ class HostFacts:
     """Whether systemd is this host's first process."""
     unified: bool = False
     """Whether this host has cgroup v2 alone."""
+    rootless: bool = False
+    """Whether it is not the host's root who makes the container."""
 
 
 def read() -> HostFacts:
@@ -46,6 +48,7 @@ def read() -> HostFacts:
         container_ids=own,
         foreign_ids=foreign,
         systemd=os.path.isdir("/run/systemd/system"),  # sd_booted(3)
+        rootless=os.geteuid() != 0 or idmap.nested(),
         unified=os.path.exists("/sys/fs/cgroup/cgroup.controllers"),
     )
 

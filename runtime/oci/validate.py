@@ -30,6 +30,14 @@ def options(given: ContainerOptions, *, host: HostFacts) -> None:
         raise FailedPrecondition(
             "--cgroup-manager systemd: systemd is not this host's first process"
         )
+    if given.cgroup_manager == "systemd" and host.rootless:
+        raise FailedPrecondition(
+            "--cgroup-manager systemd: a user's systemd is not asked, only root's"
+        )
+    if given.userns == "auto" and host.rootless:
+        raise FailedPrecondition(
+            "--userns auto: without root a container has the user's own ids and subordinate ones"
+        )
     limits(given.resources, host=host)
 
 

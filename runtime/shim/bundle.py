@@ -173,7 +173,7 @@ class State:
         finished_at: int | None = None,
         exit_code: int | None = None,
         oom_killed: bool = False,
-        cgroup: str = "",
+        cgroup: str | None = None,
         unit: str = "",
     ) -> None:
         self.status = status
@@ -184,7 +184,7 @@ class State:
         self.exit_code = exit_code
         self.oom_killed = oom_killed
         self.cgroup = cgroup
-        """The path of its cgroups; empty where an older shim did not say."""
+        """The path of its cgroups; empty if it has none, None before they are made."""
         self.unit = unit
         """systemd's unit that they are; empty where systemd has not made them."""
 
@@ -197,7 +197,7 @@ class State:
         """Read it; raises `NotFound` or `FormatError`."""
         value = read_json(path)
         try:
-            said: Json = {"cgroup": "", "unit": ""} | value
+            said: Json = {"cgroup": None, "unit": ""} | value
             return cls(**{name: said[name] for name in cls.__slots__})
         except KeyError as error:
             raise FormatError(f"{path} has no {error}") from None

@@ -94,7 +94,7 @@ class Container:
             spec=bundle.section(self.spec, "process"),
         )
         self.execs: dict[str, Process] = {}
-        self.state = bundle.State(cgroup=self.cgroup.path, unit=self.cgroup.unit)
+        self.state = bundle.State()
         self._host = host
         self._log = None if host.home is None else ContainerLog(host.home.log)
         self._oom: OomWatch | None = None
@@ -115,7 +115,8 @@ class Container:
                 root = self._rootfs
             else:
                 root = os.path.join(request.bundle, self.spec["root"]["path"])
-            self.cgroup.create(bundle.section(bundle.section(self.spec, "linux"), "resources"))
+            self.cgroup = placing.made(self.cgroup, self.spec)
+            self.state.cgroup, self.state.unit = self.cgroup.path, self.cgroup.unit
             self.init.launch(
                 self._host.loop,
                 lambda stdio: launcher.create(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
+from runtime.cgroups import limits
 from runtime.cgroups.manager import Manager
+from runtime.errors import PermissionDenied
 from runtime.formats import cgroups_path
+from runtime.linux import idmap
 from runtime.shim import bundle
 
 TYPE_CHECKING = False
@@ -13,7 +14,37 @@ if TYPE_CHECKING:
     from runtime.shim.bundle import Json
 
 
+def made(cgroup: Manager, spec: Json) -> Manager:
+    """Make the cgroups and return them; a user who may make none, and needs none, goes without.
+
+    Raises `PermissionDenied` for a limit that then cannot be kept.
+    """
+    resources = bundle.section(bundle.section(spec, "linux"), "resources")
+    try:
+        cgroup.create(resources)
+    except PermissionDenied as error:
+        if not idmap.nested():
+            raise
+        for _, key in limits.needed(resources):
+            raise PermissionDenied(
+                f"linux.resources.{key}: this user may make no cgroup to limit it: {error}"
+            ) from error
+        from runtime.cgroups.nothing import NoManager  # noqa: PLC0415 - few users get here
+
+        none = NoManager()
+        none.name = cgroup.name
+        return none
+    return cgroup
+
+
 def cgroups(spec: Json, container_id: str) -> Manager:
+    """Return the container's cgroups, made or not. Raises `Unavailable` where systemd cannot be asked."""
+    found = _place(spec, container_id)
+    found.name = container_id
+    return found
+
+
+def _place(spec: Json, container_id: str) -> Manager:
     """Return the container's cgroups, made or not; systemd is asked where its are to be.
 
     Raises `Unavailable` where systemd cannot be asked.
@@ -25,7 +56,6 @@ def cgroups(spec: Json, container_id: str) -> Manager:
     from runtime.cgroups.systemd import units  # noqa: PLC0415 - few need it
     from runtime.cgroups.systemd.driver import SystemdManager  # noqa: PLC0415 - few need it
 
-    user = os.geteuid() != 0
-    unit = units.parse(path, container_id, default_slice=cgroups_path.default_slice(user=user))
+    unit = units.parse(path, container_id, default_slice=cgroups_path.SLICE)
     # A unit's properties may come from a pod's author here: annotations name none.
-    return SystemdManager.planned(unit, user=user, annotations={})
+    return SystemdManager.planned(unit, user=False, annotations={})

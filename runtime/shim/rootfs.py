@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 import os
 
-from runtime.errors import Internal, InvalidArgument
+from runtime.errors import FailedPrecondition, Internal, InvalidArgument
 from runtime.formats import mountinfo
-from runtime.linux import constants, mounts, overlay
+from runtime.linux import constants, idmap, mounts, overlay
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,6 +71,12 @@ def _mount(wanted: Mount, target: str) -> None:
             # a bind takes its flags only from a second call (mount(2))
             mounts.mount("", target, flags=flags & ~constants.MS_REC | constants.MS_REMOUNT)
     except OSError as error:
+        if wanted.type == "overlay" and error.errno == errno.EINVAL and idmap.nested():
+            raise FailedPrecondition(
+                "a user namespace cannot have a directory with mounts on it as a container's root, "
+                "as the host's own is (mount_namespaces(7)): give another one by --rootfs "
+                f"({data[0][:400] if data else ''})"
+            ) from error
         raise Internal(
             f"cannot mount {wanted.type} {wanted.source} on {target}: {error.strerror}"
             f" ({','.join(wanted.options)[:400]})"

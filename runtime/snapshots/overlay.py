@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from runtime import paths
 from runtime.errors import FailedPrecondition, InvalidArgument, NotFound
 from runtime.formats import mountinfo
+from runtime.linux import idmap
 from runtime.metadata.store import SnapshotRecord, Store
 from runtime.snapshots import trees
 
@@ -31,6 +32,8 @@ class Layers:
             f"lowerdir={lower}",
             f"upperdir={escape(self.upperdir)}",
             f"workdir={escape(self.workdir)}",
+            # Its own marks are in attributes that only root of the host may set otherwise.
+            *(("userxattr",) if idmap.nested() else ()),
         )
 
 
@@ -81,7 +84,8 @@ class OverlaySnapshotter:
     def _copy_attributes(source: str, target: str) -> None:
         """Give the merged root its mode and owner: they are the upper directory's."""
         found = os.stat(source)
-        os.chown(target, found.st_uid, found.st_gid)
+        if not idmap.nested() or found.st_uid != _overflow_id():
+            os.chown(target, found.st_uid, found.st_gid)
         os.chmod(target, found.st_mode & 0o7777)
 
     def layers(self, key: str) -> Layers:
@@ -107,6 +111,12 @@ class OverlaySnapshotter:
             raise FailedPrecondition(f"snapshot {key!r} is mounted")
         trees.remove(os.path.dirname(layers.upperdir))
         self._store.delete_snapshot(key)
+
+
+def _overflow_id() -> int:
+    """Return who a file's owner seems to be that has no id here (user_namespaces(7))."""
+    with open("/proc/sys/kernel/overflowuid", "rb") as file:
+        return int(file.read())
 
 
 def _mounted(upperdir: str) -> bool:

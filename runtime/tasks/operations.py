@@ -243,9 +243,26 @@ def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def processes(engine: Engine, reference: str) -> tuple[int, ...]:
-    """Return the pids in the container's cgroup."""
+    """Return the pids in the container's cgroup; of one that has none, those of its pid namespace."""
     record = engine.resolve(reference)
     seen = engine.view(record)
     if seen.status == "stopped":
         raise FailedPrecondition(f"container {record.name} is not running")
+    if seen.state is not None and seen.state.cgroup == "":
+        return _in_namespace(seen.state.pid)
     return tuple(status.cgroups(record, seen.state).pids())
+
+
+def _in_namespace(pid: int) -> tuple[int, ...]:
+    """Return the pids of a process's pid namespace (pid_namespaces(7)), as far as they can be seen."""
+    own = _pid_namespace(str(pid))
+    pids = (name for name in os.listdir("/proc") if name.isdigit())
+    return tuple(sorted(int(name) for name in pids if own and _pid_namespace(name) == own))
+
+
+def _pid_namespace(pid: str) -> int | None:
+    """Return a process's pid namespace; None where it is gone or another user's."""
+    try:
+        return os.stat(f"/proc/{pid}/ns/pid").st_ino
+    except OSError:
+        return None

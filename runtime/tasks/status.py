@@ -9,6 +9,7 @@ from typing import cast
 
 from runtime.cgroups import freezer
 from runtime.cgroups.manager import Manager
+from runtime.cgroups.nothing import NoManager
 from runtime.errors import FormatError, NotFound, RuntimeFailure, Unimplemented
 from runtime.formats import cgroups_path
 from runtime.metadata.store import ContainerRecord
@@ -34,12 +35,15 @@ class View:
 def cgroups(record: ContainerRecord, state: bundle.State | None) -> Manager:
     """Return the cgroups of a container that was started."""
     path, systemd = _place(record.id, state)
-    return Manager(path, whole=systemd)
+    return Manager(path, whole=systemd) if path else NoManager()
 
 
 def _place(container_id: str, state: bundle.State | None) -> tuple[str, bool]:
-    """Return the path of a container's cgroups below each hierarchy's root, and if it is systemd's."""
-    if state is None or not state.cgroup:
+    """Return the path of a container's cgroups below each hierarchy's root, and if it is systemd's.
+
+    Empty for one that has none: a user's, who may make none.
+    """
+    if state is None or state.cgroup is None:
         return cgroups_path.own(container_id), False
     return state.cgroup, bool(state.unit)
 
@@ -91,6 +95,8 @@ def _frozen(container_id: str, state: bundle.State) -> Status:
     """The freezer's word counts: not only a shim can freeze."""
     if state.status == "created":
         return "created"
+    if state.cgroup == "":
+        return cast("Status", state.status)
     try:
         return "paused" if _freezer(*_place(container_id, state)).frozen() else "running"
     except (RuntimeFailure, OSError):
@@ -139,7 +145,7 @@ def container(paths: Paths, record: ContainerRecord, layers: Mapping[str, Layers
         bundle=paths.bundle(record.id),
         log_path=paths.log(record.id),
         cgroup=place,
-        cgroup_manager="systemd" if systemd else "cgroupfs",
+        cgroup_manager=("systemd" if systemd else "cgroupfs") if place else None,
         lowerdirs=() if own is None else own.lowerdirs,
         upperdir=None if own is None else own.upperdir,
         workdir=None if own is None else own.workdir,

@@ -51,7 +51,7 @@ def _run(args: argparse.Namespace) -> int:
         console_size=terminal.size(0, 1, 2) if args.tty else None,
     )
     acts = acting.actions(args)
-    options.need_root("exec")
+    options.become_root(args)
     if not args.detach:
         attach.check_terminal(tty=wanted.tty, interactive=wanted.interactive)
     work = _in_embedded(args, acts, wanted)

@@ -23,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Remove them; return 0, or 1 when any failed."""
     options.refuse_read_only(args)
-    options.need_root("rm")
+    options.become_root(args)
 
     async def act(actions: Actions, target: Target) -> None:
         await actions.remove(target, force=args.force)
