@@ -132,11 +132,11 @@ def test_systemd_knows_its_limits_and_their_changes(engine: Engine) -> None:
         memory = "MemoryMax" if host.UNIFIED else "MemoryLimit"
         assert value(unit, "TasksMax") == "40"
         assert value(unit, memory) == str(64 << 20)
-        assert engine.container(identifier)["pids"]["limit"] == 40
+        assert engine.container(identifier)["resources"]["pids"]["limit"] == 40
         engine("update", "--pids-limit", "50", "--memory", "96m", identifier)
         assert value(unit, "TasksMax") == "50"
         assert value(unit, memory) == str(96 << 20)
-        assert engine.container(identifier)["pids"]["limit"] == 50
+        assert engine.container(identifier)["resources"]["pids"]["limit"] == 50
 
 
 @pytest.mark.usefixtures("systemd")
