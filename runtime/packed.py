@@ -37,7 +37,9 @@ class Pack:
         self._path = path
         self._data = memoryview(b"")
         self._index: dict[str, Entry] = {}
+        self._sets: dict[str, list[str]] = {}
         self._taken: dict[str, str] = {}
+        self._order: list[str] = []
         self._early = frozenset(sys.modules)
         self._root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
         self._library = os.path.dirname(str(os.__file__))
@@ -54,12 +56,12 @@ class Pack:
             os.close(descriptor)
         size = int.from_bytes(data[:_LENGTH], "little")
         try:
-            magic, length, index = marshal.loads(data[_LENGTH : _LENGTH + size])  # noqa: S302 - our own
+            magic, length, index, sets = marshal.loads(data[_LENGTH : _LENGTH + size])  # noqa: S302 - our own
         except (EOFError, TypeError, ValueError):
             return
         code = memoryview(data)[_LENGTH + size :]
         if magic == MAGIC_NUMBER and length == len(code):
-            self._data, self._index = code, index
+            self._data, self._index, self._sets = code, index, sets
 
     # What the import system calls (importlib.abc.MetaPathFinder and Loader)
 
@@ -90,6 +92,7 @@ class Pack:
         name = module.__name__
         module.__file__ = self._taken[name]
         exec(self.get_code(name), vars(module))  # noqa: S102 - it is how a loader runs a module
+        self._order.append(name)
 
     def get_code(self, name: str) -> CodeType:
         """Return a module's code."""
@@ -101,13 +104,48 @@ class Pack:
         top = self._root if name.partition(".")[0] == _PACKAGE else self._library
         return f"{top}/{name.replace('.', '/')}{'/__init__.py' if package else '.py'}"
 
+    def load(self, words: Sequence[str]) -> None:
+        """Load what the command among some words has loaded before, each after those it imports.
+
+        So it finds all of them there, and nothing is left to the import system. From the first on
+        that is not as it was, it is.
+        """
+        command = next((word for word in words if word in self._sets), "")
+        for name in self._sets.get(command, ()):
+            if name in sys.modules:
+                continue
+            spec = self.find_spec(name)
+            if spec is None:
+                return
+            parent, _, last = name.rpartition(".")
+            __import__(parent)
+            module = type(sys)(name)
+            vars(module).update(__spec__=spec, __loader__=self, __package__=spec.parent)
+            if spec.submodule_search_locations is not None:
+                module.__path__ = spec.submodule_search_locations
+            sys.modules[name] = module
+            try:
+                self.exec_module(module)
+            except BaseException:
+                del sys.modules[name]
+                raise
+            setattr(sys.modules[parent], last, module)
+
     # Writing
 
-    def complete(self) -> None:
-        """Write the file anew if modules were loaded from elsewhere; raises OSError if that cannot be."""
+    def complete(self, command: str) -> None:
+        """Write the file anew where it lacks modules that were loaded, or what a command loads.
+
+        Raises OSError if that cannot be.
+        """
         loaded = {name: loader for name in sys.modules if (loader := self._other_loader(name))}
-        if not loaded or sys.dont_write_bytecode:
+        known = not command or command in self._sets
+        if (not loaded and known) or sys.dont_write_bytecode:
             return
+        if loaded:  # in which order is only seen when all come from here
+            self._sets.pop(command, None)
+        elif not known:
+            self._sets[command] = [name for name in self._order if name.startswith(_PACKAGE)]
         kept = {
             name: (entry, self._data[entry[0] : entry[0] + entry[1]])
             for name, entry in self._index.items()
@@ -140,7 +178,7 @@ class Pack:
         for name, (entry, code) in parts.items():
             index[name] = (start, *entry[1:])
             start += len(code)
-        head = marshal.dumps((MAGIC_NUMBER, start, index))
+        head = marshal.dumps((MAGIC_NUMBER, start, index, self._sets))
         temporary = f"{self._path}.{os.getpid()}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
         descriptor = os.open(temporary, flags, 0o644)

@@ -15,10 +15,11 @@ from runtime.command.arguments import Command, Request
 from runtime.errors import InvalidArgument, RuntimeFailure, Unimplemented
 
 
-def main(*, at_end: Callable[[], None] | None = None) -> NoReturn:
+def main(*, at_end: Callable[[str], None] | None = None) -> NoReturn:
     """Run from the command line; never returns, and leaves no thread and no exit handler behind.
 
-    `at_end` is called when all is done; it may raise OSError, which is nobody's affair.
+    `at_end` is called when all is done, with the command's name; that it raises OSError is nobody's
+    affair.
     """
     _open_streams()
     try:
@@ -32,7 +33,8 @@ def main(*, at_end: Callable[[], None] | None = None) -> NoReturn:
             status = status or 1
     if at_end is not None:
         with contextlib.suppress(OSError):
-            at_end()
+            names = {command.name for command in table.COMMANDS}
+            at_end(next((word for word in sys.argv[1:] if word in names), ""))
     os._exit(status)
 
 

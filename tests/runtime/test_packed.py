@@ -22,6 +22,22 @@ print(type(runtime.linux.__spec__.loader).__name__, *runtime.linux.__path__)
 """
 
 
+AT_ONCE = """
+from runtime import packed
+pack = packed.install("command")
+from runtime import brief
+brief.install()
+before = set(sys.modules)
+pack.load(sys.argv[1:])
+loaded = set(sys.modules) - before
+from runtime.command import features, main
+later = set(sys.modules) - before - loaded
+print(len(loaded), len(later), sep="\\n")
+import runtime.linux.syscalls
+print(runtime.linux.syscalls is sys.modules["runtime.linux.syscalls"])
+"""
+
+
 @pytest.fixture
 def tree(tmp_path):
     """Return a directory with a copy of the package, whose command has not run yet."""
@@ -59,6 +75,7 @@ def pack_of(tree: Path) -> Path:
 def test_a_command_writes_the_pack_and_the_next_one_loads_from_it(tree):
     first = features(tree)
     assert '"ociVersionMax"' in first
+    assert features(tree) == first
     written = pack_of(tree)
     stamp = written.stat().st_mtime_ns, written.stat().st_ino
     assert features(tree) == first
@@ -69,6 +86,26 @@ def test_a_command_writes_the_pack_and_the_next_one_loads_from_it(tree):
         f"Pack {runtime}/errors.py NotFound",
         f"Pack {runtime}/linux",
     ]
+
+
+def test_from_the_third_time_on_a_command_loads_all_at_once(tree):
+    said = [features(tree) for _ in range(3)]
+    assert len(set(said)) == 1
+    program = f"import sys; sys.path.insert(0, {{!r}}); sys.argv[1:] = ['features']\n{AT_ONCE}"
+    loaded, later, parents = python(program, tree).splitlines()
+    assert int(loaded) > 15
+    assert later == "0"
+    assert parents == "True"
+
+
+def test_a_set_ends_at_a_source_that_has_changed(tree):
+    for _ in range(3):
+        features(tree)
+    table = tree / "runtime" / "command" / "table.py"
+    table.write_text(table.read_text().replace('"0.1.0"', '"10.0.0"'))
+    assert "10.0.0" in python(MAIN, tree, "--version", "features")
+    for _ in range(3):
+        assert "10.0.0" in python(MAIN, tree, "--version", "features")
 
 
 def test_what_other_commands_load_is_added(tree):
