@@ -21,6 +21,17 @@ class EngineShim(Struct, frozen=True):
     version: str | None = None
 
 
+class ImageStep(Struct, frozen=True):
+    """One step of an image's making, as its builder wrote it down (OCI image-spec, config.md)."""
+
+    created_at: datetime | None
+    created_by: str
+    """The command; empty where the builder did not say."""
+    comment: str
+    empty_layer: bool | None
+    """Whether it made no layer; null where the engine does not tell."""
+
+
 class EngineContainer(Struct, frozen=True, kw_only=True):
     """A container as its engine names it; `None` is "the engine did not say"."""
 
@@ -50,6 +61,8 @@ class EngineContainer(Struct, frozen=True, kw_only=True):
     upperdir: str | None = None
     layer_digests: tuple[str, ...] = ()
     """Of the image's layers, lowest first: each layer's diff id, the digest of its plain tar."""
+    image_history: tuple[ImageStep, ...] = ()
+    """How its image was made, the first step first."""
     sandbox: bool = False
     """It runs nothing of a person's: it holds the namespaces that a pod's containers share."""
     error: str | None = None

@@ -19,6 +19,7 @@ from collectors.wire.following import Following
 
 if TYPE_CHECKING:
     from collectors.wire.containerd.client import Client
+    from collectors.wire.containerd.layers import Layers
     from collectors.wire.containerd.messages import Container, Task, Timestamp
     from collectors.wire.containerd.subscription import Envelope, Subscription
 
@@ -49,7 +50,7 @@ class _Details(Struct, frozen=True):
     cgroup: str | None
     lowerdirs: tuple[str, ...]
     upperdir: str | None
-    layer_digests: tuple[str, ...]
+    layers: "Layers"
 
 
 class _Namespace(Struct):
@@ -57,7 +58,7 @@ class _Namespace(Struct):
 
     details: dict[str, tuple[tuple[int, int], _Details]] = {}
     digests: Mapping[str, str] = {}
-    layers: dict[tuple[str, str], tuple[str, ...]] = {}
+    layers: dict[tuple[str, str], "Layers"] = {}
     """By image and chain id."""
 
 
@@ -181,7 +182,7 @@ async def _learn(
         cgroup=_cgroup(spec.linux.cgroups_path) if spec.linux is not None else None,
         lowerdirs=directories.lowerdirs if directories is not None else (),
         upperdir=directories.upperdir if directories is not None else None,
-        layer_digests=await _layers(client, namespace, known, record),
+        layers=await _layers(client, namespace, known, record),
     )
     known.details[record.id] = (updated, details)
     return details
@@ -203,19 +204,19 @@ async def _directories(
 
 async def _layers(
     client: "Client", namespace: str, known: _Namespace, record: "Container"
-) -> tuple[str, ...]:
-    """Return the diff ids of the image's layers below the container's, lowest first."""
+) -> "Layers":
+    """Return the image's layers below the container's."""
     from collectors.wire.containerd import layers  # noqa: PLC0415 - only where a socket is
 
     image = known.digests.get(record.image)
     if not image or not record.snapshot_key:
-        return ()
+        return layers.Layers()
     try:
         chain = await client.parent(namespace, record.snapshotter, record.snapshot_key)
     except CollectError:
-        return ()
+        return layers.Layers()
     if (image, chain) not in known.layers:
-        known.layers[image, chain] = await layers.diff_ids(client, namespace, image, chain)
+        known.layers[image, chain] = await layers.layers(client, namespace, image, chain)
     return known.layers[image, chain]
 
 
@@ -265,7 +266,8 @@ def _container(
         cgroup=details.cgroup,
         lowerdirs=details.lowerdirs,
         upperdir=details.upperdir,
-        layer_digests=details.layer_digests,
+        layer_digests=details.layers.diff_ids,
+        image_history=details.layers.history,
         sandbox=record.labels.get("io.cri-containerd.kind") == "sandbox",
     )
 

@@ -29,7 +29,7 @@ class DockerEngine:
         self._engine = "docker"
         self._cgroup_driver: str | None = None
         self._details = Details("/containers/{id}/json")
-        self._images = Images("/images/{id}/json")
+        self._images = Images("/images/{id}/json", "/images/{id}/history")
         # The daemon keeps its last 256 events in memory, whatever their age.
         self._events = Events(
             "docker",

@@ -204,6 +204,7 @@ def container(
         lowerdirs=tuple(lower.split(":")) if lower else (),
         upperdir=layers.get("UpperDir") or None,
         layer_digests=image.layers() if image is not None else (),
+        image_history=image.steps if image is not None else (),
         sandbox=listed.is_infra,
         error=state.error or None,
     )

@@ -24,6 +24,7 @@ SHOWN = {
     "8": "containerd",
     "11": "cinspect-feature-stopped",
     "12": "cinspect-feature-docker",
+    "46": "Imported from",
 }
 """What of the tests' own containers a row's command prints; other rows' may be absent here."""
 
@@ -60,7 +61,7 @@ def environment(
 
 
 def test_there_are_rows() -> None:
-    assert len(ROWS) == 13
+    assert len(ROWS) == 14
     assert set(SHOWN) <= set(ROWS)
 
 

@@ -13,7 +13,9 @@ import msgspec
 from msgspec import Struct, field
 
 from collectors.decoding import decode
+from collectors.engine import ImageStep
 from collectors.errors import CollectError
+from collectors.wire import image_history
 
 if TYPE_CHECKING:
     from collectors.wire.containerd.client import Client
@@ -39,16 +41,24 @@ class _RootFs(Struct):
 
 class _Config(Struct):
     rootfs: _RootFs = field(default_factory=_RootFs)
+    history: list[image_history.Step] | None = None
 
 
-async def diff_ids(client: "Client", namespace: str, target: str, chain: str) -> tuple[str, ...]:
-    """Return the layers of a chain id, lowest first; empty where the image is not (or no more) its."""
+class Layers(Struct, frozen=True):
+    """An image's layers: their diff ids, lowest first, and how the image was made."""
+
+    diff_ids: tuple[str, ...] = ()
+    history: tuple[ImageStep, ...] = ()
+
+
+async def layers(client: "Client", namespace: str, target: str, chain: str) -> Layers:
+    """Return the layers of a chain id; empty where the image is not (or no more) its."""
     try:
         top = decode(await client.content(namespace, target), _Manifest)
         below = [one.digest for one in (top.manifests or ())[:_MANIFESTS]]
         manifests = [top] if top.config is not None else []
     except (CollectError, msgspec.DecodeError):
-        return ()
+        return Layers()
     for digest in below:
         try:
             manifests.append(decode(await client.content(namespace, digest), _Manifest))
@@ -59,12 +69,13 @@ async def diff_ids(client: "Client", namespace: str, target: str, chain: str) ->
             continue
         try:
             data = await client.content(namespace, manifest.config.digest)
-            found = decode(data, _Config).rootfs.diff_ids or []
+            config = decode(data, _Config)
         except (CollectError, msgspec.DecodeError):
             continue
+        found = config.rootfs.diff_ids or []
         if found and chain_id(found) == chain:
-            return tuple(found)
-    return ()
+            return Layers(tuple(found), image_history.steps(config.history or ()))
+    return Layers()
 
 
 def chain_id(layers: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from collectors.engine import ImageStep
 from inspector.domains.cgroups.model import Cpu, Finding, Io, Memory, Pids, Pressure
 from inspector.domains.layers.model import Rootfs
 from inspector.domains.network.model import NetworkUsage
@@ -98,6 +99,8 @@ class Container(Struct, frozen=True, kw_only=True):
     """What is wrong with it, in plain sentences: throttled, short of memory, stalled, refused."""
     findings: tuple[Finding, ...] = ()
     """The same with their numbers, for programs."""
+    image_history: tuple[ImageStep, ...] = ()
+    """How its image was made, the first step first, where the engine tells it."""
     role: Literal["container", "pod_sandbox", "sandbox"] = "container"
     """`pod_sandbox` holds the namespaces of a pod; `sandbox`: a program shut a part of itself in."""
     cgroup_manager: str | None = None

@@ -253,15 +253,19 @@ async def test_an_index_is_followed_to_the_platform_whose_layers_they_are():
         **{"amd-config": json.dumps({"rootfs": {"diff_ids": LAYERS}}).encode()},
     )
     chain = layers.chain_id(LAYERS)
-    assert await layers.diff_ids(blobs, "space", "index", chain) == tuple(LAYERS)
-    assert await layers.diff_ids(blobs, "space", "amd", chain) == tuple(LAYERS)
-    assert await layers.diff_ids(blobs, "space", "amd", layers.chain_id(LAYERS[:2])) == ()
-    assert await layers.diff_ids(blobs, "space", "absent", chain) == ()
+
+    async def diff_ids(*words):
+        return (await layers.layers(blobs, "space", *words)).diff_ids
+
+    assert await diff_ids("index", chain) == tuple(LAYERS)
+    assert await diff_ids("amd", chain) == tuple(LAYERS)
+    assert await diff_ids("amd", layers.chain_id(LAYERS[:2])) == ()
+    assert await diff_ids("absent", chain) == ()
 
 
 @given(st.binary(max_size=60))
 async def test_whatever_a_content_store_holds_is_no_error(data):
-    assert await layers.diff_ids(Blobs(any=data), "space", "any", "x") == ()
+    assert await layers.layers(Blobs(any=data), "space", "any", "x") == layers.Layers()
 
 
 def test_a_chain_id_is_as_the_specification_counts_it():
