@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runtime.cgroups.controller import Reader, Write
+from runtime.errors import FailedPrecondition
 from runtime.formats.spec import entries, section
 
 KEY = "blockIO"
@@ -44,8 +45,13 @@ def first(resources: Mapping[str, Any], current: Reader) -> Sequence[Write]:
 
 
 def second(resources: Mapping[str, Any], current: Reader) -> Sequence[Write]:
-    """Return v2's writes; v1's weights are 10 to 1000, v2's 1 to 10000."""
+    """Return v2's writes; v1's weights are 10 to 1000, v2's 1 to 10000.
+
+    Raises `FailedPrecondition` for a weight of leaves.
+    """
     block = section(resources, KEY)
+    if any(each.get("leafWeight") for each in (block, *entries(block, "weightDevice"))):
+        raise FailedPrecondition(f"linux.resources.{KEY}.leafWeight: cgroup v2 has none")
     writes: list[Write] = []
     if weight := block.get("weight"):
         if current("io.bfq.weight") is not None:

@@ -156,6 +156,17 @@ def test_throttles_of_a_device_go_to_io_max():
     assert pairs(io.first(resources, NOTHING)) == [("blkio.throttle.read_bps_device", "8:0 1000")]
 
 
+@pytest.mark.parametrize(
+    "block",
+    [{"leafWeight": 5}, {"weightDevice": [{"major": 8, "minor": 0, "leafWeight": 5}]}],
+)
+def test_a_weight_of_leaves_is_v1_s_alone(block):
+    (write,) = io.first({"blockIO": block}, NOTHING)
+    assert write.file.startswith("blkio.leaf_weight")
+    with pytest.raises(FailedPrecondition, match=r"linux\.resources\.blockIO\.leafWeight"):
+        io.second({"blockIO": block}, NOTHING)
+
+
 def test_a_weight_goes_to_the_scheduler_that_is_there():
     resources = {"blockIO": {"weight": 1000}}
     assert pairs(io.second(resources, reading(io_bfq_weight="100"))) == [("io.bfq.weight", "1000")]
