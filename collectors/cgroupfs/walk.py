@@ -241,12 +241,12 @@ class Walker:
             return known.record
         before = known.record
         quiet, differs = self._happened(hierarchy, before)
-        if not quiet:
+        if not quiet and self._activity is not None:
             known.stirred = self._frame
         rules = before is None or known.touched or self._turn(known, RULES)
         due = rules or differs or not known.pulse or self._turn(known, TURN)
         due = due or (known.pressed and not quiet)
-        if before is not None and not due and self._frame - known.stirred > WARM:
+        if before is not None and quiet and not due and self._frame - known.stirred > WARM:
             return self._eased(known, before, problems)
         pulse = self._pulse(known, quiet=quiet and not due)
         if before is not None and not due and pulse == known.pulse:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 
 from collectors.bpf import tasks
-from collectors.cgroupfs.walk import FALLING, TURN, WARM
+from collectors.cgroupfs.walk import TURN, WARM
 from collectors.kept import File, Kept
 from collectors.kernel import cgroups, processes
 from collectors.kernel.cgroups import Cgroup
@@ -137,8 +137,8 @@ def test_a_cgroup_at_rest_costs_no_file_but_in_its_turn(
             frames.next()
             often.update(names)
     own = [often[str(group.directory(one))] for one in group.hierarchies]
-    # Once in its turn; pressure that was felt before may still be falling.
-    assert max(own) <= 1 + TURN // FALLING
+    # Once in its turn; pressure that was felt before may still be falling, others may write to it.
+    assert max(own) <= TURN // 2
     assert sum(own) > 0
 
 
