@@ -18,8 +18,8 @@ from runtime.errors import InvalidArgument, RuntimeFailure, Unimplemented
 def main(*, at_end: Callable[[str], None] | None = None) -> NoReturn:
     """Run from the command line; never returns, and leaves no thread and no exit handler behind.
 
-    `at_end` is called when all is done, with the command's name; that it raises OSError is nobody's
-    affair.
+    `at_end` is called at the end, with the command's name if it has gone well; that it raises OSError
+    is nobody's affair.
     """
     _open_streams()
     try:
@@ -34,7 +34,8 @@ def main(*, at_end: Callable[[str], None] | None = None) -> NoReturn:
     if at_end is not None:
         with contextlib.suppress(OSError):
             names = {command.name for command in table.COMMANDS}
-            at_end(next((word for word in sys.argv[1:] if word in names), ""))
+            done = sys.argv[1:] if not status else ()
+            at_end(next((word for word in done if word in names), ""))
     os._exit(status)
 
 

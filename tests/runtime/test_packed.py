@@ -89,6 +89,10 @@ def test_a_command_writes_the_pack_and_the_next_one_loads_from_it(tree):
 
 
 def test_from_the_third_time_on_a_command_loads_all_at_once(tree):
+    version(tree)
+    wrong = (sys.executable, "-I", "-S", "-c", MAIN.format(str(tree)), "features", "--wrong")
+    for _ in range(3):  # what fails teaches nothing
+        assert subprocess.run(wrong, capture_output=True, check=False, timeout=60).returncode == 1
     said = [features(tree) for _ in range(3)]
     assert len(set(said)) == 1
     program = f"import sys; sys.path.insert(0, {{!r}}); sys.argv[1:] = ['features']\n{AT_ONCE}"
