@@ -113,15 +113,6 @@ def test_the_environment_chooses_where_no_option_does(
     assert "CINSPECT_CGROUP_MANAGER: 'init' is not cgroupfs or systemd" in refused.stderr
 
 
-def test_systemd_is_refused_where_it_does_not_run(engine: Engine) -> None:
-    if BOOTED.is_dir():
-        requirements.absent_here("a host without systemd")
-    refused = engine.cinspect("run", *SYSTEMD, "@host", "true")
-    assert refused.returncode == 125
-    assert "--cgroup-manager systemd: systemd is not this host's first process" in refused.stderr
-    assert not engine("ps", "--all", "--quiet")
-
-
 @pytest.mark.usefixtures("systemd")
 def test_systemd_knows_its_limits_and_their_changes(engine: Engine) -> None:
     if not {"pids", "memory"} <= host.controllers():

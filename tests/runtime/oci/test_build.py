@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from runtime.errors import InvalidArgument, PermissionDenied, ResourceExhausted
+from runtime.errors import FailedPrecondition, InvalidArgument, PermissionDenied, ResourceExhausted
 from runtime.formats.idmap import Extent
 from runtime.init import plan
 from runtime.linux import caps
@@ -52,6 +52,39 @@ def test_a_plain_container_is_like_docker_s():
         "/dev/mqueue",
         "/dev/shm",
     }
+
+
+@pytest.mark.parametrize(
+    ("systemd", "unified", "rootless", "scope"),
+    [
+        (True, True, False, True),
+        (True, False, False, False),
+        (False, True, False, False),
+        (True, True, True, False),
+    ],
+)
+def test_who_makes_the_cgroups_is_chosen_as_the_host_does(systemd, unified, rootless, scope):
+    facts = dataclasses.replace(FACTS, systemd=systemd, unified=unified, rootless=rootless)
+    options = ContainerOptions(image="@host", command=("true",))
+    wanted = f"system.slice:cinspect:{ID}" if scope else f"/cinspect/{ID}"
+    made = build.build(options, container_id=ID, host=facts)
+    assert made["linux"]["cgroupsPath"] == wanted
+    own = dataclasses.replace(options, cgroup_manager="cgroupfs")
+    assert build.build(own, container_id=ID, host=facts)["linux"]["cgroupsPath"].startswith("/")
+
+
+@pytest.mark.parametrize(
+    ("option", "facts", "reason"),
+    [
+        ({"cgroup_manager": "systemd"}, {}, "systemd is not this host's first process"),
+        ({"cgroup_manager": "systemd"}, {"systemd": True, "rootless": True}, "only root's"),
+        ({"userns": "auto"}, {"rootless": True}, "--userns auto: without root"),
+    ],
+)
+def test_what_this_host_or_user_has_not_is_refused(option, facts, reason):
+    options = ContainerOptions(image="@host", command=("true",), **option)
+    with pytest.raises(FailedPrecondition, match=reason):
+        build.build(options, container_id=ID, host=dataclasses.replace(FACTS, **facts))
 
 
 def test_the_spec_can_be_planned_and_is_valid():
