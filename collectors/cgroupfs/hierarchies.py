@@ -36,12 +36,38 @@ def find(root: Root, problems: Problems) -> tuple[Hierarchy, ...]:
 
     One that is mounted several times is told of once: where the most of it is to be seen.
     """
-    process = "proc/self" if root.live else "proc/1"
-    name = f"{process}/mountinfo"
+    return Finder().find(root, problems)
+
+
+class Finder:
+    """Finds them again and again: looks at what is mounted where, when that is another table."""
+
+    def __init__(self) -> None:
+        """Remember nothing yet."""
+        self._last: tuple[bytes, tuple[Hierarchy, ...]] = (b"", ())
+
+    def find(self, root: Root, problems: Problems) -> tuple[Hierarchy, ...]:
+        """Return the hierarchies, as `find` does."""
+        process = "proc/self" if root.live else "proc/1"
+        name = f"{process}/mountinfo"
+        data = root.read(name)
+        table, found = self._last
+        if table != data or not root.live:
+            met = Problems()
+            found = _found(root, process, data, met)
+            for problem in met.all():
+                problems.add(problem)
+            self._last = (b"", ()) if met.all() else (data, found)
+        if not found:
+            raise Missing(f"/{name}", "parse", "no cgroup hierarchy is mounted")
+        return tuple(_completed(root, hierarchy, problems) for hierarchy in found)
+
+
+def _found(root: Root, process: str, data: bytes, problems: Problems) -> tuple[Hierarchy, ...]:
     try:
-        mounts = mountinfo.parse(root.read(name))
+        mounts = mountinfo.parse(data)
     except FormatError as error:
-        raise CollectError(f"/{name}", "parse", str(error)) from error
+        raise CollectError(f"/{process}/mountinfo", "parse", str(error)) from error
     known = _CONTROLLERS | _numbered(root, f"{process}/cgroup", problems)
     best: dict[tuple[int, tuple[str, ...]], Hierarchy] = {}
     for hierarchy in _seen(mounts, known):
@@ -50,10 +76,7 @@ def find(root: Root, problems: Problems) -> tuple[Hierarchy, ...]:
             continue
         if _shown(root, hierarchy, problems):
             best[key] = hierarchy
-    if not best:
-        raise Missing(f"/{name}", "parse", "no cgroup hierarchy is mounted")
-    ordered = sorted(best.values(), key=lambda hierarchy: hierarchy.version)
-    return tuple(_completed(root, hierarchy, problems) for hierarchy in ordered)
+    return tuple(sorted(best.values(), key=lambda hierarchy: hierarchy.version))
 
 
 def _numbered(root: Root, name: str, problems: Problems) -> frozenset[str]:

@@ -100,6 +100,7 @@ class Reader:
     def __init__(self, activity: Callable[[], Activity | None] = lambda: None) -> None:
         """Ask before each reading where processes ran since the one before; None: anywhere."""
         self._activity = activity
+        self._finder = hierarchies.Finder()
         self._root: Root | None = None
         self._walker: Walker | None = None
         self._numa: bool | None = None
@@ -111,8 +112,9 @@ class Reader:
         """Return every cgroup, as `read` does; how old its numbers may be is said by `Walker`."""
         if self._walker is None or self._root is not root:
             self._root, self._walker = root, Walker(root)
+            self._finder = hierarchies.Finder()
         problems = Problems()
-        found = hierarchies.find(root, problems)
+        found = self._finder.find(root, problems)
         cgroups: list[Cgroup] = []
         kills = _host_oom_kills(root)
         self._walker.begin(self._activity())

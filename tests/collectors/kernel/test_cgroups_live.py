@@ -3,6 +3,8 @@
 import contextlib
 import os
 import secrets
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -275,3 +277,36 @@ def test_groups_that_come_and_go_meanwhile_are_no_problems(group: Made):
             ours = [one for one in reading.problems if group.path in one.path]
             assert ours == []
             assert group.groups(reading)
+
+
+FOUND_AGAIN = """
+import subprocess
+from collectors.cgroupfs.hierarchies import Finder
+from collectors.errors import Missing, Problems
+from collectors.root import Root
+root, finder = Root(), Finder()
+first = finder.find(root, Problems())
+before = root.reads.files
+assert finder.find(root, Problems()) == first
+print(root.reads.files - before)
+hidden = first[-1].mountpoint
+subprocess.run(["mount", "-t", "tmpfs", "none", hidden], check=True)
+try:
+    assert hidden not in {one.mountpoint for one in finder.find(root, Problems())}
+except Missing:
+    pass
+subprocess.run(["umount", hidden], check=True)
+assert finder.find(root, Problems()) == first
+"""
+
+
+def test_hierarchies_are_looked_at_again_only_where_something_was_mounted():
+    done = subprocess.run(
+        ["unshare", "--mount", sys.executable, "-c", FOUND_AGAIN],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[3],
+    )
+    assert (done.stderr, done.returncode) == ("", 0)
+    assert int(done.stdout) <= 2  # the table, and version 2's controllers
