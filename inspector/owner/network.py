@@ -139,6 +139,11 @@ def connection(asked: Question, facts: Facts) -> Answer | Miss:
 
 def _published(passed: Published, facts: Facts) -> tuple[list[str], list[str]]:
     end = _ports(_end(passed.address, passed.port), passed.last_port)
+    if passed.to_address is None or passed.to_port is None:
+        said = f"{end}/{passed.protocol} of the host is passed on by {passed.by}"
+        if passed.container is None:
+            return [said, "which container it leads to is not known"], []
+        return [said, f"it leads to {facts.name(passed.container)}"], [passed.container]
     to = _ports(_end(passed.to_address, passed.to_port), passed.to_last_port)
     said = f"{end}/{passed.protocol} of the host is passed on to {to} by {passed.by}"
     if passed.container is None:

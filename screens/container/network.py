@@ -144,7 +144,7 @@ def _published(container: Container, moment: Moment) -> Iterator[Line]:
 def _passed_on(one: Published) -> str:
     at = f"[{one.address}]" if ":" in one.address else one.address
     first, last = (
-        str(port) if end is None else f"{port}-{end}"
+        "?" if port is None else str(port) if end is None else f"{port}-{end}"
         for port, end in ((one.port, one.last_port), (one.to_port, one.to_last_port))
     )
     return f"{at}:{first}/{one.protocol} → {last}"

@@ -104,8 +104,9 @@ class Published(Struct, frozen=True, kw_only=True):
     protocol: str
     address: str
     port: int
-    to_address: str
-    to_port: int
+    to_address: str | None
+    """Null, and so the port, where only the process that passes it on knows."""
+    to_port: int | None
     container: str | None
     """Whose the address is, where that could be found."""
     by: str

@@ -1,6 +1,6 @@
 """Ports of the host's that are passed on to containers: by rules of nftables, by docker-proxy."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from collectors.kernel import network, ports, processes
@@ -11,15 +11,25 @@ from inspector.join import Joined
 
 _PROXIES: Final = frozenset({"docker-proxy", "rootlesskit-doc"})
 """As the kernel cuts their names off."""
+FORWARDERS: Final = frozenset(
+    {"rootlessport", "slirp4netns", "pasta", "pasta.avx2", "passt", "passt.avx2"}
+)
+"""Processes that listen for a container, and that no rule tells of."""
 
 
-def derive(joined: Joined, inside: Mapping[int, tuple[str, ...]]) -> tuple[Published, ...]:
-    """Return them by port; `inside` tells the containers of a network namespace.
+def derive(
+    joined: Joined, inside: Mapping[int, tuple[str, ...]], more: Iterable[Published] = ()
+) -> tuple[Published, ...]:
+    """Return them, and `more`, by port; `inside` tells the containers of a network namespace.
 
     Proxies are seen only where all processes were read, as with the section `processes`.
     """
     owners = _addresses(joined, inside)
-    found = [*_rules(joined, owners), *_proxies(joined, owners)]
+    found = [
+        *_rules(joined, owners),
+        *_proxies(joined, owners),
+        *more,
+    ]
     return tuple(sorted(found, key=lambda one: (one.port, one.protocol, one.address, one.by)))
 
 

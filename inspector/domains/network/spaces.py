@@ -6,7 +6,13 @@ from collectors.kernel import pinned, processes, sockets
 from collectors.kernel.sockets import NamespaceSockets, Socket, SocketsReading
 from inspector.discovery.world import NET
 from inspector.domains.network import published
-from inspector.domains.network.model import Connection, Listener, NetworkNamespace, Route
+from inspector.domains.network.model import (
+    Connection,
+    Listener,
+    NetworkNamespace,
+    Published,
+    Route,
+)
 from inspector.join import Joined
 
 
@@ -20,7 +26,7 @@ def derive(joined: Joined, owners: Mapping[int, str]) -> tuple[NetworkNamespace,
     names = {one.pid: one.comm for one in read.processes} if read else {}
     host = joined.world.host[NET]
     inside = _inside(joined)
-    passed_on = published.derive(joined, inside)
+    passed_on = published.derive(joined, inside, _listening(joined, inside))
     return tuple(
         NetworkNamespace(
             inode=space.namespace,
@@ -42,6 +48,15 @@ def derive(joined: Joined, owners: Mapping[int, str]) -> tuple[NetworkNamespace,
             key=lambda one: (one.namespace != host, one.namespace),
         )
     )
+
+
+def _listening(joined: Joined, inside: Mapping[int, tuple[str, ...]]) -> Iterable[Published]:
+    reading = joined.sample.get(processes.KEY)
+    if not any(one.comm in published.FORWARDERS for one in (reading.processes if reading else ())):
+        return ()
+    from inspector.domains.network import forwarders  # noqa: PLC0415 - few hosts have one
+
+    return forwarders.derive(joined, inside)
 
 
 def _inside(joined: Joined) -> dict[int, tuple[str, ...]]:

@@ -121,6 +121,7 @@ def facts(
     paths: Mapping[str, PathFacts] | None = None,
     descriptors: Mapping[tuple[int, int], DescriptorFacts] | None = None,
     opened: OpenFiles | None = None,
+    holders: Mapping[int, tuple[int, ...]] | None = None,
 ) -> Facts:
     """Return what is known of the host, with its sockets and layers."""
     sample = (made or host()).sample()
@@ -136,7 +137,14 @@ def facts(
                 ),
                 space(NET_DB, listener(5432, 701)),
             ),
-            {501: (50,), 502: (60,), 601: (100, 101), 602: (101,), 603: (101,)},
+            {
+                501: (50,),
+                502: (60,),
+                601: (100, 101),
+                602: (101,),
+                603: (101,),
+                **(holders or {}),
+            },
             complete=True,
         ),
         ports.KEY.name: ForwardsReading(

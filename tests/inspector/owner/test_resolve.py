@@ -1,12 +1,13 @@
 """Whose something is, on a canned host: each kind of WHAT, what is shared, and what is nobody's."""
 
 import pytest
+from msgspec import structs
 
 from collectors.lookups import DescriptorFacts, Open, OpenFiles
 from inspector.derive import derive
 from inspector.owner.facts import Facts
-from tests.inspector.canned import HOST, Host, own
-from tests.inspector.owner.hosts import DB, NET_WEB, WEB, ask, at, facts, host
+from tests.inspector.canned import HOST, Host, mount, own
+from tests.inspector.owner.hosts import DB, NET_DB, NET_WEB, WEB, ask, at, facts, host
 
 
 def owners(report):
@@ -130,6 +131,36 @@ def test_a_published_port_says_what_passes_it_on():
     assert "172.17.0.2:80 by docker-proxy, pid 60" in said
     assert "ip nat DOCKER" in chain(ask("port:5353/udp"))
     assert ask("port:5353/tcp").owners == ()
+
+
+@pytest.mark.parametrize(
+    ("command", "to"),
+    [
+        (("rootlessport",), None),
+        (("slirp4netns", "-c", "-e", "3", "--netns-type=path", "/proc/200/ns/net", "tap0"), None),
+        (("slirp4netns", "-c", "200", "tap0"), None),
+        (("pasta", "--config-net", "-t", "none", "200"), None),
+        (("pasta", "-t", "127.0.0.1/21-23:81-83", "--netns", "/run/netns/a", "--quiet"), 82),
+        (("pasta", "-t", "auto", "-t", "22,25", "200"), 22),
+        (("pasta", "-t", "99999999999999-1:2", "/proc/999999999999999999999/ns/net"), ...),
+    ],
+)
+def test_a_port_that_a_process_passes_on_leads_to_the_namespace_it_was_given(command, to):
+    made = host()
+    made.process(501, 1, command[0], *command)
+    if command == ("rootlessport",):
+        made.process(502, 501, "exe", "rootlessport-child", ns={**HOST, "net": NET_DB})
+    pin = mount(61, "/run/netns/a", fstype="nsfs", root=f"net:[{NET_DB}]")
+    made.mounts[0] = structs.replace(made.mounts[0], mounts=(*made.mounts[0].mounts, pin))
+    known = facts(made, holders={501: (501,)})
+    (space,) = (one for one in known.networks if one.host)
+    (one,) = (one for one in space.published if one.port == 22)
+    assert one.container == (None if to is ... else DB)
+    assert one.to_port == (None if to is ... else to)
+    assert one.by == f"{command[0]}, pid 501"
+    if to is None:
+        report = ask("port:22", known)
+        assert f"passed on by {command[0]}, pid 501" in chain(report)
 
 
 def test_a_port_within_a_published_range_is_found():
