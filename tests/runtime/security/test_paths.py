@@ -92,15 +92,16 @@ def test_a_link_in_a_volume_s_path_stays_inside(runtime, host, climb):
     assert not list(runtime.directory.glob("rootfs/**/host/file"))
 
 
-@pytest.mark.parametrize("climb", ["", OUT])
-def test_a_link_in_place_of_dev_gets_no_node(runtime, host, climb):
+@pytest.mark.parametrize("target", ["{host}", f"{OUT}{{host}}", "/data"])
+def test_a_link_in_place_of_dev_gets_no_node(runtime, host, target):
     """CVE-2026-41579."""
     (runtime.directory / "rootfs/dev").rmdir()
-    (runtime.directory / "rootfs/dev").symlink_to(f"{climb}{host}")
+    (runtime.directory / "rootfs/dev").symlink_to(target.format(host=host))
     bundle = bare(runtime, "true", without=("/dev", "/dev/pts", "/dev/shm", "/dev/mqueue"))
     done = runtime("run", "-b", bundle, "one", check=False)
     assert done.returncode == 1
     assert "/dev" in done.stderr
+    assert os.listdir(runtime.directory / "rootfs/data") == []
 
 
 @pytest.mark.parametrize("name", ["dev", "proc", "sys"])
