@@ -6,7 +6,7 @@ from typing import Final
 from msgspec import UNSET
 
 from collectors.kernel import cgroups, happened, namespaces
-from inspector.domains.containers.model import Container
+from inspector.domains.containers.model import Container, Resources
 from inspector.domains.events import owners
 from inspector.domains.events.counters import Counters
 from inspector.domains.events.heard import Heard
@@ -117,12 +117,13 @@ def _cgroups(current: Sample, containers: tuple[Container, ...]) -> Iterator[Fou
 def _limits(before: Frame, after: Frame) -> Iterator[Found]:
     if before.containers is UNSET or after.containers is UNSET:
         return
-    earlier = {(one.id, one.pid): _limits_of(one) for one in before.containers if one.resources}
+    earlier = {(one.id, one.pid): one.resources for one in before.containers}
     for one in after.containers:
-        was = earlier.get((one.id, one.pid))
-        if was is None or not one.resources:
+        then, now = earlier.get((one.id, one.pid)), one.resources
+        if then is None or now is None or _same(then, now):
             continue
-        for name, (value, by) in _limits_of(one).items():
+        was = _limits_of(then)
+        for name, (value, by) in _limits_of(now).items():
             if was[name][0] != value:
                 yield (
                     "limit",
@@ -131,10 +132,13 @@ def _limits(before: Frame, after: Frame) -> Iterator[Found]:
                 )
 
 
-def _limits_of(one: Container) -> dict[str, tuple[float | None, str | None]]:
-    if one.resources is None:
-        return {}
-    cpu, memory, pids = one.resources.cpu, one.resources.memory, one.resources.pids
+def _same(one: Resources, other: Resources) -> bool:
+    """Return whether these are what was derived for the frame before."""
+    return one.cpu is other.cpu and one.memory is other.memory and one.pids is other.pids
+
+
+def _limits_of(resources: Resources) -> dict[str, tuple[float | None, str | None]]:
+    cpu, memory, pids = resources.cpu, resources.memory, resources.pids
     none = (None, None)
     return {
         "cpu.limit_cores": (cpu.limit_cores, cpu.limited_by) if cpu else none,
@@ -202,9 +206,11 @@ def _mounts(before: Frame, after: Frame, watched: Collection[int]) -> Iterator[F
     """
     if before.mounts is UNSET or after.mounts is UNSET or before.mounts is after.mounts:
         return
-    earlier = {(one.namespace, one.mount_id): one for one in before.mounts}
-    later = {(one.namespace, one.mount_id): one for one in after.mounts}
-    lasting = {namespace for namespace, _ in earlier} & {namespace for namespace, _ in later}
+    lasting = {one.namespace for one in before.mounts} & {one.namespace for one in after.mounts}
+    # A mount about which nothing is new is the same row in both.
+    old, new = set(map(id, before.mounts)), set(map(id, after.mounts))
+    earlier = {(one.namespace, one.mount_id): one for one in before.mounts if id(one) not in new}
+    later = {(one.namespace, one.mount_id): one for one in after.mounts if id(one) not in old}
     for topic, these, others in (("unmounted", earlier, later), ("mounted", later, earlier)):
         for key, one in these.items():
             if key not in others and key[0] in lasting and key[0] not in watched:

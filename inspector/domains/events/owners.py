@@ -19,7 +19,7 @@ def by_path(containers: Iterable[Container]) -> dict[str, str]:
     return {
         path: one.id
         for one in containers
-        for path in one.cgroups.values()
+        for path in set(one.cgroups.values())
         if path != "/" and _named(path, one.id)
     }
 
