@@ -89,7 +89,7 @@ def test_a_command_writes_the_pack_and_the_next_one_loads_from_it(tree):
 
 
 def test_from_the_third_time_on_a_command_loads_all_at_once(tree):
-    version(tree)
+    features(tree)
     wrong = (sys.executable, "-I", "-S", "-c", MAIN.format(str(tree)), "features", "--wrong")
     for _ in range(3):  # what fails teaches nothing
         assert subprocess.run(wrong, capture_output=True, check=False, timeout=60).returncode == 1
