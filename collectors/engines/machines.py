@@ -17,7 +17,11 @@ from collectors.homes import read_owned
 from runtime.formats import text
 
 _DIRECTORY = "/run/systemd/machines"
-_SETTING = re.compile(r'^([A-Z_]+)="?(.*?)"?$', re.MULTILINE)
+_LABELS: Mapping[str, str] = {"ROOT": "root", "SCOPE": "unit", "UNIT": "unit"}
+"""A machine's unit is written as SCOPE, by some versions of systemd as UNIT."""
+_SETTING = re.compile(rb'^([A-Z_]+)="?(.*?)"?$', re.MULTILINE)
+_ESCAPE = re.compile(rb"\\([0-7]{3}|.)", re.DOTALL)
+"""Values are written as in C: a unit's own `\\x2d` has two backslashes, other bytes are octal."""
 
 
 class MachinesEngine:
@@ -51,7 +55,10 @@ class MachinesEngine:
 
 def _machine(path: str) -> EngineContainer | None:
     try:
-        said = dict(_SETTING.findall(read_owned(path, 0).decode("utf-8", "replace")))
+        said = {
+            key.decode(): _plain(value).decode("utf-8", "replace")
+            for key, value in _SETTING.findall(read_owned(path, 0))
+        }
     except OSError:
         return None  # it ended since the directory was listed, or is a link
     name = text.clean(said.get("NAME", ""))
@@ -63,10 +70,18 @@ def _machine(path: str) -> EngineContainer | None:
         id=name,
         engine="systemd-nspawn" if service in {"", "nspawn", "systemd-nspawn"} else service,
         name=name,
-        labels={key.lower(): said[key] for key in ("ROOT", "UNIT") if said.get(key)},
+        labels={name: said[key] for key, name in _LABELS.items() if said.get(key)},
         pid=int(leader) if leader.isdecimal() else None,
         created_at=_moment(said),
     )
+
+
+def _plain(value: bytes) -> bytes:
+    def byte(found: re.Match[bytes]) -> bytes:
+        escaped = found[1]
+        return bytes((int(escaped, 8) & 0xFF,)) if len(escaped) == 3 else escaped
+
+    return _ESCAPE.sub(byte, value)
 
 
 def _moment(said: Mapping[str, str]) -> datetime | None:

@@ -185,14 +185,15 @@ def test_a_configured_directory_of_lxc_is_looked_in(tmp_path):
 
 async def test_registered_machines_that_are_containers_are_listed(tmp_path):
     (tmp_path / "web").write_text(
-        'NAME=web\nSCOPE=machine-web.scope\nSERVICE="systemd-nspawn"\nROOT=/srv/web\n'
+        'NAME=web\nSCOPE=machine-my\\\\x2dweb.scope\nSERVICE="systemd-nspawn"\n'
+        "ROOT=/srv/\\303\\251\n"
         "CLASS=container\nLEADER=4242\nREALTIME=1795521600000000\n"
     )
     (tmp_path / "vm").write_text("NAME=vm\nSERVICE=libvirt-qemu\nCLASS=vm\nLEADER=4243\n")
     (tmp_path / "unit:machine-web.scope").symlink_to("web")
     (one,) = (await MachinesEngine(str(tmp_path)).collect()).containers
     assert (one.id, one.engine, one.pid) == ("web", "systemd-nspawn", 4242)
-    assert one.labels["root"] == "/srv/web"
+    assert one.labels == {"root": "/srv/é", "unit": "machine-my\\x2dweb.scope"}
     assert one.created_at is not None
     assert one.created_at.year == 2026
 
