@@ -138,7 +138,8 @@ class Looker:
         self._known: dict[tuple[str | None, ...] | bytes, Spaces] = {}
         self._budget = _DESCRIPTORS
         self._opened_ones: Mapping[int, Sequence[int]] | None = None
-        self._untold: frozenset[int] = frozenset()
+        self._untold: frozenset[int] | None = None
+        """Processes whose tokens are not the iterator's; None where none is."""
 
     def begin(self, table: Table, due: int) -> None:
         """Begin a walk, in which so many processes are to be looked at."""
@@ -147,13 +148,13 @@ class Looker:
             self._known.clear()
         opened = table.opened() if due >= _CROWD else None
         self._opened_ones = opened.namespaces if opened is not None else None
-        self._untold = frozenset(table.untold)  # what their entries' tokens are is something else
+        self._untold = frozenset(table.untold) if table.tells else None
 
     def look(self, walk: int, pid: int, entry: Entry | None = None) -> Seen:
         """Take in one process; its start is read last, for only one that is still there has it."""
-        opened, token = self._opened_ones, entry.token if entry is not None else None
-        if entry is not None and token is not None and opened is not None:
-            seen = self._told(walk, entry, token, opened.get(pid, ()))
+        told = self._untold is not None and pid not in self._untold
+        if told and entry is not None and entry.token is not None:
+            seen = self._told(walk, entry, entry.token)
             if seen is not None:
                 return seen
         problems = Problems()
@@ -168,10 +169,8 @@ class Looker:
             problems.malformed(f"/proc/{pid}/stat", error)
         return Seen(walk, problems=problems.all())
 
-    def _told(self, walk: int, entry: Entry, token: bytes, opened: Sequence[int]) -> Seen | None:
+    def _told(self, walk: int, entry: Entry, token: bytes) -> Seen | None:
         """Return what the iterator told of a process in this walk; None where it is to be asked itself."""
-        if entry.pid in self._untold:
-            return None
         found, ticks = tokens.inodes(token), tokens.start_ticks(token)
         if found is None or entry.ticks not in {None, ticks}:
             return None
@@ -188,16 +187,31 @@ class Looker:
         entry.ticks = ticks
         problems = Problems()
         pins = _waiting(entry.pid, spaces)
-        for number in opened:
-            name = f"proc/{entry.pid}/fd/{number}"
+        try:
+            searched = self._searched(entry.pid, problems, pins)
+        except (Missing, Gone):
+            return Seen(walk)
+        except CollectError as error:
+            problems.failed(error)
+            searched = True
+        member = Membership(entry.pid, ticks, spaces.inodes)
+        said = problems.all()
+        return Seen(walk, member, spaces, tuple(pins), unsearched=not searched, problems=said)
+
+    def _searched(self, pid: int, problems: Problems, pins: list[_Pinned]) -> bool:
+        """Add the open namespaces of a process; return whether all were looked through."""
+        if self._opened_ones is None:
+            with self._root.directory(f"proc/{pid}/ns") as directory:
+                return self._descriptors(pid, directory, problems, pins)
+        for number in self._opened_ones.get(pid, ()):
+            name = f"proc/{pid}/fd/{number}"
             try:
                 _pinned(self._root.link(name), f"/{name}", problems, pins)
             except (Missing, Gone):
                 continue
             except CollectError as error:
                 problems.failed(error)
-        member = Membership(entry.pid, ticks, spaces.inodes)
-        return Seen(walk, member, spaces, tuple(pins), problems=problems.all())
+        return True
 
     def _look(
         self, walk: int, pid: int, directory: Directory, problems: Problems, entry: Entry | None

@@ -159,6 +159,11 @@ class Table:
         return self._tasks.opened() if self._tasks is not None else None
 
     @property
+    def tells(self) -> bool:
+        """Whether the newest walk's tokens are the iterator's, but those of the `untold`."""
+        return self._told_since is not None
+
+    @property
     def untold(self) -> Sequence[int]:
         """Processes that are listed, and that the iterator does not tell of."""
         return self._untold
