@@ -146,6 +146,20 @@ def test_what_is_changed_in_the_bundle_after_create_has_no_effect(runtime):
     assert out.read_text() == "before\n"
 
 
+def test_nor_has_it_on_what_comes_later(runtime):
+    """One more process and the hooks are by the spec as it was (runtime.md, "create")."""
+    runtime.running("one")
+    path = runtime.made[0] / "config.json"
+    spec = json.loads(path.read_text())
+    touched = runtime.directory / "touched"
+    spec["process"]["noNewPrivileges"] = False
+    spec["hooks"] = {"poststop": [{"path": "/bin/touch", "args": ["touch", str(touched)]}]}
+    path.write_text(json.dumps(spec))
+    assert "NoNewPrivs:\t1" in runtime("exec", "one", "cat", "/proc/self/status").stdout
+    runtime("delete", "--force", "one")
+    assert not touched.exists()
+
+
 def test_run_gives_output_and_status_and_leaves_nothing(runtime):
     bundle = runtime.bundle("sh", "-c", "cat; exit 9")
     done = runtime("run", "--bundle", bundle, "one", stdin="a rose\n", check=False)
