@@ -5,29 +5,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from xml.etree import ElementTree
 
 import pytest
 
 from tests import requirements, traces
 from tests.machines import machine
+from tests.machines.suites import Report
 
 pytestmark = [pytest.mark.machine, pytest.mark.root, pytest.mark.timeout(1000)]
 
-PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--durations=10")
-ROOT = ("-m", "root and not machine and not engine")
-EVERYWHERE = ("tests/live", "tests/runtime/cgroups", "tests/runtime/command/test_systemd.py")
-NATIVE = (
-    "tests/runtime/command/test_cgroups.py",
-    "tests/runtime/command/test_exec.py",
-    "tests/runtime/command/test_rootless.py",
-    "tests/runtime/init",
-    "tests/runtime/linux",
-    "tests/runtime/snapshots",
-)
-"""What User-Mode Linux, where a system call takes 75 times as long, has no time for."""
 CGROUP_FILE_SYSTEMS = {"ns-v1": "tmpfs", "ns-v2": "cgroup2fs", "uml": "cgroup2fs"}
 
 
@@ -107,33 +95,14 @@ def test_it_refuses_to_start_a_systemd_in_the_hosts_namespaces(tmp_path: Path) -
         assert "refused" in done.stderr
 
 
-def test_the_tests_for_every_host_pass(lane: str, results: Path) -> None:
-    # A hundred births a second are more than User-Mode Linux can bear.
-    slow = (*EVERYWHERE, "--ignore=tests/live/test_churn.py")
-    folders = slow if lane == "uml" else (*EVERYWHERE, *NATIVE)
-    command = (*PYTEST, "--junitxml=/machine/junit.xml", *ROOT, *folders)
-    outcome = machine.run(lane, command, results, timeout_seconds=900)
-    assert outcome.exit_code == 0, outcome.output + outcome.console
-    suite = ElementTree.parse(results / "junit.xml").getroot()[0]
-    counts = {key: int(suite.attrib[key]) for key in ("tests", "failures", "errors", "skipped")}
-    assert counts["tests"] - counts["skipped"] > 0
-    assert (counts["failures"], counts["errors"]) == (0, 0)
-    sys.stdout.write(f"{lane}: {counts}\n{outcome.output}")
-    for case in suite.iter("testcase"):
-        for skipped in case.iter("skipped"):
-            assert "root" not in skipped.attrib["message"], case.attrib["name"]
-
-
-@pytest.mark.engine
-@pytest.mark.parametrize("lane", ["ns-v1", "uml"], indirect=True)
-def test_engines_leave_cgroups_to_systemd_and_containers_to_our_runtime(
-    lane: str, results: Path
-) -> None:
-    command = (*PYTEST, "tests/engines/test_oci_systemd.py")
-    outcome = machine.run(lane, command, results, timeout_seconds=900)
-    assert outcome.exit_code == 0, outcome.output + outcome.console
-    assert "skipped" not in outcome.output
-    sys.stdout.write(f"{lane}: {outcome.output}")
+@pytest.mark.timeout(3000)
+def test_the_suite_passes(lane: str, suite_of: Callable[[str], Report]) -> None:
+    report = suite_of(lane)
+    sys.stdout.write(f"{lane}: {report.ran}\n{report.output}")
+    assert report.wrong == ()
+    assert (
+        report.ran > 600
+    )  # all of tests/live and tests/runtime that needs root, but what is lacking
 
 
 def eventually(holds: object, *, seconds: float) -> None:

@@ -1,22 +1,17 @@
 """Debian's own kernel, under emulation: what it alone has of controllers, and systemd's scopes there."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from xml.etree import ElementTree
 
 import pytest
 
 from tests import requirements
 from tests.machines import machine
-from tests.machines.test_lanes import PYTEST, ROOT, assert_nothing_stays
+from tests.machines.suites import Report
+from tests.machines.test_lanes import assert_nothing_stays
 
 pytestmark = [pytest.mark.machine, pytest.mark.root, pytest.mark.timeout(1000)]
-
-TESTS = (
-    "tests/live/test_controllers.py",
-    "tests/runtime/cgroups",
-    "tests/runtime/command/test_systemd.py",
-)
 
 
 @pytest.fixture
@@ -32,16 +27,11 @@ def test_a_machine_that_takes_too_long_leaves_nothing(results: Path) -> None:
     assert_nothing_stays(results)
 
 
-def test_the_tests_of_controllers_pass_on_debians_kernel(results: Path) -> None:
-    command = (*PYTEST, "--junitxml=/machine/junit.xml", *ROOT, *TESTS)
-    outcome = machine.run(machine.EMULATED, command, results, timeout_seconds=900)
-    assert outcome.exit_code == 0, outcome.output + outcome.console
-    suite = ElementTree.parse(results / "junit.xml").getroot()[0]
-    sys.stdout.write(f"{suite.attrib}\n{outcome.output}")
-    ran = {
-        case.attrib["name"]
-        for case in suite.iter("testcase")
-        if not case.findall("skipped") and "test_controllers" in case.attrib["classname"]
-    }
-    assert len(ran) >= 6  # here nothing of what they ask for is absent
+@pytest.mark.timeout(3000)
+@pytest.mark.parametrize("lane", [machine.EMULATED])
+def test_the_suite_passes(lane: str, suite_of: Callable[[str], Report], results: Path) -> None:
+    report = suite_of(lane)
+    sys.stdout.write(f"{lane}: {report.ran}\n{report.output}")
+    assert report.wrong == ()
+    assert report.ran > 55
     assert_nothing_stays(results)
