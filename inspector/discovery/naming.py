@@ -25,6 +25,8 @@ RUNTIMES: Final = frozenset({"runc", "crun", "youki"})
 """What engines start containers with: their state names one whose engine does not answer."""
 _SHORT: Final = 12
 """Digits of an id cut short that are still taken for it."""
+_ALIKE: Final = 64
+"""Containers of one id that a further one is compared with: an engine can list one without end."""
 
 
 def combine(containers: Iterable[EngineContainer]) -> list[EngineContainer]:
@@ -33,7 +35,7 @@ def combine(containers: Iterable[EngineContainer]) -> list[EngineContainer]:
     by_id: dict[str, list[int]] = {}
     for container in sorted(containers, key=_rank):
         places = by_id.setdefault(container.id, [])
-        same = next((at for at in places if _same(merged[at], container)), None)
+        same = next((at for at in places[:_ALIKE] if _same(merged[at], container)), None)
         if same is None:
             places.append(len(merged))
             merged.append(container)
@@ -61,12 +63,14 @@ def unique(names: Sequence[tuple[str, str | None]]) -> list[str]:
     for name, _ in names:
         counts[name] = counts.get(name, 0) + 1
     taken: set[str] = set()
+    numbers: dict[str, int] = {}
     result: list[str] = []
     for name, namespace in names:
         chosen = f"{namespace}/{name}" if counts[name] > 1 and namespace else name
-        number = 2
+        number = numbers.get(name, 2)
         while chosen in taken:
             chosen, number = f"{name}~{number}", number + 1
+        numbers[name] = number
         taken.add(chosen)
         result.append(chosen)
     return result
