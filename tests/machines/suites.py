@@ -126,6 +126,7 @@ SUITES: Final = {
             "tests/runtime/init/test_cgroups_of_containers.py",
             "tests/runtime/command/test_cgroups.py",
             "tests/runtime/command/test_systemd.py",
+            "tests/collectors/kernel/test_ports.py",
         ),
         lacks=MACHINES,
         timeout_seconds=1800,
