@@ -79,7 +79,7 @@ class Pack:
         except OSError:
             return None
         self._taken[name] = source
-        spec = ModuleSpec(name, self, origin=source)  # type: ignore[arg-type]
+        spec = ModuleSpec(name, self, origin=source)  # type: ignore[arg-type]  # has the methods that are called
         if entry[4]:
             spec.submodule_search_locations = [os.path.dirname(source)]
         return spec
