@@ -88,7 +88,7 @@ def _places(words: Sequence[str]) -> dict[str, str]:
 def _process(request: Request, spec: Spec) -> Spec:
     """Return the process that is asked for, as JSON or by flags."""
     if path := request.text("process"):
-        process = read_json(path)
+        process = read_json(path, streams=True)
         config.process(process)
         support.process(process, "")
         # What it leaves out is not the container's own.

@@ -59,7 +59,7 @@ def _resources(request: Request) -> dict[str, Any]:
     if path == "-":
         return parse_json(sys.stdin.buffer.read(1 << 24), "stdin")
     if path:
-        return read_json(path)
+        return read_json(path, streams=True)
     return _from_flags(request)
 
 

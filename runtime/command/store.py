@@ -39,14 +39,19 @@ _MAX_JSON: Final = 16 << 20
 _LOCK_SECONDS: Final = 30.0
 
 
-def read_json(path: str) -> dict[str, Any]:
-    """Return a file's JSON object; raises `NotFound`, or `FormatError` naming the file."""
+def read_json(path: str, *, streams: bool = False) -> dict[str, Any]:
+    """Return a file's JSON object; raises `NotFound`, or `FormatError` naming the file.
+
+    With `streams` it may be a pipe, which is waited for: for one that the user names, as runc takes.
+    """
+    waits = 0 if streams else os.O_NONBLOCK
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | waits)
     except (FileNotFoundError, NotADirectoryError):
         raise NotFound(f"{path}: no such file") from None
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode) and not (streams and stat.S_ISFIFO(mode)):
             raise FormatError(f"{path}: is not a regular file")
         with open(descriptor, "rb", closefd=False) as file:
             data = file.read(_MAX_JSON + 1)

@@ -54,6 +54,13 @@ def test_a_process_comes_as_json_with_nothing_of_the_container_s_environment(run
     }
 
 
+def test_a_process_may_come_through_a_pipe(runtime):
+    runtime.running("one")
+    given = json.dumps({"args": ["echo", "piped"], "cwd": "/", "env": ["PATH=/bin"]})
+    done = runtime("exec", "--process", "/dev/stdin", "one", stdin=given)
+    assert done.stdout == "piped\n"
+
+
 @pytest.mark.parametrize(
     ("value", "named"),
     [
