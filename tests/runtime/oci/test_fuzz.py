@@ -343,6 +343,7 @@ def test_a_config_that_is_no_file_of_text_is_refused_at_once(runtime, name):
     one_line(done.stderr, [])
     assert time.monotonic() - began < 20
     assert runtime.left() == NOTHING
+    shutil.rmtree(bundle)
 
 
 @pytest.mark.root
@@ -351,6 +352,8 @@ def test_other_files_of_json_are_read_as_carefully(runtime, words):
     runtime.quietly("run", "-d", "--bundle", runtime.bundle("sleep", "1000"), "one")
     try:
         for name, (make, said) in FILES.items():
+            if name == "a FIFO":
+                continue  # what the user names may be a pipe, and is waited for
             path = runtime.directory / f"{words[0]} {name}" / "config.json"
             path.parent.mkdir()
             make(path)
