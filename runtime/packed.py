@@ -120,7 +120,8 @@ class Pack:
             parent, _, last = name.rpartition(".")
             __import__(parent)
             module = type(sys)(name)
-            vars(module).update(__spec__=spec, __loader__=self, __package__=spec.parent)
+            module.__spec__, module.__package__ = spec, spec.parent
+            module.__loader__ = self  # type: ignore[assignment]  # it loads what it found itself
             if spec.submodule_search_locations is not None:
                 module.__path__ = spec.submodule_search_locations
             sys.modules[name] = module
