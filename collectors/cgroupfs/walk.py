@@ -325,9 +325,7 @@ class Walker:
                 continue
             key = self._by_watch.get(happened.watch)
             known = self._known.get(key) if key is not None else None
-            if key is None or known is None:
-                continue
-            if happened.name == _LISTENED:
+            if key is None or known is None or happened.name == _LISTENED:
                 continue
             self._note(happened, *key)
             if happened.mask & (inotify.CREATE | inotify.DELETE):
@@ -356,22 +354,23 @@ class Walker:
 
     def _touch(self, key: tuple[str, str]) -> None:
         """Have the rules of a cgroup read again, and those below it: some are inherited."""
-        mountpoint, path = key
-        below = f"{path.rstrip('/')}/"
-        for (other, name), known in self._known.items():
-            if other == mountpoint and (name == path or name.startswith(below)):
-                known.touched = True
+        for one in self._branch(key):
+            self._known[one].touched = True
 
     def _removed(self, above: tuple[str, str], name: str) -> None:
         """Forget a cgroup that was removed: its path may be another one's already."""
         mountpoint, path = above
-        gone = f"{path.rstrip('/')}/{name}"
-        for key in [
-            key
-            for key in self._known
-            if key[0] == mountpoint and (key[1] == gone or key[1].startswith(f"{gone}/"))
-        ]:
-            self._forget(key)
+        for one in self._branch((mountpoint, f"{path.rstrip('/')}/{name}")):
+            self._forget(one)
+
+    def _branch(self, key: tuple[str, str]) -> list[tuple[str, str]]:
+        """Return a cgroup and those below it, as far as they are known."""
+        found = [key] if key in self._known else []
+        for mountpoint, path in found:  # which grows meanwhile
+            names = self._known[mountpoint, path].group.memory.children
+            below = ((mountpoint, f"{path.rstrip('/')}/{name}") for name in names)
+            found += [one for one in below if one in self._known]
+        return found
 
     def _forget(self, key: tuple[str, str]) -> None:
         self._drop(self._known.pop(key, None))
