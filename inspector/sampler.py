@@ -37,7 +37,7 @@ NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     "network": ("namespaces", "members", "links", "sockets", "pinned", "ports"),
     "images": (),
     "tasks": ("processes", "namespaces", "mounts", "tasks"),
-    "events": ("processes", "namespaces", "cgroups", "happened"),
+    "events": ("processes", "namespaces", "cgroups", "depth", "happened"),
 }
 """Which readings each section is derived from; `members` is a few processes of each container."""
 _AGAIN: Final = 10

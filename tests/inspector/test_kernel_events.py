@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from inspector.chain import Chain
 from inspector.domains.events.model import Event
 from inspector.sample import Sample
 from inspector.sampler import Sampler
+from tests import requirements
 from tests.inspector.canned import HOST, A, Host, mount, own
 
 LEAF = f"/docker/{A}"
@@ -134,3 +136,26 @@ def test_a_cgroup_that_lives_shorter_than_a_frame_is_told_of():
     assert isinstance(frame.events, tuple)
     found = [event.topic for event in frame.events if event.event.get("path") == f"/{name}"]
     assert found == ["cgroup-made", "cgroup-removed"]
+
+
+@pytest.mark.root
+def test_a_fork_that_a_limit_refuses_is_told_where_only_events_are_asked_for():
+    pids = Path("/sys/fs/cgroup/pids")
+    if not pids.is_dir():
+        requirements.absent_here("no hierarchy of version 1 that limits processes")
+    root = Root()
+    sampler, chain = Sampler(root, collectors(root)), Chain()
+    group = pids / f"cinspect-test-full-{os.getpid()}"
+    group.mkdir()
+    try:
+        (group / "pids.max").write_text("1")
+        for _ in range(3):
+            chain.advance(asyncio.run(sampler.sample(("events",))))
+        script = f"echo $$ > {group}/cgroup.procs; (true) & wait"
+        subprocess.run(("sh", "-c", script), check=False, stderr=subprocess.DEVNULL)
+        frame = chain.advance(asyncio.run(sampler.sample(("events",))))
+    finally:
+        group.rmdir()
+    assert isinstance(frame.events, tuple)
+    found = [event.event for event in frame.events if event.topic == "pids-max"]
+    assert {"path": f"/{group.name}", "count": 1} in found
