@@ -1,7 +1,7 @@
 """Tells in which cgroups a process ran, began, moved or ended: elsewhere few numbers can have changed."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from collectors.formats.pid_cgroup import CgroupEntry
 from collectors.table import Entry, Table
@@ -9,9 +9,7 @@ from collectors.table import Entry, Table
 _PROCESSES = "processes"
 """Under which the collector of processes keeps what it read."""
 
-_NAMES = 4_000
-"""So many different sets of cgroups are remembered."""
-
+K = TypeVar("K")
 Name = tuple[frozenset[str], str]
 """A cgroup: its hierarchy's controllers, none of version 2, and its path."""
 _Place = tuple[CgroupEntry, ...]
@@ -54,6 +52,8 @@ class Stirred:
         self._members: dict[Name, int] = {}
         self._names: dict[int, tuple[_Place, tuple[Name, ...]]] = {}
         """Of each set of cgroups, by its identity: many processes share one."""
+        self._many: dict[int, int] = {}
+        """How many do."""
 
     def take(self) -> Activity | None:
         """Return what happened since the last time; None where anything may have."""
@@ -81,12 +81,12 @@ class Stirred:
                 self._move(pid, before, ())
         self._walk = self._table.walk
         stirred = {name for place in places.values() for name in self._of(place)}
-        if len(self._names) > _NAMES:
-            self._names.clear()
+        for unused in self._names.keys() - self._many.keys():
+            self._names.pop(unused, None)
         return Activity(stirred, self._members)
 
     def _begin(self) -> None:
-        self._where, self._members, self._names = {}, {}, {}
+        self._where, self._members, self._names, self._many = {}, {}, {}, {}
         for entry in self._table.everyone():
             place = _place(entry)
             if place:
@@ -94,11 +94,13 @@ class Stirred:
 
     def _move(self, pid: int, before: _Place, after: _Place) -> None:
         for name in self._of(before):
-            self._members[name] -= 1
-            if not self._members[name]:
-                del self._members[name]
+            _count(self._members, name, -1)
         for name in self._of(after):
-            self._members[name] = self._members.get(name, 0) + 1
+            _count(self._members, name, 1)
+        if before:
+            _count(self._many, id(before), -1)
+        if after:
+            _count(self._many, id(after), 1)
         if after:
             self._where[pid] = after
         else:
@@ -110,6 +112,15 @@ class Stirred:
             names = tuple((frozenset(one.controllers), one.path) for one in place)
             known = self._names[id(place)] = (place, names)
         return known[1]
+
+
+def _count(table: dict[K, int], key: K, by: int) -> None:
+    """Add to a count; what comes to none is left out."""
+    now = table.get(key, 0) + by
+    if now:
+        table[key] = now
+    else:
+        del table[key]
 
 
 def _place(entry: Entry) -> _Place | None:
