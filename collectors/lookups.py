@@ -15,6 +15,8 @@ from collectors.root import Directory, Root
 from runtime.errors import FormatError
 from runtime.formats import text
 
+_FEW = 512
+"""Most processes have not so many descriptors."""
 _KINDS = {
     stat.S_IFDIR: "directory",
     stat.S_IFREG: "file",
@@ -120,31 +122,45 @@ def open_files(
 ) -> OpenFiles:
     """Return which of these processes have files with these inodes open, by /proc/PID/fdinfo.
 
-    A descriptor costs about 15 microseconds: `descriptors` is how many are looked at.
+    A descriptor costs about 15 microseconds: `descriptors` is how many are looked at, the first
+    `_FEW` of every process before the others of any.
     """
     wanted = frozenset(inodes)
     found: dict[int, list[Open]] = {}
     left, complete = descriptors, True
-    for pid in pids:
-        if left <= 0:
-            complete = False
-            break
-        try:
-            left -= _of_process(root, pid, wanted, found, most=left)
-        except (Missing, Gone):
-            continue
-        except (CollectError, OSError):
-            complete = False
+    many: list[int] = []
+    for skip, some in ((0, pids), (_FEW, many)):
+        for pid in some:
+            if left <= 0:
+                complete = False
+                break
+            most = left if skip else min(left, _FEW)
+            try:
+                looked = _of_process(root, pid, wanted, found, skip=skip, most=most)
+            except (Missing, Gone):
+                continue
+            except (CollectError, OSError):
+                complete = False
+                continue
+            left -= looked
+            if not skip and looked == most:
+                many.append(pid)
     return OpenFiles({inode: tuple(held) for inode, held in found.items()}, complete)
 
 
 def _of_process(
-    root: Root, pid: int, wanted: frozenset[int], found: dict[int, list[Open]], *, most: int
+    root: Root,
+    pid: int,
+    wanted: frozenset[int],
+    found: dict[int, list[Open]],
+    *,
+    skip: int,
+    most: int,
 ) -> int:
     """Add what one process has open; return how many descriptors were looked at."""
     with root.directory(f"proc/{pid}") as process:
         with process.directory("fdinfo") as directory, os.scandir(directory.fd) as scan:
-            names = [entry.name for entry in islice(scan, most)]
+            names = [entry.name for entry in islice(scan, skip, skip + most)]
         for name in names:
             one = _opened(process, pid, name, wanted)
             if one is not None:
