@@ -125,47 +125,46 @@ def open_files(
     A descriptor costs about 15 microseconds: `descriptors` is how many are looked at, the first
     `_FEW` of every process before the others of any.
     """
-    wanted = frozenset(inodes)
-    found: dict[int, list[Open]] = {}
-    left, complete = descriptors, True
-    many: list[int] = []
-    for skip, some in ((0, pids), (_FEW, many)):
-        for pid in some:
-            if left <= 0:
-                complete = False
-                break
-            most = left if skip else min(left, _FEW)
-            try:
-                looked = _of_process(root, pid, wanted, found, skip=skip, most=most)
-            except (Missing, Gone):
-                continue
-            except (CollectError, OSError):
-                complete = False
-                continue
-            left -= looked
-            if not skip and looked == most:
-                many.append(pid)
-    return OpenFiles({inode: tuple(held) for inode, held in found.items()}, complete)
+    search = _Search(root, frozenset(inodes), descriptors)
+    many = [pid for pid in pids if search.has_more(pid, 0, _FEW)]
+    left_out = [pid for pid in many if search.has_more(pid, _FEW, descriptors)]
+    holders = {inode: tuple(held) for inode, held in search.found.items()}
+    return OpenFiles(holders, search.complete and not left_out)
 
 
-def _of_process(
-    root: Root,
-    pid: int,
-    wanted: frozenset[int],
-    found: dict[int, list[Open]],
-    *,
-    skip: int,
-    most: int,
-) -> int:
-    """Add what one process has open; return how many descriptors were looked at."""
-    with root.directory(f"proc/{pid}") as process:
-        with process.directory("fdinfo") as directory, os.scandir(directory.fd) as scan:
-            names = [entry.name for entry in islice(scan, skip, skip + most)]
-        for name in names:
-            one = _opened(process, pid, name, wanted)
-            if one is not None:
-                found.setdefault(one[0], []).append(one[1])
-    return len(names)
+class _Search:
+    """Looks at a number of descriptors in all, of one process after the other."""
+
+    def __init__(self, root: Root, wanted: frozenset[int], left: int) -> None:
+        self._root = root
+        self._wanted = wanted
+        self._left = left
+        self.found: dict[int, list[Open]] = {}
+        self.complete = True
+        """False when a process could not be looked at."""
+
+    def has_more(self, pid: int, skip: int, most: int) -> bool:
+        """Add what a process has open, but the first; return whether it may have more."""
+        most = min(most, self._left)
+        try:
+            looked = self._look(pid, skip, most)
+        except (Missing, Gone):
+            return False
+        except (CollectError, OSError):
+            self.complete = False
+            return False
+        self._left -= looked
+        return looked == most
+
+    def _look(self, pid: int, skip: int, most: int) -> int:
+        with self._root.directory(f"proc/{pid}") as process:
+            with process.directory("fdinfo") as directory, os.scandir(directory.fd) as scan:
+                names = [entry.name for entry in islice(scan, skip, skip + most)]
+            for name in names:
+                one = _opened(process, pid, name, self._wanted)
+                if one is not None:
+                    self.found.setdefault(one[0], []).append(one[1])
+        return len(names)
 
 
 def _opened(
