@@ -95,7 +95,7 @@ def _wait(pid: int, seconds: int | None, *, key: str, path: str) -> str:
     if seconds is not None:
         pidfd = os.pidfd_open(pid)
         try:
-            import select  # noqa: PLC0415 - few containers have hooks
+            import select  # noqa: PLC0415 - few hooks have a timeout
 
             ended = select.select([pidfd], [], [], seconds)[0]
         finally:
@@ -134,6 +134,8 @@ class ContainerHooks(Step):
     __slots__ = ("_hooks", "_kind", "_told")
 
     def __init__(self, kind: str, hooks: Sequence[Spec], told: State) -> None:
+        if any(hook.get("timeout") is not None for hook in hooks):
+            __import__("select")  # for `_wait`: in the container there are no modules to load
         self._kind = kind
         self._hooks = hooks
         self._told = told

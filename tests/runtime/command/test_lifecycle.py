@@ -242,6 +242,14 @@ def test_a_hook_after_the_end_that_fails_stops_nothing(runtime):
     assert (runtime.directory / "second").exists()
 
 
+def test_a_hook_in_the_container_that_takes_too_long_ends_it(runtime):
+    slow = {"path": "/bin/sleep", "args": ["sleep", "50"], "timeout": 1}
+    bundle = runtime.bundle("true", hooks={"startContainer": [slow]})
+    done = runtime("run", "--bundle", bundle, "one", check=False)
+    assert done.returncode == 1
+    assert "hooks.startContainer[0].timeout: /bin/sleep takes longer than 1 seconds" in done.stderr
+
+
 def test_all_hooks_run_in_their_order_and_get_the_state(runtime):
     said = runtime.directory / "rootfs" / "data" / "said"
     inside = ("createContainer", "startContainer")
