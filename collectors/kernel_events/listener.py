@@ -227,7 +227,9 @@ def _drain(state: _State) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         state.problems.append(Problem(PATH, "recv", "unavailable", reason))
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(
+            OSError, ValueError
+        ):  # whoever listened may have closed it meanwhile
             state.epoll.unregister(state.connector.fileno())
         state.connector.close()
         state.connector = None
