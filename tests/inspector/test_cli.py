@@ -198,7 +198,7 @@ def test_only_the_sections_that_were_asked_for_are_there(recorded):
     done = cinspect("dump", "--section", "namespaces,mounts", "--section", "events", *recorded)
     assert set(json.loads(done.stdout)) == {
         "schema_version", "taken_at", "cost", "host", "engines", "errors",
-        "namespaces", "mounts", "events",
+        "namespaces", "mounts", "filesystems", "events",
     }  # fmt: skip
 
 

@@ -61,9 +61,9 @@ def compare(said: Words, frame: Dump) -> Table:
         table.same("shim's address", said["shim"]["address"], one["shim"]["address"])
         # On v1 it need not be in each hierarchy; with systemd's driver its processes may be one below.
         own = sorted(path for path in one["cgroups"].values() if path != "/")
-        table.same(
-            "cgroups", [said["cgroup"]] * len(own), [path[: len(said["cgroup"])] for path in own]
-        )
+        top = said["cgroup"]
+        inside = [top if f"{path}/".startswith(f"{top}/") else path for path in own]
+        table.same("cgroups", [top] * len(own), inside)
         table.same("some cgroup", True, bool(own))
     if said["status"] == "stopped":
         table.same("exit code", said["exit_code"], one["exit_code"])

@@ -17,6 +17,8 @@ pytestmark = pytest.mark.root
 
 ROWS: Final = features.TOLD
 NUMBER: Final = r"\d+(\.\d+)?"
+OWN: Final = r"/(cinspect/[0-9a-f]{64}|system\.slice/cinspect-[0-9a-f]{64}\.scope)"
+"""The container's cgroup, by one manager or the other."""
 SHOWN: Final[Mapping[str, str]] = {
     "20": r'"rx_bytes":\d+,"tx_bytes":\d+',
     "28": r"^[1-9]\d*$",
@@ -25,7 +27,7 @@ SHOWN: Final[Mapping[str, str]] = {
     "31": r"^[1-9]\d*$",
     "34": r"^[1-9]\d*$",
     "36": r"^\[\d+,\{",
-    "37": r'^\["/cinspect/[0-9a-f]{64}","[0-9a-f]{64}"\]',
+    "37": rf'\["{OWN}","[0-9a-f]{{64}}"\]',
     "40": r'\["net",\d+,\d+,null\]',
     "41": r'^\[\["user"',
     "42": r"^\d+$",
@@ -57,7 +59,7 @@ MEASURED: Final[Mapping[str, tuple[str, str]]] = {
     "16": ("memory", r"^\[[1-9]\d*,\d+,\d+,\d+\]$"),
     "17": ("memory", r'^\[0,\{"'),
     "21": ("pids", r'^\{"current":[1-9]\d*,"limit":50'),
-    "24": ("memory", r'^\[67108864,"/cinspect/[0-9a-f]+",0\.2,"/cinspect/[0-9a-f]+",50\]$'),
+    "24": ("memory", rf'^\[67108864,"{OWN}",0\.2,"{OWN}",50\]$'),
     "27": ("cpu", r"throttled"),
     "32": ("memory", r"67108864"),
     "38": ("pids", r"^(web){3}$"),
