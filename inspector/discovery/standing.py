@@ -35,7 +35,7 @@ def alike(one: Process, other: Process) -> bool:
         one.pid == other.pid
         and one.start_ticks == other.start_ticks
         and one.ppid == other.ppid
-        and one.comm == other.comm
+        and (one.comm == other.comm or (_works(one) and _works(other)))
         and (one.state in ENDED) == (other.state in ENDED)
         and one.cgroups == other.cgroups
         and one.command == other.command
@@ -51,3 +51,8 @@ def alike(one: Process, other: Process) -> bool:
         and one.no_new_privs == other.no_new_privs
         and one.seccomp == other.seccomp
     )
+
+
+def _works(process: Process) -> bool:
+    """Return whether it is a worker of the kernel's, called after what it does just now (wq_worker_comm)."""
+    return process.kernel_thread and process.comm.startswith("kworker/")

@@ -1,5 +1,6 @@
 """A frame that is derived from what is known of the one before says what one derived afresh does."""
 
+import operator
 import random
 from pathlib import Path
 
@@ -8,9 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from collectors.kernel import processes
+from collectors.kernel.processes import Process
 from collectors.registry import collectors
 from collectors.root import Root
 from inspector.derive import derive
+from inspector.discovery.standing import Standings
 from inspector.domains.cgroups.window import NOTHING, Window
 from inspector.frame import Frame
 from inspector.memos import Memo, Memos
@@ -125,3 +129,17 @@ def test_what_need_not_be_asked_for_is_kept_for_when_it_is():
     derive(previous, made.sample(at=104.0), memos)
     of_the_host = 8  # who is in them has changed; in the container's own nobody's come or gone
     assert memos.made["namespaces"] == of_the_host
+
+
+def test_a_worker_of_the_kernels_that_does_something_else_changes_nothing():
+    def listed(worker: str, program: str) -> tuple[Process, ...]:
+        host = Host()
+        host.process(7, 2, worker, ns=own(0), inside=[7], kernel=True)
+        host.process(8, 1, program, ns=own(0), inside=[8])
+        return host.sample().get(processes.KEY).processes
+
+    standings = Standings()
+    first = standings.of(listed("kworker/0:1-events", "sh"))
+    assert all(map(operator.is_, first, standings.of(listed("kworker/0:1-mm_percpu_wq", "sh"))))
+    other = standings.of(listed("kworker/0:1-events", "bash"))
+    assert (other[0] is first[0], other[1] is first[1]) == (True, False)
