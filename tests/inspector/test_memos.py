@@ -142,4 +142,4 @@ def test_a_worker_of_the_kernels_that_does_something_else_changes_nothing():
     first = standings.of(listed("kworker/0:1-events", "sh"))
     assert all(map(operator.is_, first, standings.of(listed("kworker/0:1-mm_percpu_wq", "sh"))))
     other = standings.of(listed("kworker/0:1-events", "bash"))
-    assert (other[0] is first[0], other[1] is first[1]) == (True, False)
+    assert [one.pid for one, two in zip(other, first, strict=True) if one is not two] == [8]
