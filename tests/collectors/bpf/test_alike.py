@@ -52,14 +52,6 @@ def odd() -> Iterator[list[int]]:
         yield found
 
 
-@pytest.fixture
-def reader() -> Tasks:
-    reader = tasks.connect(Root())
-    if reader is None:
-        lacking("no BPF iterator over tasks here")
-    return reader
-
-
 def links(pid: int) -> dict[str, int | None]:
     found: dict[str, int | None] = {}
     for kind in tasks.Inodes._fields:

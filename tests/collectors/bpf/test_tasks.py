@@ -13,17 +13,8 @@ from collectors.bpf.tasks import Tasks
 from collectors.formats import pid_stat
 from collectors.root import Root
 from tests.collectors.kernel import made
-from tests.requirements import lacking
 
 pytestmark = pytest.mark.root
-
-
-@pytest.fixture
-def reader() -> Tasks:
-    reader = tasks.connect(Root())
-    if reader is None:
-        lacking("no BPF iterator over tasks here")
-    return reader
 
 
 def test_it_tells_the_same_processes_as_proc_and_when_each_began(reader: Tasks):
