@@ -139,7 +139,7 @@ def test_the_environment_chooses_where_no_option_does(
 @pytest.mark.usefixtures("systemd")
 def test_systemd_knows_its_limits_and_their_changes(engine: Engine) -> None:
     if not {"pids", "memory"} <= host.controllers():
-        requirements.absent_here("the pids and memory controllers")
+        requirements.absent_here("this host has no controllers of pids and memory")
     limits = ("--pids-limit", "40", "--memory", "64m")
     with engine.running("sleep", "1000", options=(*SYSTEMD, *limits)) as identifier:
         unit = scope(identifier)

@@ -109,7 +109,7 @@ SUITES: Final = {
         lacks=(
             *MACHINES,
             "no weights of disks on this kernel",
-            "no (cpuset|hugetlb|rdma|misc) controller on this host",
+            "no (blkio|cpuset|hugetlb|rdma|misc) controller on this host",
             "this host has no (cpuset|hugetlb) controller",
             "no time namespaces in this kernel",
             "this kernel has no memory nodes",
