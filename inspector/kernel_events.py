@@ -16,6 +16,8 @@ from inspector.frame import Frame
 from inspector.sample import Sample
 
 KERNEL: Final = "kernel"
+UNIFIED: Final = "unified"
+"""How the hierarchy of cgroup v2 is called beside those of v1, which are their controllers."""
 MOST: Final = 100
 """Events of one topic in one frame; of more, the number that is left out is told."""
 
@@ -100,13 +102,14 @@ def _cgroups(current: Sample, containers: tuple[Container, ...]) -> Iterator[Fou
     if reading is None or not reading.changes:
         return
     names = {
-        one.mountpoint: ",".join(one.controllers) for one in reading.hierarchies if one.version == 1
+        one.mountpoint: ",".join(one.controllers) if one.version == 1 else UNIFIED
+        for one in reading.hierarchies
     }
     own = owners.by_path(containers)
     joined: dict[tuple[str, str, str | None], list[str]] = {}
     for change in reading.changes:
         key = (change.kind, change.path, change.file)
-        joined.setdefault(key, []).append(names.get(change.mountpoint, ""))
+        joined.setdefault(key, []).append(names.get(change.mountpoint, change.mountpoint))
     for (kind, path, file), hierarchies in joined.items():
         body: dict[str, object] = {"path": path, "hierarchies": sorted(set(hierarchies))}
         if file is not None:

@@ -65,6 +65,7 @@ def test_a_cgroup_below_a_containers_is_its_own_and_told_once_for_all_hierarchie
     (event,) = told(web().sample(at=100), changed(web(), *changes))
     assert (event.source, event.topic, event.container) == ("kernel", "cgroup-made", A)
     assert event.event["path"] == f"{LEAF}/job"
+    assert event.event["hierarchies"] == ["/other", "unified"]
 
 
 def test_what_was_written_names_the_file():
