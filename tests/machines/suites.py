@@ -29,10 +29,6 @@ OUTCOME: Final = "outcome.json"
 ENGINES: Final = "tests/engines/test_oci_systemd.py"
 """Docker, Podman and containerd that leave cgroups to systemd, and containers to our runtime."""
 WHOLE: Final = ("tests/live", "tests/runtime")
-TOLD_TO_END: Final = (
-    "tests/runtime/shim/test_contract.py::"
-    "test_a_shim_that_was_told_to_end_makes_no_container_any_more"
-)
 
 
 SCRIPT: Final = """
@@ -103,8 +99,6 @@ SUITES: Final = {
             *(*WHOLE, ENGINES),
             # A hundred births a second are more than it can bear.
             "--ignore=tests/live/test_churn.py",
-            # Fails there each time, and it is not known why yet.
-            f"--deselect={TOLD_TO_END}",
         ),
         lacks=(
             *MACHINES,

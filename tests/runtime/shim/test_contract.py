@@ -499,8 +499,12 @@ async def test_a_shim_that_was_told_to_end_makes_no_container_any_more(place, li
     made = Bundle(place, library)
     address = made.start()
     late, ending = await made.connect(address), await made.connect(address)
-    await late("Connect", None, task.ConnectResponse)
+    for each in (late, ending):
+        await each("Connect", None, task.ConnectResponse)  # it was taken, and is no news any more
     shim = bundle.Shim.load(made.path)
+    # A descriptor that was handled is news until the next wait, and then what comes by it would
+    # be handled before what had come earlier (epoll's list of those that are ready).
+    await until(lambda: sleeps(shim.pid))
     os.kill(shim.pid, signal.SIGSTOP)  # so that both requests are there in the same turn
     async with asyncio.TaskGroup() as group:
         told = group.create_task(ending("Shutdown", task.ShutdownRequest(id=made.id)))
@@ -515,6 +519,11 @@ async def test_a_shim_that_was_told_to_end_makes_no_container_any_more(place, li
     assert not os.path.ismount(f"{made.path}/rootfs")
     for each in (late, ending):
         await each.client.close()
+
+
+def sleeps(pid):
+    with open(f"/proc/{pid}/stat") as file:
+        return file.read().rpartition(")")[2].split()[0] == "S"
 
 
 async def refused(connected):
