@@ -77,8 +77,8 @@ class Memory:
         """Return the file to be read again and again."""
         handle = self.handles.get(file)
         if handle is None:
-            # Version 1 lists the members when it is first read, and tells an open file the same for
-            # a second after each reading (cgroup_pidlist_start).
+            # It has a member a line. And version 1 lists them when it is first read, and tells an open
+            # file the same for a second after each reading (cgroup_pidlist_start).
             keep = file != "cgroup.procs"
             handle = self.handles[file] = File(f"{self.directory}/{file}", keep=keep)
         return handle

@@ -141,6 +141,29 @@ def test_a_busy_group_agrees_with_its_files(group: Made):
     assert memory.current_bytes == pytest.approx(expected, rel=0.05)
 
 
+MANY = """
+for path in sys.argv[1:]:
+    open(path, "w").write("0")
+for _ in range(999):
+    if os.fork() == 0:
+        os.close(1)
+        wait()
+        os._exit(0)
+say("ready")
+wait()
+"""
+
+
+def test_more_processes_than_a_page_lists_are_all_counted_in_each_reading(group: Made):
+    with made.process(MANY, *group.entrances()):
+        root, reader = Root(), cgroups.Reader()
+        counts = [
+            {found.processes for found in group.groups(reader.read(root)).values()}
+            for _ in range(2)
+        ]
+    assert counts == [{1000}, {1000}]
+
+
 def cpu_of(group: Made, reading: CgroupsReading, fallback: str) -> str:
     """Return the hierarchy that counts cpu time: with version 1, `cpu` and `cpuacct` may be two."""
     for name, found in group.groups(reading).items():
