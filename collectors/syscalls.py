@@ -44,20 +44,11 @@ def open_beneath(dir_fd: int, path: str) -> int:
     return current
 
 
-def open_regular(dir_fd: int, name: str) -> int:
-    """Open an entry of a directory to read it; raise OSError, EINVAL if it is no regular file.
+def reopen_regular(seen: int, name: str) -> int:
+    """Open to read what an O_PATH descriptor names; raise OSError, EINVAL if it is no regular file.
 
     It is looked at before it is opened: that of a device could do something, of a FIFO wait.
     """
-    seen = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dir_fd)
-    try:
-        return reopen_regular(seen, name)
-    finally:
-        os.close(seen)
-
-
-def reopen_regular(seen: int, name: str) -> int:
-    """Open to read what an O_PATH descriptor names; raise as `open_regular` does."""
     if not stat.S_ISREG(os.fstat(seen).st_mode):
         raise OSError(errno.EINVAL, "not a regular file", name)
     return os.open(

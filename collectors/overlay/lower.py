@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from msgspec import Struct
 
 from collectors.overlay.marks import DirectoryMarks, Marks
-from collectors.syscalls import open_beneath, open_regular
+from collectors.syscalls import open_beneath, reopen_regular
 
 
 class Place(Struct, frozen=True):
@@ -83,12 +83,20 @@ class Lowers:
 
         No link on the way is followed, and nothing that is not a regular file is opened.
         """
+        seen = self.see(place)
+        try:
+            return reopen_regular(seen, place.path)
+        finally:
+            os.close(seen)
+
+    def see(self, place: Place) -> int:
+        """Return an O_PATH descriptor of whatever a layer has there, a link itself; raise OSError."""
         above, _, name = place.path.rpartition("/")
         fd = self._open(Place(place.layer, above))
         if fd is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), place.path)
         try:
-            return open_regular(fd, name)
+            return os.open(name or ".", os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
         finally:
             os.close(fd)
 

@@ -139,7 +139,7 @@ class Tree:
 
     def entries(self, path: str) -> tuple[Entry, ...]:
         """Return a directory's names in order, deleted ones too; raise `CollectError`."""
-        place, parts = self._resolve(path)
+        place, parts = self.resolve(path)
         prefix = "/" + "/".join(parts)
         found: dict[str, list[Seen]] = {}
         try:
@@ -166,7 +166,7 @@ class Tree:
         parts = [part for part in path.split("/") if part not in {"", "."}]
         if not parts or parts[-1] == "..":
             raise Missing(path, "find", "name something below the root")
-        above, resolved = self._resolve("/".join(parts[:-1]))
+        above, resolved = self.resolve("/".join(parts[:-1]))
         whole = "/" + "/".join([*resolved, parts[-1]])
         versions: list[Version] = []
         try:
@@ -225,8 +225,11 @@ class Tree:
             return "file"
         return "symlink" if stat.S_ISLNK(status.st_mode) else "other"
 
-    def _resolve(self, path: str) -> tuple[tuple[Place, ...], list[str]]:
-        """Return the directories merged at a path, and the path with its links followed."""
+    def resolve(self, path: str) -> tuple[tuple[Place, ...], list[str]]:
+        """Return the directories merged at a path, and the path with its links followed.
+
+        Raises `CollectError`.
+        """
         waiting = [part for part in reversed(path.split("/")) if part not in {"", "."}]
         trail: list[tuple[str, tuple[Place, ...]]] = []
         places = self.lowers.top()

@@ -12,7 +12,7 @@ from inspector.cli import found, options
 from inspector.cli.engine import session
 from inspector.domains.containers.model import Container
 from inspector.errors import Failure, WrongUsage
-from inspector.layers import copying, places
+from inspector.layers import copying, places, sources
 from inspector.layers.copying import Copied, Rules
 from inspector.output import text
 
@@ -27,7 +27,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "without set-user-id. Links are copied as links; devices, FIFOs, sockets and other "
         "filesystems mounted below are skipped, and said. With - instead of a path of the host, a tar "
         "stream is written to stdout, or read from stdin into a directory: there, ids and modes are "
-        "those of the container.",
+        "those of the container. Out of one that does not run, files are read through its layers, without "
+        "its volumes.",
         "cinspect cp web:/var/log/nginx ./logs",
         "cinspect cp nginx.conf web:/etc/nginx/",
         "cinspect cp web:/etc - | tar tv",
@@ -85,9 +86,9 @@ def _out(args: argparse.Namespace, reference: str, path: str) -> Copied:
     container = found.container(args, reference)
     if args.destination == "-":
         return _stream_out(args, root, container, path)
-    with _source(root, container, args.layer) as inside, _host() as host:
+    with sources.of_container(root, container, args.layer) as source, _host() as host:
         return copying.copy(
-            inside,
+            source,
             path,
             host,
             _absolute(args.destination),
@@ -102,26 +103,10 @@ def _stream_out(args: argparse.Namespace, root: Root, container: Container, path
     # Not loaded by what copies files.
     from inspector.layers import tarring  # noqa: PLC0415
 
-    with _source(root, container, args.layer) as inside:
+    with sources.of_container(root, container, args.layer) as source:
         return tarring.write(
-            inside, path, sys.stdout.buffer, base=owner(container), follow=args.follow_link
+            source, path, sys.stdout.buffer, base=owner(container), follow=args.follow_link
         )
-
-
-def _source(root: Root, container: Container, layer: str | None) -> Inside:
-    if layer is None and container.pid is not None:
-        return places.inside(root, container)
-    overlay = places.overlay_of(root, container)
-    if overlay is None:
-        raise Failure(f"{container.name}: its root is no overlay: it has no layers of its own")
-    if layer is None:
-        raise Failure(
-            f"{container.name} does not run: say --layer (upper, 0, 1…), or cinspect cat for one file"
-        )
-    try:
-        return Inside.of_directory(root, places.layer_directory(overlay, layer))
-    except CollectError as error:
-        raise Failure(f"{container.name}: {error}") from error
 
 
 def _into(args: argparse.Namespace, reference: str, path: str) -> Copied:
@@ -135,7 +120,12 @@ def _into(args: argparse.Namespace, reference: str, path: str) -> Copied:
                 copied = _stream_in(inside, path, container)
             else:
                 copied = copying.copy(
-                    host, _absolute(args.source), inside, path, rules=rules, follow=args.follow_link
+                    sources.Mounted(host),
+                    _absolute(args.source),
+                    inside,
+                    path,
+                    rules=rules,
+                    follow=args.follow_link,
                 )
         problem = None
     except Failure as failure:

@@ -15,9 +15,10 @@ from msgspec import Struct
 
 from collectors.errors import CollectError
 from collectors.inside import Inside
+from collectors.overlay.merged import Found
 from collectors.root import translate
-from collectors.syscalls import reopen_regular
 from inspector.errors import Failure
+from inspector.layers.sources import Mounted, Source, below, is_directory
 
 _DEEPEST = 200
 """Directories within each other: each is a descriptor while what is in it is copied."""
@@ -51,15 +52,16 @@ class Rules(Struct, frozen=True, kw_only=True):
 
 
 def copy(
-    source: Inside, path: str, into: Inside, to: str, *, rules: Rules, follow: bool = False
+    source: Source, path: str, into: Inside, to: str, *, rules: Rules, follow: bool = False
 ) -> Copied:
     """Copy a file, a link or a directory; return what was copied.
 
     Raises `Failure` naming the path; a file is there whole or not at all, a directory as far as it got.
     """
     try:
-        with held(source.look(path, follow=follow or path.endswith("/."))) as seen:
-            return _copy(seen, path, into, to, rules)
+        found = source.look(path, follow=follow or path.endswith("/."))
+        with held(found.fd):
+            return _copy(source, found, path, (into, to), rules)
     except CollectError as error:
         raise Failure(f"{error.path}: {error.message}") from error
 
@@ -70,22 +72,23 @@ def save(fd: int, path: str, into: Inside, to: str, *, rules: Rules) -> Copied:
     Raises `FileExistsError` where the rules keep what is there.
     """
     try:
-        return _copy(fd, path, into, to, rules)
+        return _copy(Mounted(into), Found(fd), path, (into, to), rules)
     except CollectError as error:
         if isinstance(error.__cause__, FileExistsError):
             raise error.__cause__ from error
         raise Failure(f"{to}: {error.message}") from error
 
 
-def _copy(seen: int, path: str, into: Inside, to: str, rules: Rules) -> Copied:
-    directory = stat.S_ISDIR(os.fstat(seen).st_mode)
-    above, name = _destination(path, into, to, directory=directory)
-    copier = _Copier(rules)
+def _copy(
+    source: Source, found: Found, path: str, goal: tuple[Inside, str], rules: Rules
+) -> Copied:
+    above, name = _destination(path, *goal, directory=is_directory(found))
+    copier = _Copier(source, rules)
     with held(above) as target:
         if name is None:
-            copier.contents(seen, target, path, 0)
+            copier.contents(found, target, path, 0)
         else:
-            copier.entry(seen, target, name, path, 0)
+            copier.entry(found, target, name, path, 0)
     return copier.copied
 
 
@@ -121,41 +124,43 @@ def _kind(into: Inside, to: str) -> int | None:
 class _Copier:
     """Copies entry by entry; each path in an error is the source's."""
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, source: Source, rules: Rules) -> None:
+        self._source = source
         self._rules = rules
         self.copied = Copied()
 
-    def entry(self, seen: int, into: int, name: str, path: str, depth: int) -> None:
-        """Copy what an O_PATH descriptor names to a name in a directory."""
-        status = os.fstat(seen)
+    def entry(self, found: Found, into: int, name: str, path: str, depth: int) -> None:
+        """Copy what was found to a name in a directory."""
+        status = os.fstat(found.fd)
         try:
             if stat.S_ISREG(status.st_mode):
-                self._file(seen, status, into, name)
+                self._file(found, status, into, name)
             elif stat.S_ISLNK(status.st_mode):
-                self._link(seen, into, name)
+                self._link(found.fd, into, name)
             elif stat.S_ISDIR(status.st_mode):
-                self._directory(seen, status, into, name, path, depth)
+                self._directory(found, into, name, path, depth)
             else:
                 self.copied.skipped.append(path)
         except OSError as error:
             raise translate(error, path, "copy") from error
 
-    def contents(self, seen: int, into: int, path: str, depth: int) -> None:
+    def contents(self, found: Found, into: int, path: str, depth: int) -> None:
         """Copy what is in a directory into another one."""
         try:
-            for fd, name, below in members(seen, path, depth, self.copied.skipped):
-                self.entry(fd, into, name, below, depth)
+            for each, name, there in members(self._source, found, path, depth, self.copied.skipped):
+                self.entry(each, into, name, there, depth)
         except OSError as error:
             raise translate(error, path, "copy") from error
 
-    def _file(self, seen: int, status: os.stat_result, into: int, name: str) -> None:
+    def _file(self, found: Found, status: os.stat_result, into: int, name: str) -> None:
         with (
-            held(reopen_regular(seen, name)) as source,
+            held(self._source.open(found, name)) as source,
             new_name(into, name, replace=self._rules.replace) as temporary,
         ):
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             with held(os.open(temporary, flags, 0o600, dir_fd=into)) as target:
-                self.copied.size_bytes += self._pour(source, target, status.st_size)
+                size = os.fstat(source).st_size
+                self.copied.size_bytes += self._pour(source, target, size)
                 self._finish(target, status)
         self.copied.files += 1
 
@@ -166,9 +171,7 @@ class _Copier:
                 os.chown(temporary, *self._rules.owner, dir_fd=into, follow_symlinks=False)
         self.copied.links += 1
 
-    def _directory(
-        self, seen: int, status: os.stat_result, into: int, name: str, path: str, depth: int
-    ) -> None:
+    def _directory(self, found: Found, into: int, name: str, path: str, depth: int) -> None:
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
         made = True
         try:
@@ -176,9 +179,9 @@ class _Copier:
         except FileExistsError:
             made = False
         with held(os.open(name, flags, dir_fd=into)) as target:
-            self.contents(seen, target, path, depth + 1)
+            self.contents(found, target, path, depth + 1)
             if made:
-                self._finish(target, status)
+                self._finish(target, os.fstat(found.fd))
         self.copied.directories += 1
 
     def _finish(self, target: int, status: os.stat_result) -> None:
@@ -241,29 +244,13 @@ def _next_data(fd: int, at: int, most: int) -> tuple[int, int]:
 
 
 def members(
-    seen: int, path: str, depth: int, skipped: list[str]
-) -> Generator[tuple[int, str, str]]:
-    """Yield each entry of a directory: an O_PATH descriptor that is open meanwhile, its name and path.
-
-    What is of another filesystem is skipped: there may be no end to it, as of /proc. One that goes
-    away meanwhile is left out. Raises `Failure` too deep down, else OSError.
-    """
+    source: Source, found: Found, path: str, depth: int, skipped: list[str]
+) -> Generator[tuple[Found, str, str]]:
+    """Yield each entry of a directory, its name and path; raise `Failure` too deep down."""
     if depth >= _DEEPEST:
         raise Failure(f"{path}: more than {_DEEPEST} directories within each other")
-    with held(os.open(f"/proc/self/fd/{seen}", os.O_RDONLY | os.O_DIRECTORY)) as listed:
-        names = sorted(os.listdir(listed))
-        device = os.fstat(listed).st_dev
-    for name in names:
-        below = f"{path.rstrip('/').removesuffix('/.')}/{name}"
-        try:
-            fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=seen)
-        except FileNotFoundError:
-            continue
-        with held(fd):
-            if os.fstat(fd).st_dev != device:
-                skipped.append(below)
-            else:
-                yield fd, name, below
+    for name, each in source.members(found, path, skipped):
+        yield each, name, below(path, name)
 
 
 @contextmanager

@@ -32,16 +32,31 @@ def overlay_of(root: Root, container: Container) -> Overlay | None:
         by_role.setdefault(layer.role, []).append(layer.path)
     if not by_role.get("lower"):
         return None
+    upper = next(iter(by_role.get("upper", ())), None)
     return Overlay(
         namespace=0,
         device="",
         lowerdirs=tuple(by_role["lower"]),
-        upperdir=next(iter(by_role.get("upper", ())), None),
+        upperdir=upper,
         workdir=next(iter(by_role.get("work", ())), None),
         merged=None,
-        # Which options it had nobody says: files that are marked as metadata alone are that.
-        options=("metacopy=on",),
+        options=_options(root, upper),
     )
+
+
+def _options(root: Root, upper: str | None) -> tuple[str, ...]:
+    """Return what an overlay was mounted with that nobody tells of any more.
+
+    A user's engine cannot write trusted attributes: in a store that is a user's own, marks are user's.
+    Elsewhere, files that are marked as metadata alone are that.
+    """
+    if upper is not None:
+        try:
+            if os.stat(root.resolve(os.path.dirname(upper))).st_uid != 0:
+                return ("userxattr",)
+        except OSError:
+            pass  # whoever opens the layer says why
+    return ("metacopy=on",)
 
 
 def inside(root: Root, container: Container) -> Inside:

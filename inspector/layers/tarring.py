@@ -8,17 +8,18 @@ from typing import BinaryIO
 
 from collectors.errors import CollectError
 from collectors.inside import Inside
+from collectors.overlay.merged import Found
 from collectors.root import translate
-from collectors.syscalls import reopen_regular
 from inspector.errors import Failure
 from inspector.layers.copying import Copied, held, members, new_name
+from inspector.layers.sources import Source
 
 _PIECE = 1 << 20
 Owner = tuple[int, int]
 """The host's ids of the container's root, which a user namespace may have elsewhere than at 0."""
 
 
-def write(source: Inside, path: str, out: BinaryIO, *, base: Owner, follow: bool = False) -> Copied:
+def write(source: Source, path: str, out: BinaryIO, *, base: Owner, follow: bool = False) -> Copied:
     """Write a file, a link or a directory as a tar stream (pax); return what was written.
 
     Names begin with the last part of `path`; ids are the container's own. Devices, FIFOs, sockets and
@@ -26,39 +27,41 @@ def write(source: Inside, path: str, out: BinaryIO, *, base: Owner, follow: bool
     zeroes, as its length stands before it. Raises `Failure`.
     """
     try:
+        found = source.look(path, follow=follow or path.endswith("/."))
         with (
-            held(source.look(path, follow=follow or path.endswith("/."))) as seen,
+            held(found.fd),
             tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as stream,
         ):
             name = path.rstrip("/").removesuffix("/.").rpartition("/")[2] or "."
-            writer = _Writer(stream, base)
-            writer.entry(seen, name if name != ".." else ".", path, 0)
+            writer = _Writer(source, stream, base)
+            writer.entry(found, name if name != ".." else ".", path, 0)
             return writer.copied
     except CollectError as error:
         raise Failure(f"{error.path}: {error.message}") from error
 
 
 class _Writer:
-    def __init__(self, stream: tarfile.TarFile, base: Owner) -> None:
+    def __init__(self, source: Source, stream: tarfile.TarFile, base: Owner) -> None:
+        self._source = source
         self._stream = stream
         self._base = base
         self.copied = Copied()
 
-    def entry(self, seen: int, name: str, path: str, depth: int) -> None:
-        status = os.fstat(seen)
+    def entry(self, found: Found, name: str, path: str, depth: int) -> None:
+        status = os.fstat(found.fd)
         about = self._about(name, status)
         try:
             if stat.S_ISREG(status.st_mode):
-                self._file(seen, about, path)
+                self._file(found, about, path)
             elif stat.S_ISLNK(status.st_mode):
-                about.type, about.linkname = tarfile.SYMTYPE, os.readlink("", dir_fd=seen)
+                about.type, about.linkname = tarfile.SYMTYPE, os.readlink("", dir_fd=found.fd)
                 self._stream.addfile(about)
                 self.copied.links += 1
             elif stat.S_ISDIR(status.st_mode):
                 about.type = tarfile.DIRTYPE
                 self._stream.addfile(about)
                 self.copied.directories += 1
-                self._contents(seen, name, path, depth)
+                self._contents(found, name, path, depth)
             else:
                 self.copied.skipped.append(path)
         except BrokenPipeError:
@@ -74,16 +77,16 @@ class _Writer:
         about.mtime = status.st_mtime
         return about
 
-    def _file(self, seen: int, about: tarfile.TarInfo, path: str) -> None:
-        with held(reopen_regular(seen, path)) as fd:
+    def _file(self, found: Found, about: tarfile.TarInfo, path: str) -> None:
+        with held(self._source.open(found, path)) as fd:
             about.size = os.fstat(fd).st_size
             self._stream.addfile(about, _Filled(fd))
         self.copied.files += 1
         self.copied.size_bytes += about.size
 
-    def _contents(self, seen: int, name: str, path: str, depth: int) -> None:
-        for fd, each, below in members(seen, path, depth, self.copied.skipped):
-            self.entry(fd, f"{name}/{each}", below, depth + 1)
+    def _contents(self, found: Found, name: str, path: str, depth: int) -> None:
+        for each, last, below in members(self._source, found, path, depth, self.copied.skipped):
+            self.entry(each, f"{name}/{last}", below, depth + 1)
 
 
 class _Filled:

@@ -12,6 +12,7 @@ from collectors.root import Root
 from inspector.errors import Failure
 from inspector.layers import copying
 from inspector.layers.copying import Rules
+from inspector.layers.sources import Mounted
 
 
 @pytest.fixture
@@ -26,12 +27,14 @@ def box(tmp_path):
 
 def copy(box, path, to, *, follow=False, rules=None):
     with Inside.of_directory(Root(), str(box)) as inside, Inside.of_directory(Root(), "/") as host:
-        return copying.copy(inside, path, host, str(to), rules=rules or Rules(), follow=follow)
+        return copying.copy(
+            Mounted(inside), path, host, str(to), rules=rules or Rules(), follow=follow
+        )
 
 
 def into(box, path, to, rules=None):
     with Inside.of_directory(Root(), str(box)) as inside, Inside.of_directory(Root(), "/") as host:
-        return copying.copy(host, str(path), inside, to, rules=rules or Rules())
+        return copying.copy(Mounted(host), str(path), inside, to, rules=rules or Rules())
 
 
 def names(directory: Path) -> set[str]:

@@ -15,6 +15,7 @@ from collectors.inside import Inside
 from collectors.root import Root
 from inspector.errors import Failure
 from inspector.layers import tarring
+from inspector.layers.sources import Mounted
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def inside(path):
 def written(root, path, **more):
     out = io.BytesIO()
     with inside(root) as source:
-        copied = tarring.write(source, path, out, base=(0, 0), **more)
+        copied = tarring.write(Mounted(source), path, out, base=(0, 0), **more)
     return out.getvalue(), copied
 
 
@@ -153,7 +154,7 @@ def test_ids_are_the_containers_and_devices_are_not_made(tmp_path):
     assert os.listdir(tmp_path) == ["file"]
     back = io.BytesIO()
     with inside(tmp_path) as source:
-        tarring.write(source, "/file", back, base=(100_000, 200_000))
+        tarring.write(Mounted(source), "/file", back, base=(100_000, 200_000))
     with tarfile.open(fileobj=io.BytesIO(back.getvalue())) as stream:
         (member,) = stream.getmembers()
     assert (member.uid, member.gid) == (5, 6)

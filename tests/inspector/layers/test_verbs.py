@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import stat
 import subprocess
 import tarfile
 import time
@@ -140,11 +141,16 @@ def test_a_stopped_container_still_has_its_layers(box, tmp_path):
     box.ok("stop", "-t", "0", "box")
     assert box.run("cat", "box", "/tmp/link").stdout == b"hello\n"
     assert report(box, "--path", "/etc/passwd")["path"]["supplied_by"] == "upper"
-    refused = box.run("cp", "box:/tmp/made", str(tmp_path))
-    assert refused.returncode == 1
-    assert b"--layer" in refused.stderr
-    box.ok("cp", "--layer", "upper", "box:/tmp/made", str(tmp_path))
-    assert (tmp_path / "made/file").read_text() == "hello\n"
+    for words in ((), ("--layer", "upper")):
+        to = tmp_path / "-".join(("to", *words))
+        box.ok("cp", *words, "box:/tmp/made", str(to))
+        assert (to / "file").read_text() == "hello\n"
+    for path, said in (("/etc/issue", b"deleted"), ("/etc/none", b"/etc/none")):
+        refused = box.run("cp", f"box:{path}", str(tmp_path))
+        assert (refused.returncode, refused.stdout) == (1, b"")
+        assert said in refused.stderr
+    box.ok("cp", "box:/etc/passwd", str(tmp_path / "one"))
+    assert stat.S_IMODE((tmp_path / "one").stat().st_mode) == 0o700
 
 
 def test_a_container_that_is_not_there_is_said(cinspect):
