@@ -36,6 +36,17 @@ class OomWatch:
         finally:
             os.close(control)
 
+    def rest(self) -> "tuple[str, int, bool, int]":
+        """Return what `again` makes a watch of that has the same descriptor."""
+        return self._file, self._descriptor, self._first, self._kills
+
+    @classmethod
+    def again(cls, rest: "tuple[str, int, bool, int]") -> "OomWatch":
+        """Go on for a watch that ended with its process, in one that has its descriptors."""
+        watch = cls.__new__(cls)
+        watch._file, watch._descriptor, watch._first, watch._kills = rest  # noqa: SLF001 - its own
+        return watch
+
     def fileno(self) -> int:
         """Return the descriptor to poll for reading."""
         return self._descriptor

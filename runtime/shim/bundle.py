@@ -61,6 +61,12 @@ def section(value: Json, name: str) -> Json:
     return {} if part is None else as_object(part, name)
 
 
+def own_pid_namespace(spec: Json) -> bool:
+    """Tell whether the kernel kills all of a container when its init ends."""
+    namespaces: list[Json] = section(spec, "linux").get("namespaces", [])
+    return any(each.get("type") == "pid" and not each.get("path") for each in namespaces)
+
+
 def write_json(path: str, value: Mapping[str, object], *, mode: int = 0o600) -> None:
     """Replace a file in one step: a reader sees the old or the new one, never half of one."""
     temporary = f"{path}.{os.getpid()}.new"
@@ -190,7 +196,11 @@ class State:
 
     def save(self, path: str) -> None:
         """Write it to a file."""
-        write_json(path, {name: getattr(self, name) for name in self.__slots__})
+        write_json(path, self.plain())
+
+    def plain(self) -> Json:
+        """Return what it is made of."""
+        return {name: getattr(self, name) for name in self.__slots__}
 
     @classmethod
     def load(cls, path: str) -> State:

@@ -15,18 +15,7 @@ from runtime.errors import (
 )
 from runtime.init import launcher
 from runtime.init.plan import Identity
-from runtime.proto.events import (
-    TaskCreate,
-    TaskDelete,
-    TaskExecAdded,
-    TaskExecStarted,
-    TaskExit,
-    TaskIO,
-    TaskOOM,
-    TaskPaused,
-    TaskResumed,
-    TaskStart,
-)
+from runtime.proto import events
 from runtime.proto.wellknown import Timestamp
 from runtime.shim import bundle, placing, rootfs
 from runtime.shim.log import ContainerLog
@@ -38,70 +27,66 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from runtime.cgroups.manager import Manager
     from runtime.cgroups.oom import OomWatch
     from runtime.proto.task import CreateTaskRequest
-    from runtime.shim.bundle import Home, Json
-    from runtime.shim.loop import Loop
-    from runtime.shim.publisher import Publisher
-    from runtime.shim.reaper import Reaper
+    from runtime.shim.bundle import Json
+    from runtime.shim.host import Host
+    from runtime.shim.server import Reply
 
-DEFAULT_CACHE = "/run/cinspect/seccomp"
-"""Where compiled seccomp filters are kept when no client of ours says where."""
 DRAIN_SECONDS = 10
 """How long a Delete waits for a client that does not read."""
 _OOM_KILL_SECONDS = 0.2
 """How long after its notice of a lack of memory the kernel has killed, or found some."""
 
 
-class Host:
-    """What a container needs of the shim that it is in."""
-
-    __slots__ = ("home", "loop", "on_exit", "publisher", "reaper", "seccomp_cache")
-
-    def __init__(
-        self,
-        loop: Loop,
-        reaper: Reaper,
-        *,
-        publisher: Publisher,
-        home: Home | None,
-        on_exit: Callable[[Container], None],
-    ) -> None:
-        self.loop = loop
-        self.reaper = reaper
-        self.publisher = publisher
-        self.home = home
-        """None below containerd."""
-        self.on_exit = on_exit
-        """Called when a container's init has ended and all were told."""
-        self.seccomp_cache = DEFAULT_CACHE if home is None else home.seccomp_cache
-
-
 class Container:
     """Made by `create`; every public method is what a request asks for, or raises why it cannot."""
 
-    def __init__(self, host: Host, request: CreateTaskRequest) -> None:
-        self.id = request.id
-        self.bundle = request.bundle
-        self.spec = bundle.read_json(os.path.join(request.bundle, "config.json"))
-        self.cgroup = placing.cgroups(self.spec, request.id)
-        self.init = Process(
+    def __init__(self, host: Host, container_id: str, directory: str) -> None:
+        self.id = container_id
+        self.bundle = directory
+        self.init: Process
+        self.execs: dict[str, Process] = {}
+        self.state = bundle.State()
+        self._host = host
+        self._log: ContainerLog | None = None
+        self._oom: OomWatch | None = None
+        self._rootfs = os.path.join(directory, "rootfs")
+        self._spec: Json | None = None
+        self._cgroup: Manager | None = None
+
+    @property
+    def spec(self) -> Json:
+        """The OCI spec of its bundle."""
+        if self._spec is None:
+            self._spec = bundle.read_json(os.path.join(self.bundle, "config.json"))
+        return self._spec
+
+    @property
+    def cgroup(self) -> Manager:
+        """Its cgroups. Raises `Unavailable` where systemd cannot be asked for them."""
+        if self._cgroup is None:
+            self._cgroup = placing.cgroups(self.spec, self.id, made_at=self.state.cgroup)
+        return self._cgroup
+
+    # Making it
+
+    @classmethod
+    def create(cls, host: Host, request: CreateTaskRequest) -> Container:
+        """Make one, whose init waits for its start; what fails leaves nothing behind."""
+        made = cls(host, request.id, request.bundle)
+        made.init = Process(
             exec_id="",
             terminal=request.terminal,
             stdin=request.stdin,
             stdout=request.stdout,
             stderr=request.stderr,
-            spec=bundle.section(self.spec, "process"),
+            spec=bundle.section(made.spec, "process"),
         )
-        self.execs: dict[str, Process] = {}
-        self.state = bundle.State()
-        self._host = host
-        self._log = None if host.home is None else ContainerLog(host.home.log)
-        self._oom: OomWatch | None = None
-        self._rootfs = os.path.join(request.bundle, "rootfs")
-        self._create(request)
-
-    # Making it
+        made._log = None if host.home is None else ContainerLog(host.home.log)
+        made._create(request)
+        return made
 
     def _create(self, request: CreateTaskRequest) -> None:
         if bool(self.init.spec.get("terminal")) != request.terminal:
@@ -115,7 +100,7 @@ class Container:
                 root = self._rootfs
             else:
                 root = os.path.join(request.bundle, self.spec["root"]["path"])
-            self.cgroup = placing.made(self.cgroup, self.spec)
+            self._cgroup = placing.made(self.cgroup, self.spec)
             self.state.cgroup, self.state.unit = self.cgroup.path, self.cgroup.unit
             self.init.launch(
                 self._host.loop,
@@ -134,40 +119,85 @@ class Container:
             self._take_down()
             raise
         pid = self.init.pid
-        self._host.reaper.watch(pid, lambda status, at: self._ended(self.init, status, at))
+        self._watch(self.init)
         self._watch_oom()
         with open(os.path.join(self.bundle, "init.pid"), "wb", buffering=0) as file:
             file.write(b"%d" % pid)
         self.state.pid, self.state.pid_ticks = pid, bundle.start_ticks(pid)
         self._save()
-        io = TaskIO(
+        io = events.TaskIO(
             stdin=request.stdin,
             stdout=request.stdout,
             stderr=request.stderr,
             terminal=request.terminal,
         )
         self._host.publisher.publish(
-            TaskCreate(
+            events.TaskCreate(
                 container_id=self.id, bundle=self.bundle, rootfs=request.rootfs, io=io, pid=pid
             )
         )
 
     def _watch_oom(self) -> None:
-        self._oom = self.cgroup.oom_events()
+        if self._oom is None:
+            self._oom = self.cgroup.oom_events()
         if self._oom is not None:
             self._host.loop.watch(self._oom.fileno(), READ, self._out_of_memory)
 
     def _out_of_memory(self, _events: int) -> None:
         # cgroup v1 tells of the lack of memory before it has chosen whom to kill: look again.
         if not self._oom_seen():
-            self._host.loop.later(_OOM_KILL_SECONDS, self._look_again)
-
-    def _look_again(self) -> None:
-        self._oom_seen()
+            self._host.loop.later(_OOM_KILL_SECONDS, self._oom_seen)
 
     def _save(self) -> None:
         self.state.status = self.init.status
         self.state.save(os.path.join(self.bundle, "state.json"))
+
+    # Between two workers
+
+    @property
+    def idle(self) -> bool:
+        """Whether its command runs and nothing is under way."""
+        return self.init.status in {"running", "paused"} and all(
+            each.idle for each in (self.init, *self.execs.values())
+        )
+
+    def rest(self) -> Json:
+        """Return what `again` makes it of; the spec is its bundle's."""
+        return {
+            "id": self.id,
+            "bundle": self.bundle,
+            "state": self.state.plain(),
+            "log": None if self._log is None else self._log.descriptor,
+            "oom": None if self._oom is None else self._oom.rest(),
+            "processes": [each.rest() for each in (self.init, *self.execs.values())],
+        }
+
+    @classmethod
+    def again(
+        cls, host: Host, rest: Json, *, reply: Callable[[tuple[int, int]], Reply]
+    ) -> Container:
+        """Go on for the container that another worker had, whose descriptors this one has."""
+        made = cls(host, rest["id"], rest["bundle"])
+        made.state = bundle.State(**rest["state"])
+        if host.home is not None:
+            made._log = ContainerLog(host.home.log, descriptor=rest["log"])
+        if rest["oom"] is not None:
+            from runtime.cgroups.oom import OomWatch  # noqa: PLC0415 - a server starts without it
+
+            made._oom = OomWatch.again(rest["oom"])
+            made._watch_oom()
+        for number, each in enumerate(rest["processes"]):
+            process = Process.again(each, host.loop, log=None if number else made._log, reply=reply)
+            if number:
+                made.execs[process.exec_id] = process
+            else:
+                made.init = process
+            if process.running:
+                made._watch(process)
+        return made
+
+    def _watch(self, process: Process) -> None:
+        self._host.reaper.watch(process.pid, lambda status, at: self._ended(process, status, at))
 
     # What is asked of it
 
@@ -189,7 +219,7 @@ class Container:
         process.release()
         self.state.started_at = time.time_ns()
         self._save()
-        self._host.publisher.publish(TaskStart(container_id=self.id, pid=process.pid))
+        self._host.publisher.publish(events.TaskStart(container_id=self.id, pid=process.pid))
         return process.pid
 
     def add_exec(self, process: Process) -> None:
@@ -199,7 +229,9 @@ class Container:
         if process.exec_id in self.execs:
             raise AlreadyExists(f"there is an exec {process.exec_id!r} already")
         self.execs[process.exec_id] = process
-        self._host.publisher.publish(TaskExecAdded(container_id=self.id, exec_id=process.exec_id))
+        self._host.publisher.publish(
+            events.TaskExecAdded(container_id=self.id, exec_id=process.exec_id)
+        )
 
     def _start_exec(self, process: Process) -> None:
         if self.init.status != "running":
@@ -226,9 +258,9 @@ class Container:
             process.exit_status = 255
             process.report()
             raise
-        self._host.reaper.watch(process.pid, lambda status, at: self._ended(process, status, at))
+        self._watch(process)
         self._host.publisher.publish(
-            TaskExecStarted(container_id=self.id, exec_id=process.exec_id, pid=process.pid)
+            events.TaskExecStarted(container_id=self.id, exec_id=process.exec_id, pid=process.pid)
         )
 
     def kill(self, exec_id: str, number: int, *, everybody: bool) -> None:
@@ -251,14 +283,14 @@ class Container:
             self.init.advance("resume")
             raise
         self._save()
-        self._host.publisher.publish(TaskPaused(container_id=self.id))
+        self._host.publisher.publish(events.TaskPaused(container_id=self.id))
 
     def resume(self) -> None:
         """Thaw it."""
         self.init.advance("resume")
         self.cgroup.thaw()
         self._save()
-        self._host.publisher.publish(TaskResumed(container_id=self.id))
+        self._host.publisher.publish(events.TaskResumed(container_id=self.id))
 
     def update(self, resources: Json) -> None:
         """Change limits."""
@@ -268,17 +300,11 @@ class Container:
 
     # Its end
 
-    @property
-    def own_pid_namespace(self) -> bool:
-        """Whether the kernel kills all of it when its init ends."""
-        namespaces: list[Json] = bundle.section(self.spec, "linux").get("namespaces", [])
-        return any(each.get("type") == "pid" and not each.get("path") for each in namespaces)
-
     def _ended(self, process: Process, wait_status: int, at: int) -> None:
         process.ended(wait_status, at)
         if process is self.init:
             running = [each for each in self.execs.values() if each.running]
-            if running or not self.own_pid_namespace:
+            if running or not bundle.own_pid_namespace(self.spec):
                 self.cgroup.kill(signal.SIGKILL)
         else:
             self._report(process)
@@ -301,7 +327,7 @@ class Container:
             if self._host.home is not None:
                 self.state.save(self._host.home.exit_path)
         self._host.publisher.publish(
-            TaskExit(
+            events.TaskExit(
                 container_id=self.id,
                 id=process.exec_id or self.id,
                 pid=process.pid,
@@ -316,7 +342,7 @@ class Container:
         if self._oom is None or not self._oom.read():
             return False
         self.state.oom_killed = True
-        self._host.publisher.publish(TaskOOM(container_id=self.id))
+        self._host.publisher.publish(events.TaskOOM(container_id=self.id))
         return True
 
     def delete(self, exec_id: str, done: Callable[[Process], None]) -> None:
@@ -348,7 +374,7 @@ class Container:
             process.close()
         self._take_down()
         self._host.publisher.publish(
-            TaskDelete(
+            events.TaskDelete(
                 container_id=self.id,
                 pid=self.init.pid,
                 exit_status=self.init.exit_status,

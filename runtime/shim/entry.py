@@ -38,7 +38,6 @@ _WITH_VALUE = (
     "-lock-fd",
 )
 _GROUPS = ("io.containerd.runc.v2.group", "io.kubernetes.cri.sandbox-id")
-_PR_SET_CHILD_SUBREAPER = 36
 _KILLED = 128 + signal.SIGKILL
 
 
@@ -116,20 +115,14 @@ def start(arguments: Arguments) -> None:
     listener = _listen(path)
     address = f"unix://{path}"
     if listener is not None:
-        _daemonise(listener, arguments, address)
+        _daemonise(listener, arguments)
     _write_address(address)
     _print(address.encode())
 
 
-def serve(arguments: Arguments, *, answer: int) -> None:
-    """Be the server itself, for a client of ours; its address is written when it can be found."""
-    path = arguments.need("-socket")
-    listener = _listen(path)
-    if listener is None:
-        raise AlreadyExists(f"there is a shim already at {path}")
-    address = f"unix://{path}"
-    _write_address(address)
-    _serve(listener, arguments, address=address, tell=answer, word=address.encode())
+def serve(line: Sequence[str], *, lock: int, answer: int) -> None:
+    """Be the server itself, for a client of ours, which reads its address from `answer`."""
+    _stay(line, lock=lock, tell=answer, bound=None)
 
 
 def _group(container_id: str) -> str:
@@ -189,7 +182,7 @@ def _write_address(address: str) -> None:
     os.rename("address.new", "address")
 
 
-def _daemonise(listener: socket.socket, arguments: Arguments, address: str) -> None:
+def _daemonise(listener: socket.socket, arguments: Arguments) -> None:
     """Fork the server; the parent returns when the server can be found by its `shim.json`."""
     ready, tell = os.pipe2(os.O_CLOEXEC)
     if os.fork():
@@ -199,7 +192,10 @@ def _daemonise(listener: socket.socket, arguments: Arguments, address: str) -> N
         os.close(ready)
         listener.close()
         return
-    leave(lambda: _serve(listener, arguments, address=address, tell=tell, word=b"1"))
+    lock = int(arguments.get("-lock-fd") or -1)
+    if lock < 0:
+        _raise_oom_score()
+    leave(lambda: _stay(sys.argv[1:], lock=lock, tell=tell, bound=listener))
 
 
 def leave(action: Callable[[], None]) -> NoReturn:
@@ -214,32 +210,65 @@ def leave(action: Callable[[], None]) -> NoReturn:
         os._exit(status)
 
 
-def _serve(
-    listener: socket.socket, arguments: Arguments, *, address: str, tell: int, word: bytes
-) -> None:
-    from runtime.shim import server  # noqa: PLC0415  # a `start` that finds its group needs no server
+def _stay(line: Sequence[str], *, lock: int, tell: int, bound: socket.socket | None) -> None:
+    """Be the process that stays; a worker does the rest.
+
+    When the server can be found the socket's address is written into `tell`, and `lock` is closed if
+    there is one. Without a socket that is bound the first worker binds one.
+    """
+    from runtime.shim import keeper, server  # noqa: PLC0415  # a `start` that finds its group needs none
 
     os.setsid()
-    lock = int(arguments.get("-lock-fd") or -1)
-    _close_inherited({listener.fileno(), tell} | ({lock} if lock >= 0 else set[int]()))
-    log_to("log")
-    syscalls.prctl(_PR_SET_CHILD_SUBREAPER, 1)
-    with open("/proc/self/comm", "wb", buffering=0) as file:
-        file.write(b"containerd-shim")
-    if lock < 0:
-        _raise_oom_score()
-    shim = server.ShimServer(
-        listener,
-        namespace=arguments.get("-namespace"),
-        ttrpc_address=os.environ.get("TTRPC_ADDRESS", ""),
-    )
-    pid = os.getpid()
+    _name_process()
+    keep = keeper.Keeper()
+
+    def work() -> None:
+        arguments = Arguments(line)
+        found = keep.remembered()
+        if found is None:
+            handed = {tell, lock} if bound is None else {tell, lock, bound.fileno()}
+            _close_inherited({*keep.descriptors, *handed} - {-1})
+            log_to("log")
+            listener = bound or _bind(arguments)
+        else:
+            listener = socket.socket(fileno=found["listener"])
+        shim = server.ShimServer(
+            listener,
+            keep,
+            namespace=arguments.get("-namespace"),
+            ttrpc_address=os.environ.get("TTRPC_ADDRESS", ""),
+        )
+        if found is None:
+            address = f"unix://{listener.getsockname()}"
+            _announce(address, pid=keep.pid, lock=lock, tell=tell)
+        else:
+            shim.go_on(found)
+        shim.run()
+
+    keep.run(work)
+
+
+def _bind(arguments: Arguments) -> socket.socket:
+    path = arguments.need("-socket")
+    listener = _listen(path)
+    if listener is None:
+        raise AlreadyExists(f"there is a shim already at {path}")
+    _write_address(f"unix://{path}")
+    return listener
+
+
+def _announce(address: str, *, pid: int, lock: int, tell: int) -> None:
     bundle.Shim(pid=pid, ticks=bundle.start_ticks(pid), address=address).save(".")
     if lock >= 0:
         os.close(lock)  # from now on whoever gets the lock finds this process
-    os.write(tell, word)
+    os.write(tell, address.encode())
     os.close(tell)
-    shim.run()
+
+
+def _name_process() -> None:
+    descriptor = os.open("/proc/self/comm", os.O_WRONLY | os.O_CLOEXEC)
+    os.write(descriptor, b"containerd-shim")
+    os.close(descriptor)
 
 
 def _close_inherited(keep: set[int]) -> None:

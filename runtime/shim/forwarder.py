@@ -52,6 +52,13 @@ class Forwarder:
         else:
             callback()
 
+    def rest(self) -> bool:
+        """Leave containerd until there is an event again; False if one is on its way."""
+        if self._queue or self._timer is not None:
+            return False
+        self._disconnect()
+        return True
+
     def _begin(self) -> None:
         """Send the head of the queue."""
         self._timer = None

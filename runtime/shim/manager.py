@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import os
 import socket
 import sys
@@ -94,7 +93,7 @@ class Zygote:
 
     async def start(self, bundle: str, flags: Sequence[str], *, lock: int) -> str:
         """Start a shim in a bundle and return its address; `Unavailable` if the zygote is gone."""
-        request = json.dumps({"cwd": bundle, "arguments": list(flags)}).encode()
+        request = b"\0".join(os.fsencode(word) for word in (bundle, *flags))
         reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             try:

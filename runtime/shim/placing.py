@@ -29,19 +29,24 @@ def made(cgroup: Manager, spec: Json) -> Manager:
             raise PermissionDenied(
                 f"linux.resources.{key}: this user may make no cgroup to limit it: {error}"
             ) from error
-        from runtime.cgroups.nothing import NoManager  # noqa: PLC0415 - few users get here
-
-        none = NoManager()
-        none.name = cgroup.name
-        return none
+        return cgroups(spec, cgroup.name, made_at="")
     return cgroup
 
 
-def cgroups(spec: Json, container_id: str) -> Manager:
-    """Return the container's cgroups, made or not. Raises `Unavailable` where systemd cannot be asked."""
-    found = _place(spec, container_id)
+def cgroups(spec: Json, container_id: str, *, made_at: str | None = None) -> Manager:
+    """Return the container's cgroups; at an empty path none could be made.
+
+    Raises `Unavailable` where systemd cannot be asked.
+    """
+    found = _nothing() if made_at == "" else _place(spec, container_id)
     found.name = container_id
     return found
+
+
+def _nothing() -> Manager:
+    from runtime.cgroups.nothing import NoManager  # noqa: PLC0415 - few users get here
+
+    return NoManager()
 
 
 def _place(spec: Json, container_id: str) -> Manager:

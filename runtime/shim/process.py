@@ -8,6 +8,10 @@ import signal
 import struct
 
 from runtime.errors import FailedPrecondition, InvalidArgument, NotFound
+from runtime.init.launch import Launched
+from runtime.proto.task import WaitResponse
+from runtime.proto.wellknown import Timestamp
+from runtime.shim import sinks
 from runtime.shim.sinks import Nothing, check_fifo, open_sink
 from runtime.shim.stdio import Input, Output
 
@@ -15,10 +19,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runtime.init.launcher import Launched
     from runtime.shim.bundle import Json
     from runtime.shim.log import ContainerLog
     from runtime.shim.loop import Loop
+    from runtime.shim.server import Reply
 
 TRANSITIONS = {
     ("created", "start"): "running",
@@ -33,6 +37,8 @@ TRANSITIONS = {
 """(status, what happens) -> status; what is not here cannot happen."""
 
 _TIOCSWINSZ = 0x5414
+_ASKED = ("exec_id", "terminal", "stdin", "stdout", "stderr")
+_BECOME = ("status", "pid", "exit_status", "exited_at", "reported")
 
 
 class Process:
@@ -65,6 +71,7 @@ class Process:
         self._outputs: list[Output] = []
         self._input: Input | None = None
         self._waiting: list[Callable[[], None]] = []
+        self._replies: list[Reply] = []
         self._draining: list[Callable[[], None]] = []
 
     def advance(self, event: str) -> None:
@@ -200,12 +207,84 @@ class Process:
         else:
             self._waiting.append(callback)
 
+    def wait(self, reply: Reply) -> None:
+        """Answer a Wait when its exit was reported."""
+        if self.reported:
+            reply(self._exit())
+        else:
+            self._replies.append(reply)
+
+    def _exit(self) -> WaitResponse:
+        return WaitResponse(exit_status=self.exit_status, exited_at=Timestamp.of(self.exited_at))
+
     def report(self) -> None:
         """Call everybody who waits for its exit."""
         self.reported = True
         waiting, self._waiting = self._waiting, []
+        replies, self._replies = self._replies, []
+        for reply in replies:
+            reply(self._exit())
         for callback in waiting:
             callback()
+
+    # Between two workers
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way that another worker could not go on with."""
+        source = self._input
+        return (
+            not self._waiting
+            and not self._draining
+            and all(copy.closed or copy.idle for copy in self._outputs)
+            and (source is None or source.closed or source.idle)
+        )
+
+    def rest(self) -> Json:
+        """Return what `again` makes it of; its spec is an exec's alone."""
+        said = {name: getattr(self, name) for name in (*_ASKED, *_BECOME)}
+        launched, source = self._launched, self._input
+        return {
+            **said,
+            "spec": self.spec if self.exec_id else {},
+            "launched": None if launched is None else (launched.pidfd, launched.console),
+            "outputs": [each.rest() for each in self._outputs if not each.closed],
+            "input": None if source is None or source.closed else source.rest(),
+            "replies": [each.place for each in self._replies if each.wanted],
+        }
+
+    @classmethod
+    def again(
+        cls,
+        rest: Json,
+        loop: Loop,
+        *,
+        log: ContainerLog | None,
+        reply: Callable[[tuple[int, int]], Reply],
+    ) -> Process:
+        """Go on for the process that another worker had, whose descriptors this one has."""
+        made = cls(spec=rest["spec"], **{name: rest[name] for name in _ASKED})
+        for name in _BECOME:
+            setattr(made, name, rest[name])
+        if rest["launched"] is not None:
+            pidfd, console = rest["launched"]
+            made._launched = Launched(made.pid, pidfd, console=console, sync=None)
+        made._outputs = [
+            Output(
+                loop,
+                source,
+                sink=sinks.again(sink),
+                log=log,
+                stream=stream,
+                on_close=made._drained,
+            )
+            for source, stream, sink in rest["outputs"]
+        ]
+        if rest["input"] is not None:
+            path, target, reopen, opened = rest["input"]
+            made._input = Input(loop, path, target, hold=False, reopen=reopen, opened=opened)
+        made._replies = [reply(place) for place in rest["replies"]]
+        return made
 
     def drain(self, callback: Callable[[], None]) -> None:
         """Copy what it has written until now, close its streams, then call."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 
 from runtime.events import journal
@@ -21,12 +20,12 @@ class Publisher:
     """Takes events of `containerd.events`; never blocks on, nor fails with, who receives them."""
 
     def __init__(
-        self, *, namespace: str, journal_path: str | None, forwarder: Forwarder | None
+        self, *, namespace: str, pid: int, journal_path: str | None, forwarder: Forwarder | None
     ) -> None:
         self._namespace = namespace
         self._journal = journal_path
         self._forwarder = forwarder
-        self._source = f"shim {os.getpid()}"
+        self._source = f"shim {pid}"
 
     def publish(self, event: Message) -> None:
         """Publish one event, after all that were published before."""

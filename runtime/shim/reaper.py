@@ -1,4 +1,4 @@
-"""Collects the shim's dead children, its own and those that orphans of a container become."""
+"""Collects the shim's dead children, and hears of those that the keeper collects."""
 
 from __future__ import annotations
 
@@ -6,23 +6,30 @@ import os
 import signal
 import time
 
+from runtime.shim.loop import READ
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from runtime.shim.keeper import Keeper
     from runtime.shim.loop import Loop
 
 
 class Reaper:
     """Calls whoever watches a pid with its wait status and the time, in ns since 1970.
 
-    Nothing is reaped but here, between two turns of the loop: so a process that dies while it is
-    being launched is told of after its launch, and no pid is used again before it was told.
+    A process that dies while it is being launched is told of after its launch: this worker's own
+    children are reaped here, between two turns of the loop, and then the keeper is heard too, whose
+    children those of earlier workers are.
     """
 
-    def __init__(self, loop: Loop) -> None:
+    def __init__(self, loop: Loop, keeper: Keeper) -> None:
+        self._loop = loop
+        self._keeper = keeper
         self._watched: dict[int, Callable[[int, int], None]] = {}
         loop.on_signal(signal.SIGCHLD, self._collect)
+        loop.watch(keeper.news, READ, self._hear)
 
     def watch(self, pid: int, callback: Callable[[int, int], None]) -> None:
         """Call once, when the child has ended."""
@@ -36,6 +43,16 @@ class Reaper:
                 return
             if not pid:
                 return
-            callback = self._watched.pop(pid, None)
-            if callback is not None:
-                callback(status, time.time_ns())
+            self._ended(pid, status, time.time_ns())
+
+    def _hear(self, _events: int) -> None:
+        for pid, status, at in self._keeper.read():
+            if pid:
+                self._ended(pid, status, at)
+            else:
+                self._loop.signalled(status)
+
+    def _ended(self, pid: int, status: int, at: int) -> None:
+        callback = self._watched.pop(pid, None)
+        if callback is not None:
+            callback(status, at)

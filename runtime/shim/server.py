@@ -17,8 +17,9 @@ from runtime.errors import (
 )
 from runtime.proto.task import OWN_SERVICE, SERVICES
 from runtime.shim.bundle import Home
-from runtime.shim.container import Container, Host
+from runtime.shim.container import Container
 from runtime.shim.forwarder import Forwarder
+from runtime.shim.host import Host
 from runtime.shim.loop import READ, WRITE, Loop
 from runtime.shim.publisher import Publisher
 from runtime.shim.reaper import Reaper
@@ -28,12 +29,15 @@ from runtime.ttrpc.connection import Call, Server
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from runtime.proto.codec import Message
-    from runtime.shim.service import Reply
+    from runtime.shim.bundle import Json
+    from runtime.shim.keeper import Keeper
 
 _CHUNK = 64 << 10
+_QUIET_SECONDS = 2.0
+"""After what time without anything to do the shim is only waited with."""
 _UNUSED_SECONDS = 30
 """A shim without a container and without a client ends by itself after this time."""
 _LINGER_SECONDS = 10
@@ -42,15 +46,48 @@ _GRACE_SECONDS = 0.1
 """How long after a container's end, or the last client's leaving, the shim of our own engine ends."""
 
 
+class Reply:
+    """What a request is answered by, at once or later. Call it with the answer, once."""
+
+    __slots__ = ("_connection", "_stream")
+
+    def __init__(self, connection: Connection, stream: int) -> None:
+        self._connection = connection
+        self._stream = stream
+
+    def __call__(self, message: Message) -> None:
+        """Send the answer; whoever has left does not get it."""
+        self._connection.answer(self._stream, message)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether somebody still waits for it."""
+        return not self._connection.closed and self._stream in self._connection.streams
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """The connection's descriptor, and the stream."""
+        return self._connection.fileno(), self._stream
+
+
 class Connection:
     """One client."""
 
-    def __init__(self, shim: ShimServer, connection: socket.socket) -> None:
+    def __init__(
+        self,
+        shim: ShimServer,
+        connection: socket.socket,
+        *,
+        last: int = 0,
+        streams: Iterable[int] = (),
+    ) -> None:
+        """With `last` and `streams` it goes on for one of another worker (see `Server`)."""
         connection.settimeout(0)
         self._shim = shim
         self._socket = connection
-        self._protocol = Server()
+        self._protocol = Server(last=last, streams=streams)
         self._out = b""
+        self._limited: set[int] = set()
         self.closed = False
         shim.loop.watch(connection.fileno(), READ, self._ready)
 
@@ -58,6 +95,29 @@ class Connection:
     def waiting(self) -> bool:
         """Whether it has asked something that has no answer yet, or one that was not sent."""
         return bool(self._protocol.pending or self._out)
+
+    @property
+    def streams(self) -> frozenset[int]:
+        """What it has asked that has no answer yet."""
+        return self._protocol.streams
+
+    @property
+    def idle(self) -> bool:
+        """Whether all is read and sent, and nothing has a deadline."""
+        return self._protocol.between_frames and not self._out and not self._limited & self.streams
+
+    def rest(self) -> tuple[int, int, tuple[int, ...]]:
+        """Return its descriptor, and how far it is."""
+        return self.fileno(), self._protocol.last, tuple(self.streams)
+
+    def fileno(self) -> int:
+        """Return the socket's descriptor."""
+        return self._socket.fileno()
+
+    def answer(self, stream: int, message: Message) -> None:
+        """Send the answer of a call."""
+        self._protocol.respond(stream, message.encode())
+        self._send()
 
     def _ready(self, events: int) -> None:
         if events & WRITE:
@@ -80,12 +140,8 @@ class Connection:
         self._send()
 
     def _handle(self, call: Call) -> None:
-        def reply(message: Message) -> None:
-            self._protocol.respond(call.stream, message.encode())
-            self._send()
-
         try:
-            self._shim.call(call, reply)
+            self._shim.call(call, Reply(self, call.stream))
         except RuntimeFailure as error:
             self._protocol.fail(call.stream, error)
         except Exception as error:  # noqa: BLE001  # the boundary of a request: its failure is its caller's
@@ -94,12 +150,14 @@ class Connection:
                 call.stream, Internal(f"{call.method}: {type(error).__name__}: {error}")
             )
         if call.timeout_nano > 0:
+            self._limited.add(call.stream)
             late = DeadlineExceeded(f"{call.method} was not done in {call.timeout_nano / 1e9:g} s")
             self._shim.loop.later(
                 call.timeout_nano / 1e9, lambda: self._fail_late(call.stream, late)
             )
 
     def _fail_late(self, stream: int, error: RuntimeFailure) -> None:
+        self._limited.discard(stream)
         self._protocol.fail(stream, error)
         self._send()
 
@@ -130,8 +188,11 @@ class Connection:
 class ShimServer:
     """Serves the containers of one bundle or group until none is left."""
 
-    def __init__(self, listener: socket.socket, *, namespace: str, ttrpc_address: str) -> None:
-        self.loop = Loop()
+    def __init__(
+        self, listener: socket.socket, keeper: Keeper, *, namespace: str, ttrpc_address: str
+    ) -> None:
+        self.loop = Loop(keeper.watched.fileno())
+        self._keeper = keeper
         self._listener = listener
         self._connections: set[Connection] = set()
         self._home = Home.load(".")
@@ -140,16 +201,19 @@ class ShimServer:
         )
         publisher = Publisher(
             namespace=namespace,
+            pid=keeper.pid,
             journal_path=None if self._home is None else self._home.journal,
             forwarder=self._forwarder,
         )
         host = Host(
             self.loop,
-            Reaper(self.loop),
+            Reaper(self.loop, keeper),
+            pid=keeper.pid,
             publisher=publisher,
             home=self._home,
             on_exit=self._container_ended,
         )
+        self._host = host
         self._service = Service(host, on_shutdown=self.shut_down)
         self._served = 0
         self._ending = False
@@ -164,7 +228,49 @@ class ShimServer:
         self._listener.settimeout(0)
         self.loop.watch(self._listener.fileno(), READ, self._accept)
         self.loop.later(_UNUSED_SECONDS, self._end_if_unused)
+        self.loop.when_quiet(_QUIET_SECONDS, self._rest)
         self.loop.run()
+
+    # Between two workers
+
+    def _rest(self) -> None:
+        """End this worker if another one can go on when there is something to do again."""
+        containers = tuple(self._service.containers.values())
+        if self._ending or self._ended is not None or not containers:
+            return
+        if not all(one.idle for one in containers) or not all(
+            each.idle for each in self._connections
+        ):
+            return
+        found: Json = {
+            "listener": self._listener.fileno(),
+            "connections": [each.rest() for each in self._connections],
+            "containers": [each.rest() for each in containers],
+            "served": self._served,
+        }
+        asked = sum(len(each.streams) for each in self._connections)
+        waits = sum(
+            len(one["replies"]) for each in found["containers"] for one in each["processes"]
+        )
+        if asked == waits and (self._forwarder is None or self._forwarder.rest()):
+            self.loop.forget_signals()
+            self._keeper.rest(found)
+
+    def go_on(self, found: Json) -> None:
+        """Go on with what the worker before had."""
+        self._served = found["served"]
+        connections: dict[int, Connection] = {}
+        for descriptor, last, streams in found["connections"]:
+            ours = socket.socket(fileno=descriptor)
+            connections[descriptor] = Connection(self, ours, last=last, streams=streams)
+        self._connections.update(connections.values())
+
+        def reply(place: tuple[int, int]) -> Reply:
+            return Reply(connections[place[0]], place[1])
+
+        for each in found["containers"]:
+            container = Container.again(self._host, each, reply=reply)
+            self._service.containers[container.id] = container
 
     def call(self, call: Call, reply: Reply) -> None:
         """Handle a request of either version of the Task service, or of our own beside it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 
 from runtime.errors import AlreadyExists, FormatError, InvalidArgument, NotFound, Unimplemented
 from runtime.proto import metrics, task
@@ -15,13 +14,11 @@ from runtime.shim.process import Process
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import TypeAlias
 
     from runtime.proto.codec import Message, Value
     from runtime.shim.bundle import Json
-    from runtime.shim.container import Host
-
-    Reply: TypeAlias = Callable[[Message], None]
+    from runtime.shim.host import Host
+    from runtime.shim.server import Reply
 
 
 class Service:
@@ -78,7 +75,7 @@ class Service:
             raise AlreadyExists(f"container {request.id} was created already")
         if request.checkpoint:
             raise Unimplemented("restoring a checkpoint is not implemented")
-        container = Container(self._host, request)
+        container = Container.create(self._host, request)
         self.containers[request.id] = container
         reply(task.PidResponse(pid=container.init.pid))
 
@@ -184,14 +181,7 @@ class Service:
 
     def _wait(self, request: task.ProcessRequest, reply: Reply) -> None:
         process = self._container(request.id).process(request.exec_id)
-        process.when_exited(
-            lambda: reply(
-                task.WaitResponse(
-                    exit_status=process.exit_status,
-                    exited_at=Timestamp.of(process.exited_at),
-                )
-            )
-        )
+        process.wait(reply)
 
     def _stats(self, request: task.ProcessRequest, reply: Reply) -> None:
         container = self._container(request.id)
@@ -203,7 +193,7 @@ class Service:
     def _connect(self, request: task.ProcessRequest, reply: Reply) -> None:
         container = self.containers.get(request.id)
         pid = 0 if container is None else container.init.pid
-        reply(task.ConnectResponse(shim_pid=os.getpid(), task_pid=pid, version=SHIM_VERSION))
+        reply(task.ConnectResponse(shim_pid=self._host.pid, task_pid=pid, version=SHIM_VERSION))
 
     def _shutdown(self, _request: task.ShutdownRequest, reply: Reply) -> None:
         reply(Empty())

@@ -12,6 +12,8 @@ from runtime.errors import InvalidArgument, NotFound
 
 TYPE_CHECKING = False
 
+Rest = tuple[str, str, bool, int]
+"""What a sink is in short: its kind, path, whether it is held, and descriptor."""
 _FIRST_READER_SECONDS = 2.0
 """How long the first bytes wait for a client that is just opening its FIFO."""
 
@@ -34,13 +36,22 @@ class Fifo:
     reads is dropped here (it is in the log), so that a dead client never blocks the container.
     """
 
-    def __init__(self, path: str, *, hold: bool) -> None:
+    def __init__(self, path: str, *, hold: bool, descriptor: int | None = None) -> None:
+        """With a descriptor, which may be -1, it goes on for one that had no data waiting."""
         self._path = path
         self._hold = hold
         self._patience = time.monotonic() + _FIRST_READER_SECONDS
+        if descriptor is not None:
+            self.descriptor = descriptor
+            self._patience = 0
+            return
         self.descriptor = -1
         check_fifo(path)
         self._connect()
+
+    def rest(self) -> Rest:
+        """Return what `again` makes the same of."""
+        return "fifo", self._path, self._hold, self.descriptor
 
     def _connect(self) -> bool:
         """Open the writing end; tell whether it may be tried again."""
@@ -79,10 +90,17 @@ class Fifo:
 class File:
     """A regular file that output is appended to (`file:///path`)."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, descriptor: int | None = None) -> None:
+        if descriptor is not None:
+            self.descriptor = descriptor
+            return
         os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         self.descriptor = os.open(path, flags, 0o644)
+
+    def rest(self) -> Rest:
+        """Return what `again` makes the same of."""
+        return "file", "", False, self.descriptor
 
     def write(self, data: bytes) -> int:
         """Write it all; what a full disk refuses is lost."""
@@ -102,6 +120,10 @@ class Nothing:
 
     descriptor = -1
 
+    def rest(self) -> Rest:
+        """Return what `again` makes the same of."""
+        return "", "", False, -1
+
     def write(self, data: bytes) -> int:
         """Drop it."""
         return len(data)
@@ -111,6 +133,14 @@ class Nothing:
 
 
 Sink = Fifo | File | Nothing
+
+
+def again(rest: Rest) -> Sink:
+    """Return a sink that goes on for another, in a process that has its descriptors."""
+    kind, path, hold, descriptor = rest
+    if kind == "fifo":
+        return Fifo(path, hold=hold, descriptor=descriptor)
+    return File(path, descriptor=descriptor) if kind else Nothing()
 
 
 def open_sink(uri: str, *, hold: bool) -> Sink:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from runtime.shim.log import ContainerLog
     from runtime.shim.loop import Loop
-    from runtime.shim.sinks import Sink
+    from runtime.shim.sinks import Rest, Sink
 
 _CHUNK = 64 << 10
 _PIPE_LIMIT = 1 << 20
@@ -48,6 +48,15 @@ class Output:
         self._ending = False
         self.closed = False
         loop.watch(source, READ, self._readable)
+
+    @property
+    def idle(self) -> bool:
+        """Whether it waits for the process, and for nothing else."""
+        return not self._pending and not self._ending
+
+    def rest(self) -> tuple[int, str, Rest]:
+        """Return its source, stream and sink."""
+        return self._source, self.stream, self._sink.rest()
 
     def _readable(self, _events: int) -> None:
         try:
@@ -138,7 +147,17 @@ class Input:
     with `docker run -i`; a terminal (`reopen`) waits for the next client instead.
     """
 
-    def __init__(self, loop: Loop, path: str, target: int, *, hold: bool, reopen: bool) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        path: str,
+        target: int,
+        *,
+        hold: bool,
+        reopen: bool,
+        opened: tuple[int, int] | None = None,
+    ) -> None:
+        """With `opened` it goes on for one that had its FIFO open, and perhaps held."""
         os.set_blocking(target, False)
         self._loop = loop
         self._path = path
@@ -147,8 +166,21 @@ class Input:
         self._pending = b""
         self._ending = False
         self.closed = False
+        if opened is not None:
+            self._source, self._held = opened
+            loop.watch(self._source, READ, self._readable)
+            return
         self._source = self._open()
         self._held = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC) if hold else -1
+
+    @property
+    def idle(self) -> bool:
+        """Whether it waits for the client, and for nothing else."""
+        return not self._pending and not self._ending
+
+    def rest(self) -> tuple[str, int, bool, tuple[int, int]]:
+        """Return what another one that goes on for it is made of, but for the loop."""
+        return self._path, self._target, self._reopen, (self._source, self._held)
 
     def _open(self) -> int:
         source = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

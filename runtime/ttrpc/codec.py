@@ -57,6 +57,11 @@ class Decoder:
         self._buffer = bytearray()
         self._skip = 0
 
+    @property
+    def empty(self) -> bool:
+        """Whether no part of a frame waits for its rest."""
+        return not self._buffer and not self._skip
+
     def feed(self, data: bytes) -> list[Frame | Oversized]:
         """Take bytes; return every frame they complete, and every one found to be too long."""
         if self._skip:

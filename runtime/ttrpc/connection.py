@@ -12,7 +12,7 @@ from runtime.ttrpc import codec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 _DETAIL = "cinspect.error/"
 
@@ -61,11 +61,23 @@ class Answer:
 class Server:
     """The side that answers: unary calls only, which is all that the Task service has."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, last: int = 0, streams: Iterable[int] = ()) -> None:
+        """One that goes on for another has had the stream `last`, and `streams` await answers."""
         self._decoder = codec.Decoder()
-        self._last = 0
-        self._open: set[int] = set()
+        self.last = last
+        """The highest stream id that was used."""
+        self._open: set[int] = set(streams)
         self._out = bytearray()
+
+    @property
+    def streams(self) -> frozenset[int]:
+        """The calls that await an answer, by the ids of their streams."""
+        return frozenset(self._open)
+
+    @property
+    def between_frames(self) -> bool:
+        """Whether all that came was whole messages, and all that is to be sent was taken."""
+        return self._decoder.empty and not self._out
 
     @property
     def pending(self) -> int:
@@ -89,13 +101,13 @@ class Server:
         return calls
 
     def _accept(self, frame: codec.Frame) -> Call | None:
-        if frame.stream % 2 == 0 or frame.stream <= self._last:
+        if frame.stream % 2 == 0 or frame.stream <= self.last:
             self._reject(
                 frame.stream,
                 errors.InvalidArgument(f"stream id {frame.stream} is even or was used"),
             )
             return None
-        self._last = frame.stream
+        self.last = frame.stream
         try:
             request = Request.decode(frame.payload)
         except errors.FormatError as error:

@@ -2,9 +2,7 @@
 
 import asyncio
 import glob
-import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,173 +10,12 @@ import sys
 import pytest
 
 from runtime import errors
-from runtime.oci import build, host
-from runtime.proto import events, task
-from runtime.proto.wellknown import Any, Empty
+from runtime.proto import task
 from runtime.shim import bundle
 from runtime.ttrpc import codec
-from runtime.ttrpc.client import TtrpcClient
-from runtime.ttrpc.connection import Server
-from runtime.types import ContainerOptions
+from tests.runtime.shim.contract import CODE, V2, V3, Bundle, sleeps, until, workers
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(60)]
-
-V2, V3 = task.SERVICES
-CODE = "import sys; sys.path.append(sys.argv.pop(1)); from runtime.shim.start import main; main()"
-
-
-class Bundle:
-    """A bundle as containerd makes one, and the calls that containerd does."""
-
-    def __init__(self, place, library, name="one", *, command=("/bin/sleep", "1000"), change=None):
-        self.id = f"{os.path.basename(place)}-{name}"
-        self.path = f"{place}/task/default/{self.id}"
-        self.root = f"{place}/fs"
-        self.library = library
-        self.address = f"{place}/c.sock"
-        os.makedirs(f"{self.path}/rootfs")
-        os.makedirs(f"{self.root}/bin", exist_ok=True)
-        if not os.path.exists(f"{self.root}/bin/sh"):
-            shutil.copy("/bin/busybox", f"{self.root}/bin/busybox")
-            for applet in ("sh", "sleep", "cat", "true", "seq"):
-                os.link(f"{self.root}/bin/busybox", f"{self.root}/bin/{applet}")
-        options = ContainerOptions(rootfs=self.root, command=command)
-        spec = build.build(options, container_id="0" * 12, host=host.read())
-        spec["linux"]["cgroupsPath"] = f"/cinspect/{self.id}"
-        if change:
-            change(spec)
-        with open(f"{self.path}/config.json", "w") as file:
-            json.dump(spec, file)
-
-    def call(self, *arguments, check=True):
-        line = [sys.executable, "-I", "-S", "-c", CODE, self.library, "-namespace", "default"]
-        done = subprocess.run(
-            [*line, "-address", self.address, "-id", self.id, *arguments],
-            cwd=self.path,
-            capture_output=True,
-            check=False,
-            timeout=30,
-            env={**os.environ, "TTRPC_ADDRESS": f"{self.address}.ttrpc"},
-        )
-        assert not check or done.returncode == 0, done.stderr
-        return done
-
-    def start(self):
-        return self.call("start").stdout.decode()
-
-    async def connect(self, address=None):
-        return Task(await TtrpcClient.connect(address or self.start()), self)
-
-
-class Task:
-    """The Task service by names of methods."""
-
-    def __init__(self, client, made, service=V2):
-        self.client, self.bundle, self.service = client, made, service
-
-    async def __call__(self, method, request=None, response=Empty, **more):
-        request = request or task.ProcessRequest(id=self.bundle.id)
-        data = await self.client.call(
-            self.service, method, request.encode(), **{"timeout_seconds": 20, **more}
-        )
-        return response.decode(data)
-
-    async def create(self, **more):
-        request = task.CreateTaskRequest(
-            id=self.bundle.id,
-            bundle=self.bundle.path,
-            rootfs=[task.Mount(type="bind", source=self.bundle.root, options=["rbind", "rw"])],
-            **more,
-        )
-        return (await self("Create", request, task.PidResponse)).pid
-
-    async def run(self, **more):
-        pid = await self.create(**more)
-        await self("Start")
-        return pid
-
-    async def exec(self, exec_id, *command):
-        process = {
-            "args": list(command),
-            "cwd": "/",
-            "user": {"uid": 0, "gid": 0},
-            "env": ["PATH=/bin"],
-        }
-        spec = Any(value=json.dumps(process).encode())
-        await self("Exec", task.ExecProcessRequest(id=self.bundle.id, exec_id=exec_id, spec=spec))
-
-    def of(self, exec_id):
-        return task.ProcessRequest(id=self.bundle.id, exec_id=exec_id)
-
-    async def kill(self, number=9, exec_id="", **more):
-        await self(
-            "Kill", task.KillRequest(id=self.bundle.id, exec_id=exec_id, signal=number, **more)
-        )
-
-
-@pytest.fixture
-def library(request):
-    return str(request.config.rootpath)
-
-
-@pytest.fixture
-async def daemon(place):
-    """What containerd is to a shim: takes its events."""
-    found, tasks, behave = [], set(), {}
-
-    def answer(server, call):
-        if behave.get("fail", 0) > 0:
-            behave["fail"] -= 1
-            server.fail(call.stream, errors.Unavailable("try later"))
-            return
-        envelope = events.ForwardRequest.decode(call.payload).envelope
-        assert (call.service, call.method) == (
-            "containerd.services.events.ttrpc.v1.Events",
-            "Forward",
-        )
-        kind = {f"containerd.events.{each.__name__}": each for each in events.TOPICS}[
-            envelope.event.type_url
-        ]
-        assert events.TOPICS[kind] == envelope.topic
-        found.append((envelope.topic, kind.decode(envelope.event.value)))
-        server.respond(call.stream, b"")
-
-    async def serve(reader, writer):
-        tasks.add(asyncio.current_task())
-        server = Server()
-        try:
-            while data := await reader.read(65536):
-                for call in server.receive(data):
-                    answer(server, call)
-                writer.write(server.outgoing())
-        finally:
-            writer.close()
-
-    listener = await asyncio.start_unix_server(serve, f"{place}/c.sock.ttrpc")
-    yield found, behave
-    listener.close()
-    for each in tasks:
-        each.cancel()
-    await asyncio.sleep(0)
-
-
-@pytest.fixture
-async def one(place, library, daemon):
-    """A started shim, connected; at the end it is taken down as containerd does after a crash."""
-    made = Bundle(place, library)
-    connected = await made.connect()
-    yield connected
-    await connected.client.close()
-    shim = bundle.Shim.load(made.path)
-    if shim.alive():
-        os.kill(shim.pid, signal.SIGKILL)
-    made.call("-bundle", made.path, "delete")
-
-
-async def until(condition):
-    async with asyncio.timeout(15):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 def test_start_prints_an_address_and_nothing_else_and_leaves_its_files(place, library):
@@ -502,16 +339,17 @@ async def test_a_shim_that_was_told_to_end_makes_no_container_any_more(place, li
     for each in (late, ending):
         await each("Connect", None, task.ConnectResponse)  # it was taken, and is no news any more
     shim = bundle.Shim.load(made.path)
+    (worker,) = workers(shim.pid)
     # A descriptor that was handled is news until the next wait, and then what comes by it would
     # be handled before what had come earlier (epoll's list of those that are ready).
-    await until(lambda: sleeps(shim.pid))
-    os.kill(shim.pid, signal.SIGSTOP)  # so that both requests are there in the same turn
+    await until(lambda: sleeps(worker))
+    os.kill(worker, signal.SIGSTOP)  # so that both requests are there in the same turn
     async with asyncio.TaskGroup() as group:
         told = group.create_task(ending("Shutdown", task.ShutdownRequest(id=made.id)))
         await asyncio.sleep(0.3)
         making = group.create_task(refused(late))
         await asyncio.sleep(0.3)
-        os.kill(shim.pid, signal.SIGCONT)
+        os.kill(worker, signal.SIGCONT)
     assert told.done()
     assert making.result()
     await until(lambda: not shim.alive())
@@ -519,11 +357,6 @@ async def test_a_shim_that_was_told_to_end_makes_no_container_any_more(place, li
     assert not os.path.ismount(f"{made.path}/rootfs")
     for each in (late, ending):
         await each.client.close()
-
-
-def sleeps(pid):
-    with open(f"/proc/{pid}/stat") as file:
-        return file.read().rpartition(")")[2].split()[0] == "S"
 
 
 async def refused(connected):
