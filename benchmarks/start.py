@@ -36,6 +36,8 @@ NAMESPACES = ("pid", "network", "ipc", "uts", "mount", "cgroup")
 SLEEP = ("sleep", "10000")
 PAUSE = 0.15
 """Moving a process between cgroups is quick just after another was moved, in seconds."""
+REST = 4.0
+"""After so many seconds a shim of cinspect's that nobody asked for anything is one process alone."""
 ULIMITS = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024")
 
 
@@ -152,6 +154,7 @@ def shims(peers: Peers, worker: Worker) -> None:
         label = f"ctr, shim of {'cinspect' if name == 'cinspect' else 'containerd'}"
         peers.start[label] = functools.partial(worker, run)
         peers.exec[label] = functools.partial(worker, json.dumps(inside))
+        time.sleep(REST)
         tasks = (line.split() for line in ctr("tasks", "ls").splitlines())
         pid = next(int(fields[1]) for fields in tasks if fields[0] == f"{name}-held")
         status = Path(f"/proc/{pid}/status").read_text()
@@ -259,6 +262,7 @@ def main() -> None:
         tempfile.TemporaryDirectory(prefix="cinspect-", dir="/var/tmp") as directory,
         everyone(Path(directory) / f"b{os.getpid()}") as peers,
     ):
+        time.sleep(REST)
         memory = {name: measured(pid) for name, pid in peers.memory.items()}
         rounds.report(
             "start to exit", rounds.medians(peers.start, options.rounds, pause_seconds=PAUSE), OURS

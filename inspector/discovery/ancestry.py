@@ -87,7 +87,7 @@ def supervisor(
         found = _known(process)
         # A shim is outside of what it owns; a tool like unshare may have entered first itself.
         if found is not None and not (found.shim and pid in group):
-            return found
+            return _staying(processes, process, found) if found.shim else found
         pid = process.ppid
     return None
 
@@ -106,6 +106,15 @@ def _outermost(processes: Mapping[int, Process], init: Process, inner: Superviso
     parent = processes.get(init.ppid)
     outer = _tool(parent) if parent is not None else None
     return outer if outer is not None and outer.tool == inner.tool else inner
+
+
+def _staying(processes: Mapping[int, Process], process: Process, found: Supervisor) -> Supervisor:
+    """Return a shim for a worker of it: a fork, which is there only while there is something to do."""
+    parent = processes.get(process.ppid)
+    outer = _known(parent) if parent is not None else None
+    if outer is None or (outer.tool, outer.id) != (found.tool, found.id):
+        return found
+    return outer
 
 
 def _known(process: Process) -> Supervisor | None:

@@ -59,8 +59,9 @@ def of_process(process: Process, facts: Facts) -> tuple[list[str], list[str], st
     if process.container is not None:
         return _member(process, facts), [process.container], None
     for one in facts.containers:
-        if one.shim is not None and one.shim.pid == process.pid:
-            said = f"it is the shim that looks after {facts.name(one.id)}, and is not inside of it"
+        if one.shim is not None and one.shim.pid in {process.pid, process.ppid}:
+            what = "the shim" if one.shim.pid == process.pid else "a process of the shim"
+            said = f"it is {what} that looks after {facts.name(one.id)}, and is not inside of it"
             return [said], [one.id], None
     place = _cgroup(process)
     chain = [f"its cgroup is {place}, and no container's"] if place else []

@@ -256,6 +256,17 @@ def test_conmon_is_a_shim_and_names_what_it_owns():
     assert (one.shim.pid, one.shim.version) == (99, "conmon")
 
 
+def test_a_worker_of_a_shim_is_not_taken_for_the_shim():
+    host = Host()
+    line = ("containerd-shim-cinspect-v1", "-namespace", "web", "-id", A)
+    host.process(98, 1, "containerd-shim", *line)
+    host.process(99, 98, "containerd-shim", *line)
+    host.process(100, 99, "app", ns=own(1), inside=[1], cgroup=f"/cinspect/{A}")
+    one = only(host)
+    assert one.shim is not None
+    assert (one.engine, one.shim.pid) == ("cinspect", 98)
+
+
 def test_a_containerd_shim_tells_id_namespace_and_version():
     host = Host()
     host.process(

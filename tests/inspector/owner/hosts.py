@@ -77,6 +77,7 @@ def host() -> Host:
         "-id",
         WEB,
     )
+    made.process(91, 90, "hook")
     web, db = f"/system.slice/docker-{WEB}.scope", f"/system.slice/docker-{DB}.scope"
     made.process(100, 90, "nginx", "nginx", "-g", "x", ns=own(1), inside=[1], cgroup=web)
     made.process(101, 100, "nginx", ns=own(1), inside=[7], cgroup=web)

@@ -112,6 +112,12 @@ def test_a_shim_leads_to_its_container_though_it_is_outside():
     assert "is not inside of it" in chain(report)
 
 
+def test_what_a_shim_runs_beside_its_container_leads_to_it():
+    report = ask("pid:91")
+    assert owners(report) == [WEB]
+    assert "it is a process of the shim" in chain(report)
+
+
 def test_a_bridge_tells_whom_its_ports_lead_to():
     assert f"veth1a is a veth, which leads to container {WEB[:12]}" in chain(ask("docker0"))
 
