@@ -1,5 +1,6 @@
 """What an engine adapter is: it gives names to what the kernel shows, and lists what is stopped."""
 
+import os
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal, Protocol
@@ -66,6 +67,8 @@ class EngineContainer(Struct, frozen=True, kw_only=True):
     sandbox: bool = False
     """It runs nothing of a person's: it holds the namespaces that a pod's containers share."""
     error: str | None = None
+    said_by: int | None = None
+    """Uid of the user whose engine says so, where that is neither root nor who asks."""
 
 
 class EngineEvent(Struct, frozen=True):
@@ -90,6 +93,11 @@ class EngineReading(Struct, frozen=True):
     """New since the reading before; on the first one, those that the engine keeps."""
     problems: tuple[Problem, ...] = ()
     """What of it could not be read, where the rest could."""
+
+
+def teller(uid: int) -> int | None:
+    """Return whose word it is for `said_by`: None for root's, and for that of whoever asks."""
+    return uid if uid not in {0, os.getuid()} else None
 
 
 class Engine(Protocol):

@@ -8,7 +8,7 @@ from collectors.engine import EngineContainer
 from collectors.kernel import host, mounts, namespaces, processes
 from collectors.kernel.processes import Process
 from inspector import succession
-from inspector.discovery import ancestry, cgroup_names, groups, naming, roles, world
+from inspector.discovery import ancestry, cgroup_names, claims, groups, naming, roles, world
 from inspector.discovery.ancestry import Supervisor
 from inspector.discovery.groups import Found, Group
 from inspector.discovery.roles import Role
@@ -207,7 +207,7 @@ def _entities(
         id(group): ancestry.supervisor(seen.processes, group.init, group.pids)
         for group in found.groups
     }
-    left = _Unmatched(named, seen.processes)
+    left = _Unmatched(named, seen)
     drafts: list[tuple[Group | None, EngineContainer | None, Supervisor | None]] = []
     for group in found.groups:
         supervisor = supervisors[id(group)]
@@ -245,7 +245,8 @@ def host_name(sample: Sample) -> str | None:
 class _Unmatched:
     """The engines' records that no container with processes has been given yet."""
 
-    def __init__(self, named: Iterable[EngineContainer], processes: Mapping[int, Process]) -> None:
+    def __init__(self, named: Iterable[EngineContainer], seen: World) -> None:
+        self._seen = seen
         self._left = dict(enumerate(named))
         self._by_id: dict[str, list[int]] = {}
         self._by_pid: dict[int, int] = {}
@@ -255,13 +256,16 @@ class _Unmatched:
             if container.pid is not None:
                 self._by_pid.setdefault(container.pid, at)
             # Without cgroups of their own many are in one: then the first process alone decides.
-            if container.cgroup and container.cgroup != "/" and container.pid not in processes:
+            if container.cgroup and container.cgroup != "/" and container.pid not in seen.processes:
                 self._by_cgroup.setdefault(container.cgroup, at)
 
     def take(self, group: Group, supervisor: Supervisor | None) -> EngineContainer | None:
         """Return a container's record: by id, else by its processes, else by its cgroup."""
         for at in self._candidates(group, supervisor):
-            if at in self._left and not _contradicts(group, self._left[at]):
+            record = self._left.get(at)
+            if record is None or _contradicts(group, record):
+                continue
+            if claims.may_name(self._seen, group.init.pid, record):
                 return self._left.pop(at)
         return None
 

@@ -15,6 +15,7 @@ from collectors.decoding import decode, instant
 from collectors.engine import EngineContainer, EngineEvent, EngineReading, Status
 from collectors.errors import CollectError, Missing
 from collectors.overlay import options
+from collectors.wire import peers
 from collectors.wire.following import Following
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class ContainerdEngine:
             name=self.name,
             version=self._version,
             address=self.address,
-            containers=tuple(containers),
+            containers=peers.said_by(client.peer_uid, containers),
             events=events,
             problems=(problem,) if problem is not None else (),
         )

@@ -16,6 +16,7 @@ from msgspec import Struct
 from collectors.decoding import decode, instant
 from collectors.engine import EngineContainer, EngineEvent, EngineReading, Status
 from collectors.errors import CollectError, Missing
+from collectors.wire import peers
 from collectors.wire.failures import Refused
 from collectors.wire.following import Following
 
@@ -131,7 +132,7 @@ class CriEngine:
             name=self.name,
             version=self._version,
             address=self.address,
-            containers=tuple(containers),
+            containers=peers.said_by(client.peer_uid, containers),
             events=self._events(self._runtime) if follows else (),
             problems=(self._following.problem,) if self._following.problem is not None else (),
         )

@@ -6,7 +6,7 @@ from msgspec import structs
 
 from collectors.engine import EngineContainer, EngineReading
 from collectors.errors import CollectError
-from collectors.wire import docker_api
+from collectors.wire import docker_api, peers
 from collectors.wire.docker_api import Details, Info, Inspected, Listed, Version
 from collectors.wire.docker_events import Events
 from collectors.wire.docker_images import Image, Images
@@ -71,7 +71,7 @@ class DockerEngine:
             name=self.name,
             version=self._version,
             address=self.address,
-            containers=tuple(containers),
+            containers=peers.said_by(http.peer_uid, containers),
             events=events,
             problems=(self._events.problem,) if self._events.problem is not None else (),
         )

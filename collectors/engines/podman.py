@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from collectors.engine import EngineReading
 from collectors.errors import CollectError
-from collectors.wire import docker_api
+from collectors.wire import docker_api, peers
 from collectors.wire.docker_api import Details, Listed, Version
 from collectors.wire.docker_events import Events
 from collectors.wire.docker_images import Images
@@ -66,7 +66,7 @@ class PodmanEngine:
             name=self.name,
             version=self._version,
             address=self.address,
-            containers=tuple(containers),
+            containers=peers.said_by(http.peer_uid, containers),
             events=events,
             problems=(self._events.problem,) if self._events.problem is not None else (),
         )

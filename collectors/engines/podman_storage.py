@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from collectors.decoding import decode, moment
-from collectors.engine import EngineContainer, EngineReading
+from collectors.engine import EngineContainer, EngineReading, teller
 from collectors.errors import Denied, Missing, Problem, Unavailable
 from collectors.homes import homes, read_owned
 
@@ -107,7 +107,7 @@ class StorageEngine:
         known = self._known.get(path)
         if known is None or known[0] != mark:
             records = decode(read_owned(path, uid), list[_Record])
-            named = (_container(record) for record in records)
+            named = (_container(record, uid) for record in records)
             known = mark, tuple(one for one in named if one is not None)
             self._known[path] = known
         return known[1]
@@ -143,7 +143,7 @@ def _configured(path: str, uid: int) -> Iterator[Storage]:
         yield Storage(found[1].rstrip("/"), uid)
 
 
-def _container(record: _Record) -> EngineContainer | None:
+def _container(record: _Record, uid: int) -> EngineContainer | None:
     try:
         metadata = decode(record.metadata.encode(), _Metadata)
     except msgspec.DecodeError:
@@ -160,4 +160,5 @@ def _container(record: _Record) -> EngineContainer | None:
         pod=f"{metadata.namespace}/{pod}" if pod and metadata.namespace else pod,
         image=metadata.image_name or None,
         created_at=moment(record.created),
+        said_by=teller(uid),
     )

@@ -15,6 +15,7 @@ from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
 from grpclib.protocol import H2Protocol
 
 from collectors.errors import Unavailable
+from collectors.wire import peers
 from collectors.wire.failures import Refused, connect_error
 
 _WINDOW = 16 << 20
@@ -33,8 +34,9 @@ _NONSENSE = (DecodeError, NotImplementedError, AssertionError, ValueError)
 class Connection:
     """One connection; every call raises `Unavailable`, or `Refused` with gRPC's status."""
 
-    def __init__(self, path: str, channel: Channel) -> None:
-        """Take an open channel to the socket at a path."""
+    def __init__(self, path: str, channel: Channel, *, peer_uid: int) -> None:
+        """Take an open channel to the socket at a path, and who listens there."""
+        self.peer_uid = peer_uid
         self._path = path
         self._channel = channel
 
@@ -107,10 +109,11 @@ async def connect(path: str) -> AsyncGenerator[Connection]:
     )
     try:
         try:
-            await channel.__connect__()
+            protocol = await channel.__connect__()
         except OSError as error:
             raise connect_error(path, error) from error
-        yield Connection(path, channel)
+        peer_uid = protocol.peer_uid if isinstance(protocol, _Protocol) else 0
+        yield Connection(path, channel, peer_uid=peer_uid)
     finally:
         channel.close()
 
@@ -127,6 +130,7 @@ class _Protocol(H2Protocol):
         # What asyncio's transports read at a time; one that has another way ignores it.
         setattr(transport, "max_size", _TURN)  # noqa: B010 - of one class of transports
         super().connection_made(transport)
+        self.peer_uid = peers.uid_of(transport)
         taken = Counter[int]()
         acknowledge = self.connection.ack
 

@@ -29,9 +29,15 @@ class Http:
     """One connection, used again for as long as the server keeps it."""
 
     def __init__(
-        self, path: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self,
+        path: str,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        *,
+        peer_uid: int = 0,
     ) -> None:
-        """Take an open connection to the socket at a path."""
+        """Take an open connection to the socket at a path, and who listens there."""
+        self.peer_uid = peer_uid
         self._path = path
         self._reader = reader
         self._writer = writer

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from collectors.wire import peers
 from collectors.wire.failures import connect_error
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ async def connect(path: str) -> AsyncGenerator["Http"]:
         await asyncio.to_thread(import_module, _PARSER)
     from collectors.wire.http import Http  # noqa: PLC0415 - only where a socket is
 
-    http = Http(path, reader, writer)
+    http = Http(path, reader, writer, peer_uid=peers.uid_of(writer.transport))
     try:
         yield http
     finally:

@@ -33,7 +33,8 @@ def combine(containers: Iterable[EngineContainer]) -> list[EngineContainer]:
     """Return one record a container; what the first engine did not say is filled from the next."""
     merged: list[EngineContainer] = []
     by_id: dict[str, list[int]] = {}
-    for container in sorted(containers, key=_rank):
+    # What root's engines say first: a user's can say anything.
+    for container in sorted(containers, key=lambda one: (one.said_by is not None, _rank(one))):
         places = by_id.setdefault(container.id, [])
         same = next((at for at in places[:_ALIKE] if _same(merged[at], container)), None)
         if same is None:
@@ -86,6 +87,8 @@ def _same(one: EngineContainer, other: EngineContainer) -> bool:
     A hexadecimal id was drawn at random; one that a person chose, as `c1`, may be there twice, but
     not in one namespace of the engine that had a runtime start it.
     """
+    if one.said_by != other.said_by:
+        return False
     if one.engine == other.engine and one.engine_namespace != other.engine_namespace:
         return False
     if other.engine in RUNTIMES and one.engine_namespace == other.engine_namespace is not None:

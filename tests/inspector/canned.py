@@ -41,6 +41,8 @@ class Host:
         self.processes: list[Process] = []
         self.memberships: list[Membership] = []
         self.parents: dict[int, int] = {}
+        self.owners: dict[int, int] = {}
+        """Who made a user namespace, by its inode."""
         self.cgroups: list[Cgroup] = []
         self.mounts: list[NamespaceMounts] = []
         self.networks: list[NamespaceNetwork] = []
@@ -190,7 +192,7 @@ class Host:
                     type=kind,
                     parent=self.parents.get(inode),
                     owner_user_ns=self.base["user"],
-                    owner_uid=None,
+                    owner_uid=self.owners.get(inode),
                 )
                 for inode, kind in kinds.items()
             ),

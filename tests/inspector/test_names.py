@@ -4,6 +4,7 @@ import time
 from datetime import UTC, datetime
 
 import pytest
+from msgspec import structs
 
 from collectors.engine import EngineContainer, EngineShim
 from collectors.kernel.layers import Overlay
@@ -337,6 +338,40 @@ def test_an_engine_that_claims_anothers_process_names_nothing(docker, identifier
     real, claimed = containers(docker)
     assert (real.id, real.name, real.engine, real.pid) == (A, A[:12], "docker", 100)
     assert (claimed.name, claimed.pid, claimed.pids) == ("evil", None, ())
+
+
+LIE = EngineContainer(
+    id=A, engine="docker", name="evil", pid=100, cgroup=f"/docker/{A}", said_by=1000
+)
+
+
+def test_a_users_engine_names_nobody_elses_container_and_adds_nothing_to_it(docker):
+    docker.owners[docker.base["user"]] = 0
+    docker.engine("docker", LIE)
+    docker.engine("podman", structs.replace(LIE, engine="podman", labels={"evil": "1"}))
+    docker.engine("docker-2", EngineContainer(id=A, engine="docker", name="web"))
+    real = next(one for one in containers(docker) if one.pid is not None)
+    assert (real.id, real.name, real.labels) == (A, "web", {})
+    assert {one.name: one.pid for one in containers(docker)} == {"web": 100, "evil": None}
+
+
+@pytest.mark.parametrize("below", [False, True])
+def test_a_users_engine_names_what_runs_in_that_users_namespaces(below):
+    host = Host()
+    outer, inner = own(1, "user")["user"], own(2, "user")["user"]
+    host.owners |= {host.base["user"]: 0, outer: 1000}
+    spaces = own(1)
+    host.process(90, 1, "rootlesskit", "rootlesskit", ns={"user": outer})
+    if below:
+        host.parents |= {inner: outer, outer: host.base["user"]}
+        host.owners[inner] = 100_000
+    space = {"user": inner if below else outer}
+    host.process(100, 90, "nginx", "nginx", ns={**spaces, **space}, inside=[1], cgroup=f"/u/{A}")
+    host.engine("docker", structs.replace(LIE, name="web", cgroup=f"/u/{A}"))
+    assert {one.name for one in containers(host) if one.pid == 100} == {"web"}
+    host.engines.clear()
+    host.engine("docker", structs.replace(LIE, said_by=1001))
+    assert "evil" not in {one.name for one in containers(host) if one.pid == 100}
 
 
 def test_an_engine_that_claims_a_process_of_the_hosts_gets_no_row_with_it(docker):

@@ -28,6 +28,7 @@ class Client:
     def __init__(self, connection: grpc.Connection) -> None:
         """Take an open connection."""
         self._connection = connection
+        self.peer_uid = connection.peer_uid
 
     async def version(self) -> str:
         """Return the daemon's version."""
