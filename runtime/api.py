@@ -10,7 +10,7 @@ from runtime import identifiers
 from runtime.paths import Paths
 from runtime.shim import bundle
 from runtime.snapshots import changes
-from runtime.tasks import creation, logs, operations, removal, status
+from runtime.tasks import creation, logs, network_files, operations, removal, status
 from runtime.tasks.engine import Engine, require_root
 from runtime.types import (
     Change,
@@ -180,7 +180,9 @@ class Runtime:  # noqa: PLR0904  # the one door to every operation; each is a li
         """Return what the container changed over its lower layers, by path."""
         record = self._engine.resolve(reference)
         layers = self._engine.snapshotter.layers(record.id)
-        return await asyncio.to_thread(changes.of, layers)
+        found = await asyncio.to_thread(changes.of, layers)
+        spec_path = self._paths.spec(record.id)
+        return network_files.without(found, spec_path=spec_path, upperdir=layers.upperdir)
 
     def logs(self, reference: str, *, follow: bool = False) -> AsyncIterator[LogLine]:
         """Yield what the container wrote; with `follow`, until it ends."""

@@ -21,7 +21,7 @@ from runtime.proto import task
 from runtime.shim import bundle, manager
 from runtime.snapshots import trees
 from runtime.snapshots.overlay import Layers
-from runtime.tasks import removal, status
+from runtime.tasks import network_files, removal, status
 from runtime.tasks.client import TaskClient
 from runtime.tasks.engine import Engine
 from runtime.types import HOST_IMAGE, ContainerOptions, Stdio
@@ -37,6 +37,9 @@ async def create(engine: Engine, options: ContainerOptions, stdio: Stdio) -> Con
     spec = build.build(
         options, container_id=container_id, host=host.read(), taken_ids=_taken_ids(engine, options)
     )
+    directory = engine.paths.container(container_id)
+    # First of all: whatever the root has, they cover nothing of the kernel's filesystems.
+    spec["mounts"][:0] = network_files.mounts(options, directory=directory, rootfs=lowerdirs[0])
     record = _register(engine, options, container_id)
     removal.sweep(engine)
     engine.publish(
@@ -56,6 +59,7 @@ async def create(engine: Engine, options: ContainerOptions, stdio: Stdio) -> Con
                 "/snapshot/prepare", {"key": record.id, "parent": "", "snapshotter": "overlayfs"}
             )
             bundle.write_json(engine.paths.spec(record.id), spec)
+            network_files.write(options, spec, directory=directory)
             await launch(engine, record, spec=spec, layers=layers, stdio=stdio, lock=lock)
             engine.store.update(record.id, ready=True)
             done = True
