@@ -125,8 +125,11 @@ class Inquiry:
         self._redraw()
 
     def _redraw(self) -> None:
-        """Show an answer; one that comes when another screen is in front waits, and asks for nothing more."""
-        if self._screen.is_current:
+        """Show an answer; one that comes when another screen is in front waits, and asks for nothing more.
+
+        One that comes while the application is left finds parts of the screen taken down already.
+        """
+        if self._screen.is_current and self._screen.app.is_running:
             self._screen.refresh_all()
 
     @property

@@ -95,8 +95,6 @@ class LayersScreen(SubjectScreen):
 
     def show(self, moment: Moment) -> None:
         """Show the chosen container's layers."""
-        if not self.query("#which"):
-            return  # an answer has come while the screen is taken down
         container = self._current(moment)
         self._show_which(container, moment)
         self.query_one("#waste", Bar).show(waste_line(container, self._asked, moment))
