@@ -21,7 +21,7 @@ brief.install()  # as a shim does
 
 from runtime.cgroups.manager import Manager  # noqa: E402 - after the path
 from runtime.formats.spec import Spec  # noqa: E402 - after the path
-from runtime.init import launcher, namespaces  # noqa: E402 - after the path
+from runtime.init import launcher, namespaces, spare  # noqa: E402 - after the path
 from runtime.linux import constants, syscalls  # noqa: E402 - after the path
 from runtime.oci import config  # noqa: E402 - after the path
 from runtime.shim.bundle import read_json  # noqa: E402 - after the path
@@ -35,6 +35,7 @@ def make(bundle: str) -> tuple[Spec, Manager, launcher.Launched]:
     """Make a container of a bundle and start it."""
     spec = read_json(f"{bundle}/config.json")
     config.check(spec)
+    spare.begin(spec)
     cgroup = Manager(spec["linux"]["cgroupsPath"])
     cgroup.create(spec["linux"]["resources"])
     try:
@@ -65,6 +66,7 @@ def run(bundle: str) -> None:
 def clean(_: str) -> None:
     """Remove the cgroups of what was run."""
     left.pop().delete()
+    spare.keep()
 
 
 def hold(bundle: str) -> None:
@@ -119,6 +121,7 @@ def main() -> None:
     """Serve standard input."""
     gc.collect()
     gc.freeze()
+    spare.keep()
     for line in sys.stdin:
         job, _, argument = line.strip().partition(" ")
         started = time.perf_counter()

@@ -19,12 +19,13 @@ from runtime.init.step import Child, Step, explain
 _MAX_REPORT = 32 << 10
 
 
-def main(steps: Sequence[Step], state: Child, *, close: socket.socket) -> NoReturn:
+def main(steps: Sequence[Step], state: Child, *, close: socket.socket | None) -> NoReturn:
     """Become the command, or say why not and exit: 127 without a command, 126 if it cannot run."""
     status = 1
     step: Step | None = None
     try:
-        close.close()
+        if close is not None:
+            close.close()
         # Nothing is loaded from here on: it would be looked for among the container's files.
         sys.meta_path.clear()
         os.umask(0)
@@ -39,14 +40,23 @@ def main(steps: Sequence[Step], state: Child, *, close: socket.socket) -> NoRetu
 
 
 def _report(state: Child, step: Step | None, error: BaseException) -> None:
-    what = step.describe() if step is not None else "begin"
     if isinstance(error, CommandNotFound | CommandNotExecutable):
         message = str(error)
     else:
-        message = explain(what, error)
-        if not isinstance(error, OSError | RuntimeFailure):
-            message = f"{what}: {type(error).__name__}: {error}"
+        message = words(step.describe() if step is not None else "begin", error)
     kind = type(error).__name__ if isinstance(error, RuntimeFailure) else Internal.__name__
+    tell(state, kind, message)
+
+
+def words(what: str, error: BaseException) -> str:
+    """Return one line on what went wrong; of an error that nobody expected, its type too."""
+    if isinstance(error, OSError | RuntimeFailure):
+        return explain(what, error)
+    return f"{what}: {type(error).__name__}: {error}"
+
+
+def tell(state: Child, kind: str, message: str) -> None:
+    """Report a failure to whoever listens; `kind` is the name of an error class."""
     data = json.dumps({"kind": kind, "message": message[:_MAX_REPORT]})
     try:
         os.write(state.report, data.encode())

@@ -127,9 +127,9 @@ class Launch:
 
     def run(self, join: Join, place: Place) -> Launched:
         """Clone, and wait until the child is ready."""
-        ours, theirs = _sockets()
+        ours, theirs = sockets()
         try:
-            self._prepare()
+            prepare(self._steps)
             with theirs:
                 cloned = self._clone(join, ours, theirs, place=place)
         except BaseException:
@@ -139,22 +139,19 @@ class Launch:
             join.close()
             for step in self._steps:
                 step.release()
-        family = [cloned]
         self._attach = join.attach
+        return self.follow(cloned, ours)
+
+    def follow(self, cloned: syscalls.Cloned, ours: socket.socket) -> Launched:
+        """Wait until a child is ready that was told elsewhere what to do, or raise why it is not."""
+        family = [cloned]
         try:
             return self._await(family, ours)
         except BaseException:
             ours.close()
             signal.pidfd_send_signal(family[-1].pidfd, signal.SIGKILL)
-            _reap(family[-1])
+            reap(family[-1])
             raise
-
-    def _prepare(self) -> None:
-        for step in self._steps:
-            try:
-                step.prepare()
-            except OSError as error:
-                raise Internal(explain(step.describe(), error)) from error
 
     def _clone(
         self, join: Join, ours: socket.socket, theirs: socket.socket, *, place: Place
@@ -163,20 +160,14 @@ class Launch:
         state.stdio = self._stdio
         state.stranded = join.attach is not None
         state.ignored = signals.ignored()
-        readable = syscalls.prctl(_PR_GET_DUMPABLE)
-        # What is cloned from a process that cannot be looked into cannot be either (CVE-2016-9962).
-        syscalls.prctl(constants.PR_SET_DUMPABLE, 0)
-        try:
-            with _children_in(place):
-                cloned = syscalls.clone3(
-                    place.flags | constants.CLONE_CLEAR_SIGHAND,
-                    exit_signal=signal.SIGCHLD,
-                    cgroup=join.into,
-                )
-                if cloned.pid == 0:
-                    child.main(self._steps, state, close=ours)
-        finally:
-            syscalls.prctl(constants.PR_SET_DUMPABLE, 1 if readable == 1 else 0)
+        with unreadable(), _children_in(place):
+            cloned = syscalls.clone3(
+                place.flags | constants.CLONE_CLEAR_SIGHAND,
+                exit_signal=signal.SIGCHLD,
+                cgroup=join.into,
+            )
+            if cloned.pid == 0:
+                child.main(self._steps, state, close=ours)
         return cloned
 
     def _await(self, family: list[syscalls.Cloned], ours: socket.socket) -> Launched:
@@ -191,8 +182,13 @@ class Launch:
                     console = descriptors[0]
                 elif message.startswith(b"F"):
                     family.append(syscalls.Cloned(int(message[1:]), descriptors[0]))
-                    _reap(family[0])
+                    reap(family[0])
                     ours.send(b"M")
+                elif message.startswith(b"T"):
+                    pid = int(message[1:])
+                    family.append(syscalls.Cloned(pid, os.pidfd_open(pid)))
+                    signal.pidfd_send_signal(family[0].pidfd, signal.SIGKILL)
+                    reap(family[0])
                 else:
                     self._answer(message, family[-1], ours)
         except BaseException:
@@ -245,6 +241,26 @@ class Launch:
             raise Internal(f"the container's init {_ending(cloned.pidfd)} before it was ready")
 
 
+def prepare(steps: Sequence[Step]) -> None:
+    """Prepare each step; raises `Internal` with the name of one that fails."""
+    for step in steps:
+        try:
+            step.prepare()
+        except OSError as error:
+            raise Internal(explain(step.describe(), error)) from error
+
+
+@contextlib.contextmanager
+def unreadable() -> Generator[None]:
+    """Let nobody look into this process, and so into those that it clones (CVE-2016-9962)."""
+    readable = syscalls.prctl(_PR_GET_DUMPABLE)
+    syscalls.prctl(constants.PR_SET_DUMPABLE, 0)
+    try:
+        yield
+    finally:
+        syscalls.prctl(constants.PR_SET_DUMPABLE, 1 if readable == 1 else 0)
+
+
 @contextlib.contextmanager
 def _children_in(place: Place) -> Generator[None]:
     """Have the next child born into a pid namespace that is there, or into a new time namespace."""
@@ -277,7 +293,8 @@ def _make_clocks(offsets: bytes) -> None:
             os.close(descriptor)
 
 
-def _reap(cloned: syscalls.Cloned) -> None:
+def reap(cloned: syscalls.Cloned) -> None:
+    """Wait for a child's end, and close its descriptor."""
     os.waitid(constants.P_PIDFD, cloned.pidfd, os.WEXITED)
     os.close(cloned.pidfd)
 
@@ -309,7 +326,7 @@ def start_parked(directory: str) -> None:
         raise failure(message)
 
 
-def _sockets() -> tuple[socket.socket, socket.socket]:
+def sockets() -> tuple[socket.socket, socket.socket]:
     """Return a pair of sockets; the child's is out of the way of its standard streams."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.settimeout(_SETUP_SECONDS)

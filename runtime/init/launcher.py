@@ -15,7 +15,7 @@ from runtime.cgroups.manager import Manager
 from runtime.errors import FailedPrecondition, Internal
 from runtime.formats.idmap import Extent
 from runtime.formats.spec import Spec, entries, section
-from runtime.init import agent, hooks, joining, layout, namespaces, plan
+from runtime.init import agent, hooks, joining, layout, namespaces, plan, spare
 from runtime.init.launch import Answers, Launch, Launched, Place, Streams
 from runtime.init.step import explain
 from runtime.linux import constants, idmap, seccomp
@@ -60,43 +60,23 @@ def create(
     filters are kept (without it each start from cold takes 25 ms longer). Whatever fails raises
     with the step's name, and leaves no process and no mount.
     """
-    process = spec["process"]
-    wanted = namespaces.of(spec)
     who = plan.Identity(_name(cgroup), os.path.dirname(rootfs))
     manner = plan.Manner()
     if parked is not None:
         who, manner = parked.who, parked.manner
-    steps = plan.create(
-        spec,
-        rootfs=rootfs,
-        hierarchies=cgroup.visible(),
-        seccomp=_filter(spec, cache=seccomp_cache),
-        who=who,
-        manner=manner,
+    spare.begin(spec)
+    job = spare.Job(
+        rootfs, cgroup.visible(), _filter(spec, cache=seccomp_cache), who=who, manner=manner
     )
-    _check_streams(process, stdio)
+    _check_streams(spec["process"], stdio)
     _check_class(spec, cgroup)
-    maps = id_maps(spec)
     _give(spec, cgroup)
     moved = _devices(spec)
-    launch = Launch(
-        steps,
-        stdio=stdio,
-        maps=maps,
-        rlimits=plan.rlimits(process) if maps is not None else (),
-        answers=_answers(spec, who, parked, moved),
-    )
-    descriptor = None
-    if "pid" in wanted.joined and "user" not in wanted.joined and not _may_come_back():
-        steps.insert(1, joining.JoinPids("pid", wanted.joined["pid"]))
-    elif "pid" in wanted.joined and "user" not in wanted.joined:
-        descriptor = os.open(wanted.joined["pid"], os.O_RDONLY | os.O_CLOEXEC)
-    # Who joins a user namespace makes the others in there.
-    flags = 0 if "user" in wanted.joined else wanted.clone_flags
+    answers = _answers(spec, who, parked, moved)
     try:
-        launched = launch.run(
-            cgroup.join_paths(), Place(flags, descriptor, namespaces.clocks(spec))
-        )
+        launched = spare.take(spec, job, cgroup, stdio=stdio, answers=answers)
+        if launched is None:
+            launched = _clone(spec, job, cgroup, stdio=stdio, answers=answers)
     except BaseException as error:
         if moved is not None:
             moved.give_back()
@@ -106,11 +86,37 @@ def create(
     finally:
         if moved is not None:
             moved.close()
-        if descriptor is not None:
-            os.close(descriptor)
     if hooks.of(spec, "poststart"):
         launched.afterwards(lambda pid: after_start(spec, who, pid))
     return launched
+
+
+def _clone(
+    spec: Spec, job: spare.Job, cgroup: Manager, *, stdio: Streams | None, answers: Answers
+) -> Launched:
+    """Clone the init from this process."""
+    wanted = namespaces.of(spec)
+    steps = job.plan(spec)
+    maps = id_maps(spec)
+    launch = Launch(
+        steps,
+        stdio=stdio,
+        maps=maps,
+        rlimits=plan.rlimits(spec["process"]) if maps is not None else (),
+        answers=answers,
+    )
+    descriptor = None
+    if "pid" in wanted.joined and "user" not in wanted.joined and not _may_come_back():
+        steps.insert(1, joining.JoinPids("pid", wanted.joined["pid"]))
+    elif "pid" in wanted.joined and "user" not in wanted.joined:
+        descriptor = os.open(wanted.joined["pid"], os.O_RDONLY | os.O_CLOEXEC)
+    # Who joins a user namespace makes the others in there.
+    flags = 0 if "user" in wanted.joined else wanted.clone_flags
+    try:
+        return launch.run(cgroup.join_paths(), Place(flags, descriptor, namespaces.clocks(spec)))
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 class Parked(NamedTuple):

@@ -4,9 +4,12 @@ from typing import Final
 
 # linux/sched.h
 CLONE_NEWTIME: Final = 0x00000080
+CLONE_VM: Final = 0x00000100
 CLONE_PIDFD: Final = 0x00001000
+CLONE_VFORK: Final = 0x00004000
 CLONE_PARENT: Final = 0x00008000
 CLONE_NEWNS: Final = 0x00020000
+CLONE_PARENT_SETTID: Final = 0x00100000
 CLONE_NEWCGROUP: Final = 0x02000000
 CLONE_NEWUTS: Final = 0x04000000
 CLONE_NEWIPC: Final = 0x08000000
@@ -79,6 +82,9 @@ RESOLVE_IN_ROOT: Final = 0x10
 PROC_SUPER_MAGIC: Final = 0x9FA0
 DEVPTS_SUPER_MAGIC: Final = 0x1CD1
 SYSFS_MAGIC: Final = 0x62656572
+
+# asm-generic/mman-common.h
+MADV_POPULATE_WRITE: Final = 23
 
 # linux/prctl.h, linux/securebits.h
 PR_SET_PDEATHSIG: Final = 1

@@ -18,7 +18,7 @@ from runtime.cgroups.hierarchy import discover, write
 from runtime.cgroups.manager import Manager
 from runtime.errors import RuntimeFailure
 from runtime.formats.idmap import Extent
-from runtime.init import launcher
+from runtime.init import launcher, spare
 from runtime.linux import caps, constants, mounts, overlay, syscalls
 
 SECONDS = 20
@@ -117,6 +117,7 @@ class Arena:
         return self.finish(launched, reader)
 
     def clean_up(self) -> None:
+        spare.drop()
         if self.init is not None and self.init.pidfd >= 0:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self.init.pidfd, signal.SIGKILL)
@@ -132,6 +133,11 @@ class Arena:
 
 def namespaces(pid: int | str) -> dict[str, str]:
     return {name: os.readlink(f"/proc/{pid}/ns/{name}") for name in os.listdir(f"/proc/{pid}/ns")}
+
+
+def state_of(pid: int) -> str:
+    with open(f"/proc/{pid}/stat") as file:
+        return file.read().rpartition(")")[2].split()[0]
 
 
 def cgroup_file(arena: Arena, controller: str, *names: str) -> str | None:
@@ -182,8 +188,15 @@ class Acts:
         result["namespaces"] = {"init": init, "host": namespaces("self")}
         return self.arena.init.pid
 
+    def kill_spare(self) -> None:
+        os.kill(spare.pid(), signal.SIGKILL)
+        while state_of(spare.pid()) != "Z":
+            time.sleep(0.01)
+
     def start(self) -> None:
         self.arena.init.start()
+        if "spare" in self.arena.result:
+            self.arena.result["spare"]["after"] = bool(spare.pid())
 
     def finish(self) -> None:
         reader, self.arena.reader = self.arena.reader, -1
@@ -285,6 +298,9 @@ def main() -> None:
     before = host_state()
     arena = Arena(sys.argv[1], scenario)
     try:
+        if scenario.get("spare"):
+            spare.keep()
+            arena.result["spare"] = {"before": bool(spare.pid())}
         arena.prepare()
         play(arena)
     except (RuntimeFailure, OSError) as error:

@@ -77,12 +77,17 @@ def play(tmp_path: Path) -> Callable[..., dict]:
     """
     count = 0
 
-    def run(*acts: list, lower: str = "/", **changes) -> dict:
+    def run(*acts: list, lower: str = "/", spare: bool = False, **changes) -> dict:
         nonlocal count
         count += 1
         directory = tmp_path / f"arena{count}"
         directory.mkdir()
-        scenario = {"spec": merged(SPEC, changes), "acts": acts or RUN, "lower": lower}
+        scenario = {
+            "spec": merged(SPEC, changes),
+            "acts": acts or RUN,
+            "lower": lower,
+            "spare": spare,
+        }
         done = subprocess.run(
             [sys.executable, "-I", "-S", str(ARENA), str(directory)],
             input=json.dumps(scenario),
