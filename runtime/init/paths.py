@@ -4,6 +4,7 @@
 descriptor, and mounted on as one: a link swapped in later changes nothing (openat2(2)).
 """
 
+import errno
 import os
 import posixpath
 import stat
@@ -13,6 +14,7 @@ from runtime.linux import constants, syscalls
 
 _INSIDE = constants.RESOLVE_IN_ROOT | constants.RESOLVE_NO_MAGICLINKS
 _STRICT = _INSIDE | constants.RESOLVE_NO_SYMLINKS
+_TRIES = 5000
 
 
 def clean(path: str) -> str:
@@ -23,10 +25,14 @@ def clean(path: str) -> str:
 def find(root: int, path: str, *, flags: int = os.O_PATH, strict: bool = False) -> int:
     """Open what a path of the container names; with `strict` no part of it may be a link."""
     resolve = _STRICT if strict else _INSIDE
-    try:
-        return syscalls.openat2(root, clean(path) or ".", flags, resolve=resolve)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, path) from None
+    for left in reversed(range(_TRIES)):
+        try:
+            return syscalls.openat2(root, clean(path) or ".", flags, resolve=resolve)
+        except OSError as error:
+            # Any rename or mount on the host leaves the kernel unsure of a link's `..` (openat2(2)).
+            if error.errno != errno.EAGAIN or not left:
+                raise OSError(error.errno, error.strerror, path) from None
+    raise AssertionError("the last try returns or raises")
 
 
 def make(root: int, path: str, *, directory: bool, strict: bool = False) -> int:

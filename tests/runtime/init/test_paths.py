@@ -2,6 +2,8 @@
 
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -87,3 +89,20 @@ def test_a_null_device_that_is_a_file_is_refused(root: int, tmp_path: Path):
     (tmp_path / "root/dev/null").write_text("")
     with pytest.raises(InvalidArgument, match="/dev/null: is not the device 1:3"):
         paths.null_device(root)
+
+
+def test_a_link_with_dots_is_followed_while_others_rename(root: int, tmp_path: Path):
+    # openat2(2) is unsure of each `..` that a rename anywhere on the host comes in between.
+    (tmp_path / "root/a").mkdir()
+    (tmp_path / "root/link").symlink_to("a/.." + "/../a/.." * 20)
+    (tmp_path / "one").mkdir()
+    script = "import os\nwhile 1: os.rename('one', 'two'); os.rename('two', 'one')"
+    renaming = subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path)
+    try:
+        while not (tmp_path / "two").exists():
+            assert renaming.poll() is None
+        for _ in range(2000):
+            os.close(paths.find(root, "/link/a"))
+    finally:
+        renaming.kill()
+        renaming.wait()
