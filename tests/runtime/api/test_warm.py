@@ -31,7 +31,7 @@ async def warm(engine):
 
 
 async def test_containers_of_a_warm_engine_live_and_end_as_others(warm):
-    container = await started(warm, "sh", "-c", "echo out; sleep 0.2; exit 5")
+    container = await started(warm, "sh", "-c", "echo out; sleep 1; exit 5")
     exec_id = await warm.exec(container.id, ExecOptions(command=("sh", "-c", "exit 4")))
     assert (await warm.wait(container.id, exec_id=exec_id)).code == 4
     assert (await warm.wait(container.id)).code == 5
