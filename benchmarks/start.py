@@ -27,6 +27,7 @@ sys.path.insert(0, str(PROJECT))
 from benchmarks import rounds  # noqa: E402 - after the path
 from runtime.api import Runtime  # noqa: E402 - after the path
 from runtime.types import ContainerOptions, ExecOptions, Resources  # noqa: E402 - after the path
+from tests import traces  # noqa: E402 - after the path
 from tests.engines import daemons  # noqa: E402 - after the path
 
 BIN = Path(sys.executable).parent
@@ -220,9 +221,12 @@ def conmon(peers: Peers) -> None:
 
 
 def unmount(storage: str) -> None:
-    """Unmount Podman's storage, which it mounts on itself, more than once, and leaves."""
-    while os.path.ismount(storage):
-        subprocess.run(("umount", storage), check=True)
+    """Unmount Podman's storage, which it mounts on itself, more than once, and leaves.
+
+    `os.path.ismount` does not see it: the directory above is on the same filesystem.
+    """
+    for mountpoint in traces.mounts(storage):
+        subprocess.run(("umount", mountpoint), check=True)
 
 
 def measured(pid: int) -> dict[str, int]:
