@@ -24,8 +24,8 @@ BOUNDARIES = {
     "screens/app.py",  # a source, as the screens see it
     "runtime/shim/server.py",  # a request
     "runtime/shim/entry.py",  # the shim itself
-    "runtime/init/child.py",
-    "runtime/init/spare.py",  # the code before a container's command
+    "runtime/init/child.py",  # the code before a container's command
+    "runtime/init/spare.py",  # the same, where it waits for one
 }
 SUPPRESSION = re.compile(r"#\s*(noqa: [A-Z0-9, ]+|type: ignore(\[[^]]*\])?|pyright: ignore\S*)\s*$")
 BANNED = ("asyncio.gather", "asyncio.ensure_future", "asyncio.wait_for", "asyncio.create_task")
