@@ -62,6 +62,9 @@ def _run_one(hook: Spec, key: str, told: State) -> None:
     path = hook.get("path") or ""
     if not path.startswith("/"):
         raise InvalidArgument(f"{key}.path: {path!r} is not absolute")
+    arguments = list(entries(hook, "args")) or [path]
+    if not arguments[0]:
+        raise InvalidArgument(f"{key}.args[0]: is empty")
     given = os.memfd_create("state", os.MFD_CLOEXEC)
     words = os.memfd_create("words", os.MFD_CLOEXEC)
     try:
@@ -69,7 +72,7 @@ def _run_one(hook: Spec, key: str, told: State) -> None:
         os.lseek(given, 0, os.SEEK_SET)
         pid = os.posix_spawn(
             path,
-            list(entries(hook, "args")) or [path],
+            arguments,
             dict(each.partition("=")[::2] for each in entries(hook, "env")),
             file_actions=[
                 (os.POSIX_SPAWN_DUP2, given, 0),

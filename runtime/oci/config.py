@@ -41,6 +41,8 @@ def check(spec: Mapping[str, Any]) -> None:
     hooks: Mapping[str, Sequence[Mapping[str, Any]]] = spec.get("hooks") or {}
     for kind in HOOKS:
         for index, hook in enumerate(hooks.get(kind) or ()):
+            if hook.get("args") and not hook["args"][0]:
+                raise InvalidArgument(f"hooks.{kind}[{index}].args[0]: is empty")
             _environment(hook, f"hooks.{kind}[{index}].")
     _linux(spec.get("linux") or {})
 

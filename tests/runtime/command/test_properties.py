@@ -290,6 +290,7 @@ def test_a_process_sees_the_system_as_asked(runtime):
         ({"+mounts": [{"destination": "/proc/self", "type": "proc"}]}, "/proc/self"),
         ({"hooks": {"poststop": [{"path": "/bin/true"}, {"path": "/bin/true", "env": ["A=b", "="]}]}}, "hooks.poststop[1].env: '=' is not KEY=VALUE"),
         ({"hooks": {"createRuntime": [{"path": "rose"}]}}, "hooks.createRuntime"),
+        ({"hooks": {"poststop": [{"path": "/bin/true", "args": ["", "x"]}]}}, "hooks.poststop[0].args[0]: is empty"),
         ({"hooks": {"prestart": [{"path": "/bin/false"}]}}, "/bin/false"),
         ({"hooks": {"createContainer": [{"path": "/bin/sleep", "args": ["sleep", "9"], "timeout": 1}]}}, "timeout|longer"),
         ({"domainname": "rose", "hostname": "", "linux": {"namespaces": [{"type": "mount"}]}}, "uts"),

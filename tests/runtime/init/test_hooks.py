@@ -78,6 +78,12 @@ def test_a_hook_that_takes_too_long_is_killed(play):
     assert "hooks.prestart[0].timeout: /bin/sleep" in result["message"]
 
 
+def test_a_hook_without_a_name_for_its_program_is_refused(play):
+    nameless = {"path": "/bin/true", "args": [""]}
+    result = play(["create"], hooks={"createContainer": [nameless]})
+    assert "hooks.createContainer[0].args[0]: is empty" in result["message"]
+
+
 @pytest.mark.parametrize("path", ["relative", "/no/such/hook"])
 def test_a_hook_that_cannot_run_is_named(play, path):
     result = play(["create"], hooks={"createRuntime": [{"path": path}]})
