@@ -1,9 +1,7 @@
 """Where this host's cgroup hierarchies are mounted: v1, hybrid or v2 (cgroups(7))."""
 
-import contextlib
 import errno
 import os
-from collections.abc import Generator
 from typing import NamedTuple
 
 from runtime.errors import FormatError
@@ -92,34 +90,31 @@ def read(path: str) -> bytes:
     A cgroup that is removed meanwhile is as good as one that was not there: `FileNotFoundError`.
     """
     parts: list[bytes] = []
-    with _present(path):
+    try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             while part := os.read(descriptor, 1 << 16):
                 parts.append(part)
         finally:
             os.close(descriptor)
+    except OSError as error:
+        raise _told(error, path) from None
     return b"".join(parts)
 
 
 def write(path: str, value: str) -> None:
     """Write one value into a file of cgroupfs in one call; raises OSError with the path, as `read`."""
-    with _present(path):
+    try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
         try:
             os.write(descriptor, value.encode())
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, path) from None
         finally:
             os.close(descriptor)
-
-
-@contextlib.contextmanager
-def _present(path: str) -> Generator[None]:
-    """Say of a file whose directory went while it was open (ENODEV) that it is not there."""
-    try:
-        yield
     except OSError as error:
-        if error.errno != errno.ENODEV:
-            raise
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from None
+        raise _told(error, path) from None
+
+
+def _told(error: OSError, path: str) -> OSError:
+    """Return an error with its path; a file whose directory went while it was open is not there."""
+    number = errno.ENOENT if error.errno == errno.ENODEV else error.errno
+    return OSError(number, os.strerror(number or 0), path)
