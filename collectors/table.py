@@ -4,7 +4,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from collectors import procfs
 from collectors.bpf import tasks as tokens
@@ -15,6 +15,9 @@ from collectors.formats.pid_stat import PidStat
 from collectors.kept import File, Kept
 from collectors.root import Root
 from runtime.errors import FormatError
+
+if TYPE_CHECKING:
+    from collectors.bpf.details import Detail
 
 YOUNG = 8
 """Frames in which a new process, or a new program, is read in full each time that it ran."""
@@ -157,6 +160,10 @@ class Table:
     def opened(self) -> tokens.Opened | None:
         """Return what all processes that are told of have open now; None where that is not told."""
         return self._tasks.opened() if self._tasks is not None else None
+
+    def details(self) -> "dict[int, Detail] | None":
+        """Return what all processes that are told of say of themselves now; None where not told."""
+        return self._tasks.details() if self._tasks is not None else None
 
     @property
     def tells(self) -> bool:
@@ -371,7 +378,9 @@ class Table:
             self._close(entry)
             return Entry(entry.pid, self.walk)
         entry.counted = self.walk
-        if before is None or before.program != stat.program:
+        # Of one that was read without it, the iterator tells of another program.
+        told = self._told_since is not None and before is not None and not before.program
+        if before is None or (before.program != stat.program and not told):
             entry.born = entry.version = self.walk
         return entry
 

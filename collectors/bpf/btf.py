@@ -47,14 +47,14 @@ class Btf:
     def offset(self, structure: str, path: str) -> int:
         """Return where a member is, in bytes, as `se.sum_exec_runtime` of `task_struct`.
 
-        A number in the path is an index of an array. Raise FormatError where there is none.
+        A number in the path is an index of an array, one without an end included. Raise FormatError where there is none.
         """
         place = self._find(structure, _STRUCT)
         total = 0
         for part in path.split("."):
             if part.isdigit():
                 element, count = self._element(place, path)
-                if int(part) >= count:
+                if count and int(part) >= count:
                     raise FormatError(f"{structure} has no {path}")
                 total += int(part) * self._size(element)
                 place = element

@@ -4,8 +4,11 @@ import contextlib
 import errno
 import os
 import struct
+from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from collectors.bpf.btf import Btf
 
 if TYPE_CHECKING:
     import ctypes
@@ -38,6 +41,67 @@ def load(to: int, source: int, offset: int, size: int = 8) -> bytes:
 def store(to: int, offset: int, source: int, size: int = 8) -> bytes:
     """Return `*(to + offset) = source`."""
     return instruction(0x7B if size == 8 else 0x63, to=to, source=source, offset=offset)
+
+
+class Field(NamedTuple):
+    """A number of a record, and the members that lead to it: each in the structure that it names."""
+
+    size: int
+    path: tuple[tuple[str, str], ...]
+
+
+def field(size: int, *path: str) -> Field:
+    """Return a number of so many bytes, and the way to it: `structure.member`, one after the other."""
+    steps = (step.partition(".") for step in path)
+    return Field(size, tuple((structure, member) for structure, _, member in steps))
+
+
+def copying(types: Btf, fields: Sequence[Field], *, leaders: bool = False) -> bytes:
+    """Return the program: copy each field to the stack, then write the record to the file.
+
+    Of `leaders` only: of the first thread of each process. `struct bpf_iter__task` has the iterator's `meta` first, whose first member is the file, then the
+    task, which is null after the last one. A null on the way reads as 0.
+    """
+    return b"".join(_instructions(types, fields, leaders=leaders))
+
+
+def _instructions(types: Btf, fields: Sequence[Field], *, leaders: bool) -> Iterator[bytes]:
+    body: list[bytes] = []
+    size = sum(one.size for one in fields)
+    place = -size
+    for one in fields:
+        *steps, last = one.path
+        body.append(instruction(0xBF, to=1, source=7))  # r1 = task
+        body += [load(1, 1, types.offset(*step)) for step in steps]
+        wide = 8 if one.size == 8 and last != ("task_struct", "tgid") else 4
+        body.append(load(1, 1, types.offset(*last), wide))
+        body.append(store(10, place, 1, one.size))
+        place += one.size
+    body += written(size)
+    if leaders:
+        body[:0] = [
+            load(1, 7, types.offset("task_struct", "pid"), 4),
+            load(2, 7, types.offset("task_struct", "tgid"), 4),
+            instruction(0x5D, to=1, source=2, offset=len(body)),  # if another, leave
+        ]
+    yield instruction(0xBF, to=6, source=1)  # r6 = ctx
+    yield load(7, 6, 8)  # r7 = ctx->task
+    yield instruction(0x15, to=7, offset=len(body))  # if it is null, leave
+    yield from body
+    yield instruction(0xB7, to=0)  # r0 = 0: go on
+    yield instruction(0x95)  # exit
+
+
+def written(size: int) -> list[bytes]:
+    """Return what writes so many bytes at the end of the stack to the file."""
+    return [
+        load(1, 6, 0),  # r1 = ctx->meta
+        load(1, 1, 0),  # r1 = meta->seq
+        instruction(0xBF, to=2, source=10),  # r2 = the stack's end
+        instruction(0x07, to=2, value=-size),  # r2 -= size
+        instruction(0xB7, to=3, value=size),  # r3 = size
+        instruction(0x85, value=SEQ_WRITE),
+    ]
 
 
 def iterate(code: bytes, function: int, name: bytes) -> int:

@@ -3,46 +3,40 @@
 import os
 import struct
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from collectors.bpf import btf, programs
 from collectors.bpf.btf import Btf
+from collectors.bpf.programs import field
 from collectors.errors import CollectError
 from collectors.formats import ns_link, pid_stat
 from collectors.root import Root
 from runtime.errors import FormatError
 
+if TYPE_CHECKING:
+    from collectors.bpf.details import Detail
+
 _TYPES_FILE: Final = "sys/kernel/btf/vmlinux"
 _FIRST_PID_NAMESPACE: Final = 0xEFFFFFFC
 """Inode of the kernel's own (linux/proc_ns.h): its numbers are those of `struct task_struct`."""
+_FIRST_USER_NAMESPACE: Final = 0xEFFFFFFD
+"""The same of users: what the kernel numbers is what this process sees."""
 _NANOSECONDS: Final = 1_000_000_000
-
-
-class _Field(NamedTuple):
-    """A number of a record, and the members that lead to it: each in the structure that it names."""
-
-    size: int
-    path: tuple[tuple[str, str], ...]
-
-
-def _field(size: int, *path: str) -> _Field:
-    steps = (step.partition(".") for step in path)
-    return _Field(size, tuple((structure, member) for structure, _, member in steps))
 
 
 _SPACES: Final = ("mnt", "uts", "ipc", "net", "cgroup", "time")
 _FIELDS: Final = (
     # Who it is.
-    _field(4, "task_struct.tgid"),
-    _field(4, "task_struct.pid"),
-    _field(8, "task_struct.start_boottime"),
+    field(4, "task_struct.tgid"),
+    field(4, "task_struct.pid"),
+    field(8, "task_struct.start_boottime"),
     # What it is: another program, name, user, namespace.
-    _field(8, "task_struct.self_exec_id"),
-    _field(8, "task_struct.comm.0"),
-    _field(8, "task_struct.comm.8"),
-    _field(8, "task_struct.real_cred"),
+    field(8, "task_struct.self_exec_id"),
+    field(8, "task_struct.comm.0"),
+    field(8, "task_struct.comm.8"),
+    field(8, "task_struct.real_cred"),
     *(
-        _field(
+        field(
             4,
             "task_struct.nsproxy",
             f"nsproxy.{kind}_ns",
@@ -50,24 +44,24 @@ _FIELDS: Final = (
         )
         for kind in _SPACES
     ),
-    _field(4, "task_struct.nsproxy", "nsproxy.time_ns_for_children", "time_namespace.ns.inum"),
-    _field(4, "task_struct.exit_state"),
-    _field(4, "task_struct.real_cred", "cred.user_ns", "user_namespace.ns.inum"),
+    field(4, "task_struct.nsproxy", "nsproxy.time_ns_for_children", "time_namespace.ns.inum"),
+    field(4, "task_struct.exit_state"),
+    field(4, "task_struct.real_cred", "cred.user_ns", "user_namespace.ns.inum"),
     # Its pid namespace is its children's, if that is not deeper than its own pid reaches.
-    _field(4, "task_struct.nsproxy", "nsproxy.pid_ns_for_children", "pid_namespace.ns.inum"),
-    _field(4, "task_struct.nsproxy", "nsproxy.pid_ns_for_children", "pid_namespace.level"),
-    _field(4, "task_struct.thread_pid", "pid.level"),
+    field(4, "task_struct.nsproxy", "nsproxy.pid_ns_for_children", "pid_namespace.ns.inum"),
+    field(4, "task_struct.nsproxy", "nsproxy.pid_ns_for_children", "pid_namespace.level"),
+    field(4, "task_struct.thread_pid", "pid.level"),
     # Where it is: its set of cgroups, and the one of version 2, whose number is never used again.
-    _field(8, "task_struct.cgroups"),
-    _field(8, "task_struct.cgroups", "css_set.dfl_cgrp", "cgroup.kn", "kernfs_node.id"),
+    field(8, "task_struct.cgroups"),
+    field(8, "task_struct.cgroups", "css_set.dfl_cgrp", "cgroup.kn", "kernfs_node.id"),
     # What counts.
-    _field(8, "task_struct.se.sum_exec_runtime"),
-    _field(8, "task_struct.real_parent", "task_struct.tgid"),
-    _field(8, "task_struct.mm", "mm_struct.rss_stat.0.count"),
-    _field(8, "task_struct.mm", "mm_struct.rss_stat.1.count"),
-    _field(8, "task_struct.mm", "mm_struct.rss_stat.3.count"),
+    field(8, "task_struct.se.sum_exec_runtime"),
+    field(8, "task_struct.real_parent", "task_struct.tgid"),
+    field(8, "task_struct.mm", "mm_struct.rss_stat.0.count"),
+    field(8, "task_struct.mm", "mm_struct.rss_stat.1.count"),
+    field(8, "task_struct.mm", "mm_struct.rss_stat.3.count"),
     # What happened around it: counts what is mounted and unmounted in its namespace.
-    _field(8, "task_struct.nsproxy", "nsproxy.mnt_ns", "mnt_namespace.event"),
+    field(8, "task_struct.nsproxy", "nsproxy.mnt_ns", "mnt_namespace.event"),
 )
 _ITERATOR: Final = "bpf_iter_task"
 _FILE_ITERATOR: Final = "bpf_iter_task_file"
@@ -78,9 +72,9 @@ _FORMAT, _SOCKET = 0xF000, 0xC000
 _NSFS_MAGIC: Final = 0x6E736673
 """Of linux/magic.h."""
 _NAMES: Final = {_ITERATOR, _FILE_ITERATOR, "file", "inode", "super_block"} | {
-    structure for field in _FIELDS for structure, _ in field.path
+    structure for one in _FIELDS for structure, _ in one.path
 }
-SIZE: Final = sum(field.size for field in _FIELDS)
+SIZE: Final = sum(one.size for one in _FIELDS)
 """Bytes of a record."""
 _RECORD: Final = struct.Struct(f"=II{SIZE - 8}s")
 
@@ -162,14 +156,15 @@ class Tasks:
     Pids are the kernel's own: only for a reader in the first pid namespace, as `connect` sees to it.
     """
 
-    def __init__(self, link: int, files: int = -1) -> None:
-        """Take the descriptors of links, to own them: over tasks, and over their open files."""
+    def __init__(self, link: int, files: int = -1, details: int = -1) -> None:
+        """Take the descriptors of links, to own them: over tasks, their open files, their details."""
         self._link = link
         self._files = files
+        self._details = details
 
     def __del__(self) -> None:
         """Unload the programs."""
-        for link in (self._link, self._files):
+        for link in (self._link, self._files, self._details):
             if link >= 0:
                 os.close(link)
 
@@ -190,6 +185,17 @@ class Tasks:
             else:
                 found.namespaces.setdefault(process, []).append(number)
         return found
+
+    def details(self) -> "dict[int, Detail] | None":
+        """Return what each process says of itself, by pid; None where that is not told."""
+        if self._details < 0:
+            return None
+        from collectors.bpf import details  # noqa: PLC0415 - only where there are many
+
+        try:
+            return details.read(self._details)
+        except OSError:
+            return None
 
     def read(self) -> dict[int, bytes]:
         """Return a token of each process by its pid, ascending; raise OSError.
@@ -218,9 +224,15 @@ def connect(root: Root) -> Tasks | None:
             return None
         if root.link("proc/self") != str(os.getpid()):
             return None  # a /proc of another pid namespace
-        types = btf.Btf(root.read(_TYPES_FILE), _NAMES)
-        code, function = _program(types), types.function(_ITERATOR)
-        tasks = Tasks(programs.iterate(code, function, b"cinspect_tasks"), _over_files(types))
+        from collectors.bpf import details  # noqa: PLC0415 - only where there is something to load
+
+        types = btf.Btf(root.read(_TYPES_FILE), _NAMES | details.STRUCTURES)
+        code, function = programs.copying(types, _FIELDS), types.function(_ITERATOR)
+        tasks = Tasks(
+            programs.iterate(code, function, b"cinspect_tasks"),
+            _over_files(types),
+            _details(types, root),
+        )
         return tasks if _agrees(tasks.read(), root) else None
     except (OSError, CollectError, FormatError):
         return None
@@ -231,6 +243,16 @@ def _over_files(types: Btf) -> int:
     try:
         code = b"".join(_instructions_of_files(types))
         return programs.iterate(code, types.function(_FILE_ITERATOR), b"cinspect_files")
+    except (OSError, FormatError):
+        return -1
+
+
+def _details(types: Btf, root: Root) -> int:
+    """Return a link to the iterator over details; -1 where there is none, or its ids are not ours."""
+    from collectors.bpf import details  # noqa: PLC0415 - only where there is something to load
+
+    try:
+        return details.connect(types) if _inode(root, "user") == _FIRST_USER_NAMESPACE else -1
     except (OSError, FormatError):
         return -1
 
@@ -255,35 +277,6 @@ def _inode(root: Root, kind: str) -> int:
     return ns_link.parse(root.link(f"proc/self/ns/{kind}"))[1]
 
 
-def _program(types: Btf) -> bytes:
-    """Return the program: copy each field to the stack, then write the record to the file.
-
-    `struct bpf_iter__task` has the iterator's `meta` first, whose first member is the file, then the
-    task, which is null after the last one. A null on the way reads as 0.
-    """
-    return b"".join(_instructions(types))
-
-
-def _instructions(types: Btf) -> Iterator[bytes]:
-    body: list[bytes] = []
-    place = -SIZE
-    for field in _FIELDS:
-        *steps, last = field.path
-        body.append(programs.instruction(0xBF, to=1, source=7))  # r1 = task
-        body += [programs.load(1, 1, types.offset(*step)) for step in steps]
-        wide = 8 if field.size == 8 and last != ("task_struct", "tgid") else 4
-        body.append(programs.load(1, 1, types.offset(*last), wide))
-        body.append(programs.store(10, place, 1, field.size))
-        place += field.size
-    body += _written(SIZE)
-    yield programs.instruction(0xBF, to=6, source=1)  # r6 = ctx
-    yield programs.load(7, 6, 8)  # r7 = ctx->task
-    yield programs.instruction(0x15, to=7, offset=len(body))  # if it is null, leave
-    yield from body
-    yield programs.instruction(0xB7, to=0)  # r0 = 0: go on
-    yield programs.instruction(0x95)  # exit
-
-
 def _instructions_of_files(types: Btf) -> Iterator[bytes]:
     """Yield the program over files: of those that are sockets or namespaces it writes a record.
 
@@ -306,7 +299,7 @@ def _instructions_of_files(types: Btf) -> Iterator[bytes]:
         programs.store(10, -20, 1, 4),
         programs.load(1, 6, 16, 4),  # r1 = ctx->fd
         programs.store(10, -16, 1, 4),
-        *_written(_FILE_RECORD.size),
+        *programs.written(_FILE_RECORD.size),
     ]
     body += [
         programs.instruction(0x15, to=2, offset=1, value=_SOCKET),  # if it is one, go on
@@ -321,15 +314,3 @@ def _instructions_of_files(types: Btf) -> Iterator[bytes]:
     yield from body
     yield programs.instruction(0xB7, to=0)  # r0 = 0: go on
     yield programs.instruction(0x95)  # exit
-
-
-def _written(size: int) -> list[bytes]:
-    """Return what writes so many bytes at the end of the stack to the file."""
-    return [
-        programs.load(1, 6, 0),  # r1 = ctx->meta
-        programs.load(1, 1, 0),  # r1 = meta->seq
-        programs.instruction(0xBF, to=2, source=10),  # r2 = the stack's end
-        programs.instruction(0x07, to=2, value=-size),  # r2 -= size
-        programs.instruction(0xB7, to=3, value=size),  # r3 = size
-        programs.instruction(0x85, value=programs.SEQ_WRITE),
-    ]

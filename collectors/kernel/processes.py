@@ -2,12 +2,13 @@
 
 import os
 import resource
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct, structs
 
 from collectors import procfs
+from collectors.bpf import tasks as tokens
 from collectors.collector import Key
 from collectors.errors import CollectError, Denied, Gone, Missing, Problem, Problems
 from collectors.formats import cmdline, pid_cgroup, pid_stat, pid_status
@@ -16,6 +17,9 @@ from collectors.root import Directory, Root
 from collectors.table import Entry, Table
 from runtime.errors import FormatError
 from runtime.formats.capabilities import NAMES as CAPABILITIES
+
+if TYPE_CHECKING:
+    from collectors.bpf.details import Detail
 
 __all__ = [
     "CAPABILITIES",
@@ -71,6 +75,8 @@ class ProcessesReading(Struct, frozen=True):
 
 
 _PAGE_BYTES = resource.getpagesize()
+_CROWD = 200
+"""From so many processes on the iterator over their details is worth its reading."""
 _TEXTS = 4_000
 """So many different texts are remembered."""
 
@@ -101,6 +107,7 @@ class Reader:
         processes: list[Process] = []
         entries = self._table.view(root, KEY.name)
         procfs.limits(root, self._table.numbers, problems)
+        self._read_many(root, [one for one in entries if _due(one)])
         for entry in entries:
             seen: _Seen | None = entry.kept.get(KEY.name)
             if seen is None or seen.walk < entry.version:
@@ -117,6 +124,42 @@ class Reader:
             own_pid=procfs.own_pid(root),
             problems=problems.all(),
         )
+
+    def _read_many(self, root: Root, due: Sequence[Entry]) -> None:
+        """Read those of them of which the iterator tells what their files would, where they are many.
+
+        Their command lines, and one text for each set of cgroups, are read before: what is told
+        afterwards of a process that is still in the same place, with the same program, is of the
+        one that they were read of. All others are left to be read by their files.
+        """
+        if len(due) < _CROWD or not self._table.tells:
+            return
+        places: dict[bytes, tuple[Entry, tuple[CgroupEntry, ...]]] = {}
+        commands: dict[int, tuple[str, ...]] = {}
+        for entry in due:
+            try:
+                commands[entry.pid] = cmdline.parse(root.read(f"proc/{entry.pid}/cmdline"))
+                place = (entry.token or b"")[tokens.PLACE]
+                if place not in places:
+                    data = root.read(f"proc/{entry.pid}/cgroup")
+                    places[place] = entry, self._parsed.parse(data)
+            except (CollectError, FormatError):
+                continue  # it is read by its files, and what is wrong is said there
+        details = self._table.details() or {}
+        still = {
+            place: cgroups
+            for place, (entry, cgroups) in places.items()
+            if entry.pid in details and _same(entry, details[entry.pid])
+        }
+        for entry in due:
+            one, command = details.get(entry.pid), commands.get(entry.pid)
+            cgroups = still.get(one.place) if one is not None else None
+            if one is None or command is None or cgroups is None or not _same(entry, one):
+                continue
+            stat = one.stat if one.timed else _timed(root, entry)
+            if stat is not None and entry.identify(stat):
+                process = _record(stat, one.status, command=command, cgroups=cgroups)
+                entry.kept[KEY.name] = _Seen(self._table.walk, process, ())
 
     def _read(self, root: Root, entry: Entry) -> "_Seen":
         problems = Problems()
@@ -151,6 +194,30 @@ class Reader:
         seen = _Seen(self._table.walk, changed, seen.problems)
         entry.kept[KEY.name] = seen
         return seen
+
+
+def _due(entry: Entry) -> bool:
+    seen: _Seen | None = entry.kept.get(KEY.name)
+    return seen is None or seen.walk < entry.version
+
+
+def _same(entry: Entry, told: "Detail") -> bool:
+    """Return whether what was told is of the process, program and cgroups that the walk met."""
+    token = entry.token or b""
+    return (
+        token[tokens.START] == told.start
+        and token[tokens.PROGRAM] == told.program
+        and token[tokens.PLACE] == told.place
+    )
+
+
+def _timed(root: Root, entry: Entry) -> pid_stat.PidStat | None:
+    """Return what the file says, of a process of several threads; None where it is over."""
+    try:
+        stat = pid_stat.parse(root.read(f"proc/{entry.pid}/stat"))
+    except (CollectError, FormatError):
+        return None
+    return stat if tokens.start_ticks(entry.token or b"") == stat.start_ticks else None
 
 
 class _Seen(NamedTuple):
@@ -291,16 +358,21 @@ class _Cgroups:
     def __init__(self) -> None:
         self._known: dict[bytes, tuple[CgroupEntry, ...]] = {}
 
+    def parse(self, data: bytes) -> tuple[CgroupEntry, ...]:
+        """Return what a text says; raise `FormatError`."""
+        entries = self._known.get(data)
+        if entries is None:
+            entries = pid_cgroup.parse(data)
+            if len(self._known) >= _TEXTS:
+                self._known.clear()
+            self._known[data] = entries
+        return entries
+
     def read(self, directory: Directory, problems: Problems) -> tuple[CgroupEntry, ...]:
         """Return its cgroups; none where the kernel was built without, which is told from an exit."""
         try:
             data = directory.read("cgroup")
-            entries = self._known.get(data)
-            if entries is None:
-                entries = pid_cgroup.parse(data)
-                if len(self._known) >= _TEXTS:
-                    self._known.clear()
-                self._known[data] = entries
+            entries = self.parse(data)
         except Missing:
             directory.read("stat")
         except FormatError as error:
