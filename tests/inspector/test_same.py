@@ -172,3 +172,16 @@ def test_no_account_is_lost_and_none_is_told_twice(accounts):
         for one in (event, *event.seen_by)
     )
     assert told == sorted((str(one.timestamp), one.source, one.topic) for one in accounts)
+
+
+def test_an_engines_word_is_told_though_the_kernels_was_told_before_it():
+    joiner = Joiner(keep=100)
+    joiner.add([account("kernel", "appeared")])
+    assert [one.topic for one in joiner.take()] == ["appeared"]
+    joiner.add([account("shim 5", "/tasks/start", 2.5, pid=5)])
+    (late,) = joiner.take()
+    assert (late.topic, [one.topic for one in late.seen_by]) == ("/tasks/start", ["appeared"])
+    joiner.add([docker("start", 1.0)])
+    joiner.add([account("containerd", "/tasks/start", 1.0, pid=5)])
+    assert [one.topic for one in joiner.take()] == ["/container/start"]
+    assert joiner.take() == []

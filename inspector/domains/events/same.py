@@ -108,17 +108,18 @@ class Joiner:
     def take(self, until: float | None = None) -> list[Event]:
         """Return, and keep no longer, the events until a time in seconds since 1970; None: all.
 
-        What comes later of the same is nothing new, and is not told again. An event of a clock that
-        is far ahead is not waited for.
+        What comes later of the same is nothing new, and is not told again, but an account that is to be
+        shown before the one that was: who waits for an engine's word must get it, late or not. An
+        event of a clock that is far ahead is not waited for.
         """
         if until is None:
             taken, self._events = self._events, []
-            return [one.event for one in taken]
+            return [one.tell() for one in taken]
         waiting = [one for one in self._events if until < one.at <= until + _AHEAD_SECONDS]
         held = set(map(id, waiting))
         taken = [one for one in self._events if id(one) not in held]
         self._events = waiting
-        return [one.event for one in taken]
+        return [one.tell() for one in taken]
 
     def _insert(self, logical: "_Logical") -> None:
         if not self._events or self._events[-1].at <= logical.at:
@@ -127,9 +128,13 @@ class Joiner:
             insort(self._events, logical, key=_at)
 
     def _join(self, logical: "_Logical", event: Event, keys: Keys) -> None:
-        before = logical.at
+        before, rank = logical.at, _rank(logical.event)
         logical.join(event, keys)
-        if logical.at != before and logical in self._events:
+        if logical.taken:
+            if _rank(event) < rank:
+                logical.taken = False
+                self._insert(logical)
+        elif logical.at != before and logical in self._events:
             self._events.remove(logical)
             self._insert(logical)
 
@@ -167,13 +172,18 @@ class Joiner:
 class _Logical:
     """One event and what is known of it."""
 
-    __slots__ = ("at", "event", "keys", "told")
+    __slots__ = ("at", "event", "keys", "taken", "told")
 
     def __init__(self, event: Event, keys: Keys) -> None:
         self.event = event
         self.keys = dict(keys)
         self.at = event.timestamp.timestamp()
         self.told = {(event.source, event.topic)}
+        self.taken = False
+
+    def tell(self) -> Event:
+        self.taken = True
+        return self.event
 
     def fits(self, event: Event, kind: str, keys: Keys) -> bool:
         if (event.source, event.topic) in self.told:
