@@ -3,6 +3,8 @@
 The server that it may leave behind keeps them: it is the smaller for it.
 """
 
+import os
+
 
 def main() -> None:
     """Run the command line."""
@@ -12,6 +14,7 @@ def main() -> None:
     from runtime.shim import entry  # noqa: PLC0415 - after
 
     entry.main()
+    os._exit(0)  # all is written, and an interpreter takes milliseconds to take itself down
 
 
 def zygote() -> None:
