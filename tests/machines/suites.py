@@ -115,6 +115,7 @@ SUITES: Final = {
     machine.EMULATED: Suite(
         tests=(
             "tests/live/test_controllers.py",
+            "tests/live/test_rdma.py",
             "tests/runtime/cgroups/test_hierarchy.py",
             "tests/runtime/cgroups/test_manager.py",
             "tests/runtime/init/test_cgroups_of_containers.py",
