@@ -54,6 +54,11 @@ def is_static(file: str) -> bool:
     return file.endswith(_STATIC)
 
 
+def is_handed_down(file: str) -> bool:
+    """Return whether those below it say another thing too when it is written."""
+    return is_static(file) or file == "freezer.state"
+
+
 class Memory:
     """What is known of a cgroup from the readings before."""
 

@@ -8,6 +8,9 @@ from collectors.formats import io_device, keyed, pressure, scalar
 from collectors.formats.pressure import Pressure
 
 _PRESSURES = ("cpu", "memory", "io", "irq")
+FALLING = (5, 20, 60)
+"""Frames after which pressure is read again that can but fall, for nothing runs that could wait: where
+the average of ten seconds is to fall yet, only that of sixty, and only that of three hundred."""
 
 
 def read(group: Group) -> Cgroup:
@@ -102,3 +105,26 @@ def pressures(group: Group) -> Mapping[str, Pressure] | None:
         if value is not None:
             found[resource] = value
     return found or None
+
+
+def falling(record: Cgroup) -> int:
+    """Return after how many frames its pressure may have fallen though nothing runs; 0: there is none."""
+    lines = [line for each in (record.pressure or {}).values() for line in (each.some, each.full)]
+    averages = [(line.avg10, line.avg60, line.avg300) for line in lines if line is not None]
+    for frames, values in zip(FALLING, zip(*averages, strict=True), strict=False):
+        if any(values):
+            return frames
+    return 0
+
+
+def fallen(group: Group, record: Cgroup) -> Mapping[str, Pressure]:
+    """Return its pressure with that read again which may have fallen."""
+    return {
+        resource: (group.read(f"{resource}.pressure", pressure.parse) or before)
+        if any(
+            line and (line.avg10 or line.avg60 or line.avg300)
+            for line in (before.some, before.full)
+        )
+        else before
+        for resource, before in (record.pressure or {}).items()
+    }

@@ -8,7 +8,7 @@ from msgspec import structs
 
 from collectors import inotify
 from collectors.cgroupfs import depth, v1, v2
-from collectors.cgroupfs.group import Group, is_static
+from collectors.cgroupfs.group import Group, is_handed_down
 from collectors.cgroupfs.records import Cgroup, Change, Depth, Hierarchy
 from collectors.errors import CollectError, Gone, Missing, Problems
 from collectors.inotify import Happened, Watches
@@ -20,11 +20,11 @@ TURN = 10
 """Frames after which a cgroup is read again in which nothing seems to have happened."""
 RULES = 20
 """Frames after which its limits are read again where no write to them was seen."""
-FALLING = 5
-"""Frames after which pressure is read again that can but fall, for nothing runs that could wait."""
 WARM = 40
 """Frames after which a cgroup in which no process ran any more is believed to be at rest: what it has
 written has reached its devices by then (vm.dirty_expire_centisecs)."""
+REST = 100
+"""Frames after which one at rest is read again in full."""
 _CHANGES = 500
 """So many changes are told of in one frame."""
 _TOLD_BY_THE_KERNEL = frozenset(
@@ -72,9 +72,9 @@ class _Known:
 
     __slots__ = (
         "depth",
+        "falling",
         "files",
         "group",
-        "pressed",
         "pulse",
         "pulses",
         "record",
@@ -95,7 +95,8 @@ class _Known:
         self.files: list[str] = []
         """Those that are its pulse."""
         self.pulses: list[File] = []
-        self.pressed = False
+        self.falling = 0
+        """As `v2.falling` says."""
         self.reread = False
         """Whether its files were read again since its depth was: it may differ though the record does not."""
         self.touched = False
@@ -119,8 +120,9 @@ class Walker:
     every `RULES`th frame. A cgroup that could not be watched is listed in each frame.
 
     Where it is known in which cgroups processes ran, of one in which none did only that is read
-    which grows nevertheless, and after `WARM` frames nothing but what its turn brings; its pressure,
-    as long as there is any, every `FALLING`th frame.
+    which grows nevertheless, and after `WARM` frames that too every `TURN`th frame only, the counters
+    every `REST`th; its pressure, as long as there is any, as fast as it falls (`v2.FALLING`). One that
+    has others below it keeps its turn: of them it counts also those that are removed, and dying.
     """
 
     def __init__(self, root: Root, kept: Kept | None = None) -> None:
@@ -243,10 +245,12 @@ class Walker:
         quiet, differs = self._happened(hierarchy, before)
         if not quiet and self._activity is not None:
             known.stirred = self._frame
-        rules = before is None or known.touched or self._turn(known, RULES)
-        due = rules or differs or not known.pulse or self._turn(known, TURN)
-        due = due or (known.pressed and not quiet)
-        if before is not None and quiet and not due and self._frame - known.stirred > WARM:
+        rested = quiet and self._frame - known.stirred > WARM
+        alone = rested and known.watch >= 0 and not group.memory.children
+        rules = before is None or known.touched or self._turn(known, 2 * REST if alone else RULES)
+        due = rules or differs or not known.pulse or self._turn(known, REST if alone else TURN)
+        due = due or (known.falling > 0 and not quiet)
+        if before is not None and rested and not due and not self._turn(known, TURN):
             return self._eased(known, before, problems)
         pulse = self._pulse(known, quiet=quiet and not due)
         if before is not None and not due and pulse == known.pulse:
@@ -257,18 +261,20 @@ class Walker:
         record = before if before is not None and before == record else record
         group.memory.bytes = {}
         known.record, known.pulse, known.touched, known.reread = record, pulse, False, True
-        known.pressed = _pressed(record)
+        known.falling = v2.falling(record)
         return record
 
     def _eased(self, known: _Known, record: Cgroup, problems: Problems) -> Cgroup:
         """Return a record of before, with pressure as it is now where its fall is due to be read."""
-        if not known.pressed or not self._turn(known, FALLING):
+        if not known.falling or not self._turn(known, known.falling):
             return record
         known.group.again(problems, self._kept, everything=False)
-        eased = structs.replace(record, pressure=v2.pressures(known.group))
+        eased = structs.replace(record, pressure=v2.fallen(known.group, record))
+        if eased == record:
+            return record
         if known.depth is not None and known.depth[0] is record:
             known.depth = (eased, known.depth[1])
-        known.record, known.pressed = eased, _pressed(eased)
+        known.record, known.falling = eased, v2.falling(eased)
         return eased
 
     def _happened(self, hierarchy: Hierarchy, record: Cgroup | None) -> tuple[bool, bool]:
@@ -287,7 +293,11 @@ class Walker:
         """Return what tells that something happened; empty where it could not be read."""
         memory = known.group.memory
         if not known.pulses:
-            known.files = [file for file in _PULSES if file in memory.files] or ["cgroup.procs"]
+            known.files = [
+                file
+                for file in _PULSES
+                if file in memory.files and f"{file}_recursive" not in memory.files
+            ] or ["cgroup.procs"]
             known.pulses = [memory.handle(file) for file in known.files]
         try:
             if quiet:
@@ -332,7 +342,7 @@ class Walker:
                 known.relist = True
                 if happened.mask & inotify.DELETE:
                     self._removed(key, happened.name)
-            elif is_static(happened.name) or happened.name not in known.group.memory.files:
+            elif is_handed_down(happened.name) or happened.name not in known.group.memory.files:
                 self._touch(key)
             else:
                 known.pulse = ()
@@ -388,12 +398,3 @@ class Walker:
 
 def _reader(hierarchy: Hierarchy) -> Callable[[Group], Cgroup]:
     return v2.read if hierarchy.version == 2 else v1.read
-
-
-def _pressed(record: Cgroup) -> bool:
-    """Return whether pressure was felt lately: its averages fall by themselves."""
-    return any(
-        line is not None and (line.avg10 or line.avg60 or line.avg300)
-        for pressure in (record.pressure or {}).values()
-        for line in (pressure.some, pressure.full)
-    )

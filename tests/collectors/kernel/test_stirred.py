@@ -4,17 +4,23 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from collectors.bpf import tasks
-from collectors.cgroupfs.walk import TURN, WARM
+from collectors.cgroupfs import v2
+from collectors.cgroupfs.group import Group
+from collectors.cgroupfs.walk import REST, TURN, WARM
+from collectors.errors import Problems
+from collectors.formats.pressure import Pressure, PressureLine
 from collectors.kept import File, Kept
 from collectors.kernel import cgroups, processes
-from collectors.kernel.cgroups import Cgroup
+from collectors.kernel.cgroups import Cgroup, Hierarchy
 from collectors.kernel.stirred import Stirred
 from collectors.root import Root
 from collectors.table import Table
@@ -51,6 +57,15 @@ for line in sys.stdin:
 """
 
 
+GROWING = (
+    "memory.current",
+    "memory.usage_in_bytes",
+    "io.stat",
+    "blkio.throttle.io_service_bytes_recursive",
+    "blkio.throttle.io_service_bytes",
+)
+
+
 class Frames:
     """The collectors of processes and cgroups as a running sampler has them."""
 
@@ -70,8 +85,18 @@ class Frames:
 
     def rest(self) -> None:
         """Go on until all that rests is believed to."""
-        for _ in range(WARM + 3):
+        for _ in range(WARM + 8):
             self.next()
+
+    def below(self, name: str) -> Cgroup:
+        """Return one below the made ones, of the hierarchy that can tell whether it is frozen."""
+        self._processes.read(self._root)
+        (found,) = [
+            one
+            for one in self._cgroups.read(self._root).cgroups
+            if one.path == f"{self._made.path}/{name}" and one.frozen is not None
+        ]
+        return found
 
     def usage(self) -> int:
         return max(
@@ -117,29 +142,113 @@ def child(*entrances: str) -> Iterator[Child]:
             process.kill()
 
 
-def test_a_cgroup_at_rest_costs_no_file_but_in_its_turn(
+def test_a_cgroup_at_rest_is_read_in_full_in_its_turn_alone(
     group: Made, monkeypatch: pytest.MonkeyPatch
 ):
-    names: set[str] = set()
+    often: Counter[str] = Counter()
     read = Kept.read
 
     def noted(kept: Kept, file: File) -> bytes:
-        names.add(os.path.dirname(file.name))
+        often[file.name] += 1
         return read(kept, file)
 
     frames = Frames(group)
     with child(*group.entrances()):
         frames.rest()
         monkeypatch.setattr(Kept, "read", noted)
-        often: Counter[str] = Counter()
-        for _ in range(TURN):
-            names.clear()
+        for _ in range(REST):
             frames.next()
-            often.update(names)
-    own = [often[str(group.directory(one))] for one in group.hierarchies]
-    # Once in its turn; pressure that was felt before may still be falling, others may write to it.
-    assert max(own) <= TURN // 2
-    assert sum(own) > 0
+    for hierarchy in group.hierarchies:
+        own = {
+            os.path.basename(name): count
+            for name, count in often.items()
+            if os.path.dirname(name) == str(group.directory(hierarchy))
+        }
+        # What grows by itself comes ten times as often, pressure that was felt as fast as it falls.
+        rest = {name: own[name] for name in own if name not in GROWING and "pressure" not in name}
+        assert rest
+        assert max(rest.values()) <= 3, own  # its rules have a turn too, others may write to it
+        assert all(own[name] <= REST // TURN + 3 for name in own if name in GROWING), own
+
+
+def test_memory_that_others_take_from_a_cgroup_at_rest_is_seen_in_its_turn(group: Made):
+    """A file's pages are the first reader's, and go when somebody else empties the file."""
+    frames = Frames(group)
+
+    def held() -> int:
+        return max((one.memory.current_bytes or 0) for one in frames.next().values() if one.memory)
+
+    if group.find("memory.usage_in_bytes") is None and group.find("memory.current") is None:
+        lacking("no cgroup that counts memory")
+    with tempfile.TemporaryFile(dir="/dev/shm") as file, child(*group.entrances()) as one:
+        one.do(f"open('/proc/{os.getpid()}/fd/{file.fileno()}', 'wb').write(bytes(16 << 20))")
+        frames.rest()
+        full = held()
+        assert full >= 16 << 20
+        file.truncate(0)
+        assert min(held() for _ in range(TURN)) <= full - (15 << 20)
+
+
+def test_a_cgroup_at_rest_that_is_frozen_from_above_is_seen_in_the_next_frame(group: Made):
+    file = group.find("freezer.state") or group.find("cgroup.freeze")
+    if file is None:
+        lacking("no cgroup that can be frozen")
+    below = file.parent / "below"
+    below.mkdir()
+    frames = Frames(group)
+    frames.rest()
+    assert frames.below(below.name).frozen is False
+    file.write_text("FROZEN" if file.name == "freezer.state" else "1")
+    try:
+        assert frames.below(below.name).frozen is True
+    finally:
+        file.write_text("THAWED" if file.name == "freezer.state" else "0")
+
+
+def pressure(*averages: float) -> Pressure:
+    return Pressure(PressureLine(*averages, 7), PressureLine(0.0, 0.0, 0.0, 7))
+
+
+def record(**pressures: Pressure) -> Cgroup:
+    return Cgroup(
+        hierarchy="",
+        path="/",
+        inode=1,
+        controllers=(),
+        processes=0,
+        populated=False,
+        frozen=False,
+        pressure=pressures,
+    )
+
+
+@pytest.mark.parametrize(
+    ("pressures", "frames"),
+    [
+        ({}, 0),
+        ({"cpu": pressure(0.0, 0.0, 0.0)}, 0),
+        ({"cpu": pressure(0.0, 0.0, 0.3)}, v2.FALLING[2]),
+        ({"cpu": pressure(0.0, 0.1, 0.3)}, v2.FALLING[1]),
+        ({"cpu": pressure(0.0, 0.1, 0.3), "io": pressure(0.01, 0.0, 0.0)}, v2.FALLING[0]),
+    ],
+)
+def test_pressure_is_read_again_as_fast_as_it_falls(pressures: dict[str, Pressure], frames: int):
+    assert v2.falling(record(**pressures)) == frames
+
+
+def test_only_pressure_that_can_fall_is_read_again(tmp_path: Path):
+    line = "{} avg10=0.00 avg60=1.00 avg300=2.00 total=9\n"
+    for resource in ("cpu", "memory", "io"):
+        (tmp_path / f"{resource}.pressure").write_text(line.format("some") + line.format("full"))
+    root = Root(str(tmp_path))
+    one = Group.open(root, Hierarchy(2, "", (), "/"), "/", Problems())
+    one.close()
+    before = root.reads.files
+    still, falls = pressure(0.0, 0.0, 0.0), pressure(3.0, 2.0, 2.5)
+    said = v2.fallen(one, record(cpu=falls, memory=still, io=still))
+    assert root.reads.files - before == 1
+    now = PressureLine(0.0, 1.0, 2.0, 9)
+    assert said == {"cpu": Pressure(now, now), "memory": still, "io": still}
 
 
 def test_what_runs_after_a_rest_is_seen_in_the_next_frame(group: Made):
