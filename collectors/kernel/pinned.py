@@ -1,6 +1,5 @@
 """Reads network namespaces that no process is in: bind-mounted ones, as of `ip netns`, and open ones."""
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
@@ -85,7 +84,7 @@ def _read(root: Root, doors: Doors, inhabited: Mapping[int, int]) -> PinnedReadi
     while batch := list(islice(order, netns.AT_ONCE)):
         paths = {inode: doors[inode] for inode in batch}
         with netns.within(paths, lambda: _inside(root)) as (opened, said, refused):
-            found, failed = asyncio.run(rtnetlink.links(opened, inhabited))
+            found, failed = rtnetlink.links(opened, inhabited)
         for problem in (*refused.values(), *failed.values()):
             problems.add(problem)
         links += [NamespaceNetwork(inode, 0, interfaces) for inode, interfaces in found.items()]

@@ -1,1 +1,1 @@
-"""Asks network namespaces for their links in detail: rtnetlink(7), by pyroute2."""
+"""Asks network namespaces for their links in detail: rtnetlink(7)."""

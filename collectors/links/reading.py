@@ -1,6 +1,5 @@
 """Enters network namespaces and asks each for its links."""
 
-import asyncio
 from collections.abc import Mapping
 from contextlib import ExitStack
 from itertools import islice
@@ -25,7 +24,7 @@ def of_namespaces(asked: Mapping[int, int], known: Mapping[int, int]) -> Mapping
     `known` has a process of every namespace, those that are not asked too: peers are recognized
     by them. One whose process went away is left out.
     """
-    # Loaded only here: 140 ms and 13 MB that no other reading needs.
+    # Not loaded by what does not ask for it.
     from collectors.links import rtnetlink  # noqa: PLC0415
 
     answers: dict[int, Answer] = {}
@@ -35,7 +34,7 @@ def of_namespaces(asked: Mapping[int, int], known: Mapping[int, int]) -> Mapping
             opened, refused = netns.enter({inode: asked[inode] for inode in batch})
             for one in opened.values():
                 stack.callback(one.close)
-            found, failed = asyncio.run(rtnetlink.links(opened, known))
+            found, failed = rtnetlink.links(opened, known)
         answers |= {inode: Answer(None, problem) for inode, problem in (refused | failed).items()}
         answers |= {inode: Answer(interfaces) for inode, interfaces in found.items()}
     return answers

@@ -1,53 +1,58 @@
-"""Asks for links, addresses and peers over netlink sockets, by pyroute2."""
+"""Asks for links, addresses and peers over netlink sockets (rtnetlink(7))."""
 
 import contextlib
 import fcntl
 import os
 import socket
-from collections.abc import AsyncIterable, Mapping, Sequence
-from typing import Protocol, cast
+import struct
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from msgspec import structs
-from pyroute2 import AsyncIPRoute, NetlinkError  # type: ignore[import-untyped]  # it has no types
 
 from collectors.errors import Problem
 from collectors.formats.net_dev import COUNTERS
 from collectors.links.records import Interface
+from collectors.netlink import messages
+from runtime.errors import FormatError
+from runtime.formats import text
 
+_NEW_LINK, _GET_LINK, _NEW_ADDRESS, _GET_ADDRESS, _GET_NAMESPACE_ID = 16, 18, 20, 22, 90
+"""RTM_… of linux/rtnetlink.h."""
+_LINK: Final = struct.Struct("=BxHiII")
+"""`struct ifinfomsg`: family, hardware, index, flags, what changes."""
+_ADDRESS: Final = struct.Struct("=BBBBI")
+"""`struct ifaddrmsg`: family, length of the prefix, flags, scope, index of the link."""
+_MAC, _NAME, _MTU, _BELOW, _STATS, _MASTER, _INFO, _STATS64, _BELOW_NAMESPACE = (
+    1, 3, 4, 5, 7, 10, 18, 23, 37,
+)  # fmt: skip
+"""IFLA_… of linux/if_link.h."""
+_INFO_KIND = 1
+_ADDRESS_PEER, _ADDRESS_LOCAL = 1, 2
+"""IFA_ADDRESS and IFA_LOCAL of linux/if_addr.h."""
+_ID, _OF_PID, _OF_FD = 1, 2, 3
+"""NETNSA_… of linux/net_namespace.h."""
+_COUNTED: Final = (
+    "rx_packets",
+    "tx_packets",
+    "rx_bytes",
+    "tx_bytes",
+    "rx_errors",
+    "tx_errors",
+    "rx_dropped",
+    "tx_dropped",
+)
+"""How `struct rtnl_link_stats64` begins."""
 _HARDWARE = {1: "ether", 24: "ieee1394", 32: "infiniband", 512: "ppp", 768: "ipip", 772: "loopback"}
 """ARPHRD_… of linux/if_arp.h, for links that have no kind."""
 _UP = 1
-_NOT_ASSIGNED = 0xFFFFFFFF
+_NOT_ASSIGNED = -1
 _NAMESPACE_OF_SOCKET = 0x894C
 """SIOCGSKNS of linux/sockios.h: a descriptor of the network namespace that a socket is in."""
-_NONE: Mapping[str, int] = {}
 
 
-class _Message(Protocol):
-    """A netlink message of pyroute2: its header's fields and its attributes, by name."""
-
-    def get(self, name: str) -> object: ...
-
-    def get_nested(self, *names: str) -> object: ...
-
-
-class _Route(Protocol):
-    """What is used of pyroute2's AsyncIPRoute, which has no types of its own."""
-
-    async def setup_endpoint(self) -> None: ...
-
-    async def get_links(self) -> AsyncIterable[_Message]: ...
-
-    async def get_addr(self) -> AsyncIterable[_Message]: ...
-
-    async def get_netnsid(
-        self, *, pid: int | None = None, fd: int | None = None
-    ) -> Mapping[str, int | None] | None: ...
-
-    def close(self) -> None: ...
-
-
-async def links(
+def links(
     sockets: Mapping[int, socket.socket], pids: Mapping[int, int]
 ) -> tuple[dict[int, tuple[Interface, ...]], dict[int, Problem]]:
     """Return the links of each namespace by the socket in it, and what went wrong.
@@ -55,48 +60,40 @@ async def links(
     `pids` has a process of every namespace that is known: peers are recognized by them. Of one that
     has no process its socket serves.
     """
-    # Taken first: a socket is pyroute2's from when it is asked.
+    found: dict[int, tuple[Interface, ...]] = {}
+    problems: dict[int, Problem] = {}
     empty = _opened({inode: one for inode, one in sockets.items() if inode not in pids})
     try:
-        return await _all(sockets, pids, empty)
+        for inode, opened in sockets.items():
+            try:
+                found[inode] = _links(opened, inode, pids, empty)
+            except (OSError, FormatError) as error:
+                path = f"/proc/{pids[inode]}/ns/net" if inode in pids else f"net:[{inode}]"
+                problems[inode] = Problem(path, "netlink", "unavailable", str(error))
     finally:
         for fd in empty.values():
             os.close(fd)
-
-
-async def _all(
-    sockets: Mapping[int, socket.socket], pids: Mapping[int, int], empty: Mapping[int, int]
-) -> tuple[dict[int, tuple[Interface, ...]], dict[int, Problem]]:
-    found: dict[int, tuple[Interface, ...]] = {}
-    problems: dict[int, Problem] = {}
-    for inode, opened in sockets.items():
-        route = cast("_Route", AsyncIPRoute(use_socket=opened))
-        await route.setup_endpoint()
-        try:
-            found[inode] = await _links(route, inode, pids, empty)
-        except NetlinkError as error:
-            path = f"/proc/{pids[inode]}/ns/net" if inode in pids else f"net:[{inode}]"
-            problems[inode] = Problem(path, "netlink", "unavailable", str(error))
-        finally:
-            route.close()
     return found, problems
 
 
-async def _links(
-    route: _Route, inode: int, pids: Mapping[int, int], empty: Mapping[int, int]
+def _links(
+    opened: socket.socket, inode: int, pids: Mapping[int, int], empty: Mapping[int, int]
 ) -> tuple[Interface, ...]:
     addresses: dict[int, list[str]] = {}
-    async for message in await route.get_addr():
-        index = _number(message.get("index"))
-        # On a point-to-point link IFA_ADDRESS is the other end's.
-        address = message.get("IFA_LOCAL") or message.get("IFA_ADDRESS")
-        if index is not None:
-            addresses.setdefault(index, []).append(f"{address}/{message.get('prefixlen')}")
-    found = [_interface(message, addresses, inode) async for message in await route.get_links()]
+    for message in messages.dump(opened, _GET_ADDRESS, bytes(_ADDRESS.size)):
+        if message.type == _NEW_ADDRESS:
+            index, address = parse_address(message.body)
+            if address is not None:
+                addresses.setdefault(index, []).append(address)
+    found = [
+        parse_link(message.body, addresses, inode)
+        for message in messages.dump(opened, _GET_LINK, bytes(_LINK.size))
+        if message.type == _NEW_LINK
+    ]
     wanted = {one.peer_namespace_id for one in found if one.peer_namespace_id is not None}
-    known = await _peers(route, wanted, pids)
+    known = _known(opened, wanted, _OF_PID, pids)
     if empty and not wanted <= known.keys():
-        known |= await _empty_peers(route, empty)
+        known |= _known(opened, wanted - known.keys(), _OF_FD, empty)
     return tuple(
         one
         if one.peer_namespace_id is None
@@ -105,17 +102,25 @@ async def _links(
     )
 
 
-async def _peers(route: _Route, wanted: set[int], pids: Mapping[int, int]) -> dict[int, int]:
-    """Return the inodes of the namespaces that one namespace knows by these numbers of its own."""
+def _known(
+    opened: socket.socket, wanted: set[int], named: int, names: Mapping[int, int]
+) -> dict[int, int]:
+    """Return the inodes of the namespaces that one namespace knows by these numbers of its own.
+
+    `names` has a process of each, or a descriptor, as `named` says.
+    """
     known: dict[int, int] = {}
-    for inode, pid in pids.items():
+    for inode, name in names.items():
         if wanted <= known.keys():
             break
         try:
-            answer = await route.get_netnsid(pid=pid)
-        except NetlinkError:
+            body = struct.pack("=4xHHI", 8, named, name)
+            answer = messages.ask(opened, _GET_NAMESPACE_ID, body).body
+        except TimeoutError:
+            raise
+        except OSError:
             continue  # that process went away
-        number = answer.get("nsid") if answer is not None else None
+        number = _signed(messages.attributes(answer[4:]).get(_ID))
         if number is not None and number != _NOT_ASSIGNED:
             known[number] = inode
     return known
@@ -130,58 +135,70 @@ def _opened(sockets: Mapping[int, socket.socket]) -> dict[int, int]:
     return found
 
 
-async def _empty_peers(route: _Route, empty: Mapping[int, int]) -> dict[int, int]:
-    """Return the same of namespaces without a process, by descriptors of them."""
-    known: dict[int, int] = {}
-    for inode, fd in empty.items():
-        try:
-            answer = await route.get_netnsid(fd=fd)
-        except NetlinkError:
-            continue
-        number = answer.get("nsid") if answer is not None else None
-        if number is not None and number != _NOT_ASSIGNED:
-            known[number] = inode
-    return known
+def parse_address(body: bytes) -> tuple[int, str | None]:
+    """Return a link's index and an address of it with its prefix; None of another family than IP.
+
+    Raise `FormatError` when it is too short.
+    """
+    if len(body) < _ADDRESS.size:
+        raise FormatError(f"rtnetlink: an address of {len(body)} bytes")
+    family, prefix, _, _, index = _ADDRESS.unpack_from(body)
+    said = messages.attributes(body[_ADDRESS.size :])
+    # On a point-to-point link IFA_ADDRESS is the other end's.
+    data = said.get(_ADDRESS_LOCAL) or said.get(_ADDRESS_PEER)
+    if data is None or family not in {socket.AF_INET, socket.AF_INET6}:
+        return index, None
+    try:
+        return index, f"{socket.inet_ntop(family, data)}/{prefix}"
+    except ValueError:
+        raise FormatError(f"rtnetlink: an IP address of {len(data)} bytes") from None
 
 
-def _interface(message: _Message, addresses: Mapping[int, Sequence[str]], inode: int) -> Interface:
-    index = _number(message.get("index"))
-    below = _number(message.get("IFLA_LINK"))
-    elsewhere = _number(message.get("IFLA_LINK_NETNSID"))
+def parse_link(body: bytes, addresses: Mapping[int, Sequence[str]], inode: int) -> Interface:
+    """Return one link of an answer; raise `FormatError` when it is too short."""
+    if len(body) < _LINK.size:
+        raise FormatError(f"rtnetlink: a link of {len(body)} bytes")
+    _, hardware, index, flags, _ = _LINK.unpack_from(body)
+    said = messages.attributes(body[_LINK.size :])
+    below, elsewhere = _signed(said.get(_BELOW)), _signed(said.get(_BELOW_NAMESPACE))
     # An index of 0, or the link's own, says that there is nothing below it: loopback, tunnels.
     peer = below if elsewhere is not None or below not in {0, index} else None
-    counters = cast(
-        "Mapping[str, int]", message.get("IFLA_STATS64") or message.get("IFLA_STATS") or _NONE
-    )
-    flags = _number(message.get("flags")) or 0
+    mac = said.get(_MAC)
     return Interface(
-        name=str(message.get("IFLA_IFNAME")),
+        name=_text(said.get(_NAME, b"")),
         index=index,
-        kind=_kind(message),
+        kind=_kind(said.get(_INFO), hardware),
         up=bool(flags & _UP),
-        mac=_text(message.get("IFLA_ADDRESS")),
-        addresses=tuple(addresses.get(index, ())) if index is not None else (),
+        mac=mac.hex(":") if mac else None,
+        addresses=tuple(addresses.get(index, ())),
         peer_index=peer,
         # -1: the other end is in a namespace that this one has no number for.
-        peer_namespace_id=None if elsewhere in {-1, _NOT_ASSIGNED} else elsewhere,
-        counters={name: counters[name] for name in COUNTERS if name in counters},
+        peer_namespace_id=None if elsewhere == _NOT_ASSIGNED else elsewhere,
+        counters=_counters(said),
         peer_namespace=inode if peer is not None and elsewhere is None else None,
-        mtu=_number(message.get("IFLA_MTU")),
-        master_index=_number(message.get("IFLA_MASTER")),
+        mtu=_signed(said.get(_MTU)),
+        master_index=_signed(said.get(_MASTER)),
     )
 
 
-def _kind(message: _Message) -> str | None:
-    kind = message.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND")
-    if isinstance(kind, str):
-        return kind
-    hardware = _number(message.get("ifi_type"))
-    return None if hardware is None else _HARDWARE.get(hardware, f"hardware {hardware}")
+def _kind(info: bytes | None, hardware: int) -> str:
+    kind = messages.attributes(info).get(_INFO_KIND) if info is not None else None
+    return _text(kind) if kind else _HARDWARE.get(hardware, f"hardware {hardware}")
 
 
-def _number(value: object) -> int | None:
-    return value if isinstance(value, int) else None
+def _counters(said: Mapping[int, bytes]) -> Mapping[str, int]:
+    data, form = said.get(_STATS64), "=8Q"
+    if data is None:
+        data, form = said.get(_STATS, b""), "=8I"
+    if len(data) < struct.calcsize(form):
+        return {}
+    counted: dict[str, int] = dict(zip(_COUNTED, struct.unpack_from(form, data), strict=True))
+    return {name: counted[name] for name in COUNTERS}
 
 
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
+def _signed(data: bytes | None) -> int | None:
+    return int.from_bytes(data[:4], sys.byteorder, signed=True) if data else None
+
+
+def _text(data: bytes) -> str:
+    return text.decode(data.partition(b"\0")[0])

@@ -43,6 +43,17 @@ def dump(
             yield message
 
 
+def ask(opened: socket.socket, kind: int, body: bytes, *, seconds: float = 5.0) -> Message:
+    """Ask for one thing and return the answer; raise as `dump` does."""
+    opened.settimeout(seconds)
+    opened.send(_HEADER.pack(_HEADER.size + len(body), kind, _REQUEST, 1, 0) + body)
+    for message in split(opened.recv(_BUFFER)):
+        if message.type == _ERROR:
+            _raise(message.body)
+        return message
+    raise FormatError("netlink: an answer is empty")
+
+
 def split(data: bytes) -> Iterator[Message]:
     """Yield the messages of one datagram; raise `FormatError` for a length that cannot be."""
     at = 0

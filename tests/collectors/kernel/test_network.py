@@ -1,8 +1,11 @@
 """Network namespaces: their counters, and real links whose ends are in two of them."""
 
+import contextlib
 import itertools
 import json
 import os
+import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -14,6 +17,7 @@ from hypothesis import strategies as st
 
 from collectors.formats import net_dev
 from collectors.kernel import namespaces, network
+from collectors.links import rtnetlink
 from collectors.members import Members
 from collectors.root import Root
 from collectors.table import Table
@@ -292,3 +296,29 @@ def test_a_namespace_at_rest_has_the_record_of_before_and_what_it_sends_is_seen_
         assert child.stdout.readline() == b"sent\n"
         assert counted().interfaces[0].counters["tx_bytes"] > before
         child.stdin.close()
+
+
+@given(st.binary(max_size=200))
+def test_whatever_the_bytes_of_rtnetlink_the_answer_is_a_link_or_a_format_error(data):
+    with contextlib.suppress(FormatError):
+        assert rtnetlink.parse_link(data, {}, 1).peer_namespace in {None, 1}
+    with contextlib.suppress(FormatError):
+        index, address = rtnetlink.parse_address(data)
+        assert index >= 0
+        assert address is None or "/" in address
+
+
+def test_an_address_of_a_wrong_length_is_refused():
+    torn = struct.pack("=BBBBIHH2s2x", socket.AF_INET, 24, 0, 0, 7, 6, 2, b"\x0a\x00")
+    with pytest.raises(FormatError, match="2 bytes"):
+        rtnetlink.parse_address(torn)
+
+
+def test_a_link_without_the_larger_counters_has_the_smaller_ones():
+    stats = struct.pack("=8I", *range(1, 9))
+    body = struct.pack("=BxHiIIHH", 0, 1, 7, 1, 0, 4 + len(stats), 7) + stats
+    link = rtnetlink.parse_link(body, {7: ["10.0.0.1/8"]}, 1)
+    assert (link.index, link.kind, link.up, link.addresses) == (7, "ether", True, ("10.0.0.1/8",))
+    assert link.counters["rx_packets"] == 1
+    assert link.counters["tx_bytes"] == 4
+    assert link.counters["tx_dropped"] == 8
