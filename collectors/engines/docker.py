@@ -67,6 +67,7 @@ class DockerEngine:
             self._container(one, details.get(one.id), images.get(one.image_id or ""))
             for one in listed
         ]
+        self._events.told()
         return EngineReading(
             name=self.name,
             version=self._version,

@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections import deque
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from collectors.engine import EngineContainer, EngineEvent, EngineReading, EngineShim
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 _KEPT = 200
 _EPOCH = datetime.fromtimestamp(0, UTC)
+_OVERLAP = timedelta(seconds=2)
+
+Mark = tuple[datetime, str, str, str | None, str]
+"""What tells an event from others."""
 
 
 class EmbeddedEngine:
@@ -29,14 +33,18 @@ class EmbeddedEngine:
         self.address = state
         self._root = root
         self._since: datetime | None = None
-        self._at_since: list[Event] = []
+        self._recent: frozenset[Mark] = frozenset()
+        """What was told of the last seconds."""
 
     async def collect(self) -> EngineReading:
         """Ask; raise `Missing` where nothing was ever run, `Unavailable` when its records are bad."""
         # The client has no daemon to wait for: it reads a database and files, which blocks.
-        return await asyncio.to_thread(self._read)
+        reading, events = await asyncio.to_thread(self._read)
+        # Only now: a reading that nobody waited for any more has told nobody.
+        self._tell(events)
+        return reading
 
-    def _read(self) -> EngineReading:
+    def _read(self) -> tuple[EngineReading, Sequence["Event"]]:
         if not os.path.isdir(self._root):
             raise Missing(self._root, "open", "no container was made yet")
         import sqlite3  # noqa: PLC0415 - as the runtime itself: only where there is an engine to ask
@@ -46,7 +54,7 @@ class EmbeddedEngine:
         except (RuntimeFailure, OSError, sqlite3.Error) as error:
             raise Unavailable(self._root, "collect", str(error)) from error
 
-    async def _ask(self) -> EngineReading:
+    async def _ask(self) -> tuple[EngineReading, Sequence["Event"]]:
         # Loaded only where there is an engine to ask: most hosts that are looked at have none.
         from runtime.watching import Watcher  # noqa: PLC0415
 
@@ -56,27 +64,37 @@ class EmbeddedEngine:
             events = await self._events(watcher)
         finally:
             watcher.close()
-        return EngineReading(
+        reading = EngineReading(
             name=self.name,
             version=None,
             address=self.address,
             containers=tuple(map(_container, containers)),
             events=tuple(map(_event, events)),
         )
+        return reading, events
 
     async def _events(self, watcher: "Watcher") -> Sequence["Event"]:
         """Return those that were not told yet; the first time the last ones that were kept."""
         found: deque[Event] = deque(maxlen=_KEPT if self._since is None else None)
-        async for event in watcher.events(since=self._since or _EPOCH):
-            # The journal is asked from the last event's own time on, and has that one again.
-            if event not in self._at_since:
+        # Each shim writes by itself: of two, the earlier event may be written later.
+        since = _EPOCH if self._since is None else self._since - _OVERLAP
+        async for event in watcher.events(since=since):
+            if _mark(event) not in self._recent:
                 found.append(event)
-        if found:
-            last = max(event.timestamp for event in found)
-            kept = self._at_since if last == self._since else []
-            self._at_since = [*kept, *(event for event in found if event.timestamp == last)]
-            self._since = last
         return found
+
+    def _tell(self, events: Sequence["Event"]) -> None:
+        if not events:
+            return
+        last = max((event.timestamp for event in events), default=_EPOCH)
+        self._since = max(last, self._since or _EPOCH)
+        oldest = self._since - _OVERLAP
+        marks = (*self._recent, *map(_mark, events))
+        self._recent = frozenset(mark for mark in marks if mark[0] >= oldest)
+
+
+def _mark(event: "Event") -> Mark:
+    return (event.timestamp, event.source, event.topic, event.container, str(event.event))
 
 
 def _container(container: "Container") -> EngineContainer:

@@ -62,6 +62,7 @@ class PodmanEngine:
             docker_api.container("podman", one, details.get(one.id), images.get(one.image_id or ""))
             for one in listed
         ]
+        self._events.told()
         return EngineReading(
             name=self.name,
             version=self._version,

@@ -26,6 +26,8 @@ _OVERLAP: Final = 2.0
 _REMEMBERED: Final = 60.0
 """Seconds for which it is known that an event was told, counted from the newest."""
 _KEPT: Final = 200
+_UNTOLD: Final = 10_000
+"""Events that wait for a reading that succeeds."""
 _IN_MEMORY: Final = 256
 """What Docker keeps."""
 
@@ -70,6 +72,8 @@ class Events:
         self._stream: HttpLines | None = None
         self.problem: Problem | None = None
         """What the last reading could not tell."""
+        self._untold: list[EngineEvent] = []
+        """Until whoever reads has all that it asked for: a reading that fails on the way tells nobody."""
 
     def close(self) -> None:
         """Follow no longer; the next reading asks since this one."""
@@ -80,19 +84,33 @@ class Events:
     async def read(self, http: "Http") -> tuple[EngineEvent, ...]:
         """Return new events, oldest first; the first time those that the engine kept, at most 200.
 
-        What goes wrong with them is in `problem`: it must not cost the containers.
+        They are returned again until `told`. What goes wrong with them is in `problem`: it must not
+        cost the containers.
         """
+        await self._read(http)
+        over = len(self._untold) - _UNTOLD
+        if over > 0:
+            self._untold[: over + 1] = [self._loss(time.time())]
+        return tuple(self._untold)
+
+    def told(self) -> None:
+        """Take it that what `read` returned last was told."""
+        self._untold.clear()
+
+    async def _read(self, http: "Http") -> None:
         self.problem = None
         first, now = self._until is None, time.time()
         try:
             if self._stream is not None:
                 found = self._parsed(self._stream.take())
                 self._until = now
-                return self._new(found)
+                self._untold += self._new(found)
+                return
         except CollectError:
             self.close()  # what it would have told is asked for
         try:
             events = await self._asked(http, now)
+            self._untold += events[-_KEPT:] if first else events
             if self._follow is not None and not first:
                 from collectors.wire.http_lines import HttpLines  # noqa: PLC0415 - only who stays follows
 
@@ -100,8 +118,6 @@ class Events:
                 self._stream = HttpLines(self._path, self._follow.format(since=since))
         except CollectError as error:
             self.problem = error.problem()
-            return ()
-        return events[-_KEPT:] if first else events
 
     async def _asked(self, http: "Http", now: float) -> tuple[EngineEvent, ...]:
         since = now - self._first_seconds if self._until is None else self._until - _OVERLAP
