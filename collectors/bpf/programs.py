@@ -69,12 +69,19 @@ def _instructions(types: Btf, fields: Sequence[Field], *, leaders: bool) -> Iter
     body: list[bytes] = []
     size = sum(one.size for one in fields)
     place = -size
+    held: tuple[str, str] | None = None
     for one in fields:
         *steps, last = one.path
-        body.append(instruction(0xBF, to=1, source=7))  # r1 = task
-        body += [load(1, 1, types.offset(*step)) for step in steps]
+        # A pointer that is loaded costs the verifier a search through all types: r8 keeps the first.
+        if steps and steps[0] != held:
+            held = steps[0]
+            body.append(load(8, 7, types.offset(*held)))
+        source = 8 if steps else 7
+        for step in steps[1:]:
+            body.append(load(9, source, types.offset(*step)))
+            source = 9
         wide = 8 if one.size == 8 and last != ("task_struct", "tgid") else 4
-        body.append(load(1, 1, types.offset(*last), wide))
+        body.append(load(1, source, types.offset(*last), wide))
         body.append(store(10, place, 1, one.size))
         place += one.size
     body += written(size)
