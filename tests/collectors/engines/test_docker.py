@@ -7,6 +7,7 @@ import time
 import pytest
 
 from collectors.engines.docker import DockerEngine
+from collectors.engines.podman import PodmanEngine
 from collectors.errors import Missing, Unavailable
 from collectors.wire import docker_api
 from collectors.wire.http import Http
@@ -288,6 +289,30 @@ async def test_a_daemon_that_comes_back_is_asked_anew(tmp_path):
     (tmp_path / "s.sock").unlink(missing_ok=True)
     async with server(path, ok(b'{"Version":"2.0"}'), INFO, ok(b""), ok(b"[]")):
         assert (await engine.collect()).version == "2.0"
+
+
+@pytest.mark.parametrize("kind", [DockerEngine, PodmanEngine])
+async def test_what_a_reading_heard_that_nobody_waited_for_is_in_the_next_one(tmp_path, kind):
+    path = str(tmp_path / "s.sock")
+    happened = {
+        "Type": "container",
+        "Action": "start",
+        "Actor": {"ID": "abc"},
+        "timeNano": time.time_ns(),
+    }
+    line = ok(json.dumps(happened).encode() + b"\n")
+    engine = kind(path)
+    about = (VERSION, INFO) if kind is DockerEngine else (VERSION,)
+    async with server(path, *about, line):  # and then no list comes
+        with pytest.raises((Unavailable, TimeoutError)):
+            async with asyncio.timeout(0.5):
+                await engine.collect()
+    (tmp_path / "s.sock").unlink(missing_ok=True)
+    for again, expected in ((about, ["/container/start"]), ((), [])):
+        async with server(path, *again, line, ok(b"[]")):
+            reading = await engine.collect()
+        (tmp_path / "s.sock").unlink(missing_ok=True)
+        assert [one.topic for one in reading.events] == expected
 
 
 async def test_a_container_without_anything_but_an_id_is_one(tmp_path):
