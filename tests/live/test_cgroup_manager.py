@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -134,6 +135,16 @@ def test_the_environment_chooses_where_no_option_does(
     refused = engine.cinspect("run", "@host", "true")
     assert refused.returncode == 125
     assert "CINSPECT_CGROUP_MANAGER: 'init' is not cgroupfs or systemd" in refused.stderr
+
+
+@pytest.mark.usefixtures("systemd")
+def test_a_shim_that_has_rested_still_knows_its_scope(engine: Engine) -> None:
+    if "pids" not in host.controllers():
+        requirements.absent_here("this host has no controllers of pids and memory")
+    with engine.running("sleep", "1000", options=(*SYSTEMD, "--pids-limit", "40")) as identifier:
+        time.sleep(3)  # what made the container has ended, and another process goes on for it
+        engine("update", "--pids-limit", "50", identifier)
+        assert value(scope(identifier), "TasksMax") == "50"
 
 
 @pytest.mark.usefixtures("systemd")
