@@ -17,7 +17,7 @@ MODULES = {
     "apparmor": ("apparmor=1", "security=apparmor"),
     "selinux": ("selinux=1", "security=selinux", "enforcing=0"),
 }
-TESTS = {"apparmor": 5, "selinux": 4}
+TESTS = {"apparmor": 5, "selinux": 5}
 """How many of them are of each."""
 
 

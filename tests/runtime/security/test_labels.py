@@ -108,12 +108,14 @@ SIDS = (
 OWN, OTHER = "test_u:test_r:test_t", "test_u:test_r:rose_t"
 POLICY = "\n".join(
     (
-        "class process",
+        "class process class file",
         *(f"sid {name}" for name in SIDS),
         "class process { transition dyntransition }",
-        "type test_t; type rose_t; typebounds test_t rose_t;",
+        "class file { read }",
+        "type test_t; type rose_t; type nettle_t; typebounds test_t rose_t;",
         "role test_r; role test_r types { test_t rose_t };",
         "allow { test_t rose_t } { test_t rose_t }:process *;",
+        "allow { test_t rose_t } { test_t rose_t }:file read; allow test_t nettle_t:file read;",
         "user test_u roles { test_r };",
         *(f"sid {name} {OWN}" for name in SIDS),
         f"fs_use_trans tmpfs {OWN};",
@@ -121,9 +123,10 @@ POLICY = "\n".join(
         "",
     )
 )
-"""Two types between which all is allowed: what is not defined, is (--handle-unknown).
+"""Two types that may do all but one thing: what is not defined, is allowed (--handle-unknown).
 
-The second may do no more than the first: without privileges to gain a process goes to no other.
+The second may not read files of a third. It may do no more than the first: without privileges to gain
+a process goes to no other.
 """
 
 
@@ -161,6 +164,32 @@ def test_contexts_of_a_loaded_policy_are_the_commands_and_the_mounts(runtime, po
     ):
         (told,) = contexts(runtime, label, *options)
         assert told.split(",")[0] == label
+
+
+@pytest.fixture
+def enforce(policy: None) -> Iterator[Path]:
+    """Return the file that says whether the policy is obeyed; it is not, at the end."""
+    file = Path("/sys/fs/selinux/enforce")
+    yield file
+    file.write_text("0")
+
+
+def test_a_context_is_denied_the_files_of_another_once_the_policy_is_enforced(runtime, enforce):
+    def read_as(label: str) -> str:
+        mount = {"destination": "/data", "type": "tmpfs", "source": "tmpfs"}
+        script = "echo x > /data/x; cat /data/x 2>&1"
+        return runtime.sh(
+            f"{script} || echo denied",
+            linux={"mountLabel": "test_u:object_r:nettle_t"},
+            process={"selinuxLabel": label},
+            **{"+mounts": [mount]},
+        )
+
+    enforce.write_text("0")
+    assert read_as(OTHER) == "x\n"
+    enforce.write_text("1")
+    assert read_as(OWN) == "x\n"
+    assert "Permission denied\ndenied\n" in read_as(OTHER)
 
 
 def test_a_context_that_the_policy_lacks_is_refused(refused, policy):
