@@ -25,8 +25,8 @@ def enter(
     """Open a netlink socket in each namespace, by inode, and say which ones refused.
 
     `pids` has a process of each. A namespace is entered by a thread for itself (setns(2)), and the
-    socket stays in it. Nothing forks: pyroute2's own way does, and this process has threads. One
-    whose process went away is in neither. The caller closes the sockets.
+    socket stays in it. Nothing forks, for this process has threads. One whose process went away is
+    in neither. The caller closes the sockets.
     """
     opened: dict[int, socket.socket] = {}
     problems: dict[int, Problem] = {}

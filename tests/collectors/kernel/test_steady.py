@@ -232,6 +232,15 @@ wait()
 
 
 def test_no_row_is_wrong_while_a_hundred_processes_a_second_come_and_go(frames: Frames):
+    churn(frames)
+
+
+def test_no_row_is_wrong_where_the_iterator_tells_of_each_new_one(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(processes, "_CROWD", 1)
+    churn(Frames(quick=True))
+
+
+def churn(frames: Frames) -> None:
     names: dict[tuple[int, int], int] = {}
     with made.process(CHURN) as (parent, _):
         end = time.monotonic() + 5
