@@ -166,6 +166,27 @@ def test_an_exec_is_seen_in_the_next_frame(frames: Frames):
         assert frames.next()[pid].command[0] == "another"
 
 
+def test_a_program_executed_while_many_are_read_is_read_anew(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(processes, "_CROWD", 1)
+    frames = Frames(quick=True)
+    frames.steady()
+    again = "import sys; print('done', flush=True); sys.stdin.read()"
+    ask, told = Table.details, []
+    with obedient() as (pid, tell):
+
+        def details(table: Table) -> object:
+            """Have it execute another program between its command line and what is told of it."""
+            if not told:
+                tell(f"os.execv({sys.executable!r}, ['another', '-S', '-c', {again!r}])")
+            told.append(ask(table))
+            return told[-1]
+
+        monkeypatch.setattr(Table, "details", details)
+        assert frames.next()[pid].command[0] == "another"
+    if told[0] is None:
+        lacking("no BPF iterator over details here")
+
+
 def test_a_parents_end_is_seen_in_the_next_frame(frames: Frames):
     code = "pid = os.fork()\nif pid == 0:\n    wait()\n    os._exit(0)\nsay(pid)\nwait()\n"
     code = code.replace("if pid == 0:\n", "if pid == 0:\n    os.close(1)\n")
