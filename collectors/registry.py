@@ -27,7 +27,7 @@ from collectors.root import Root
 from collectors.table import Table
 
 if TYPE_CHECKING:
-    from collectors.cgroupfs.walk import Activity
+    from collectors.cgroupfs.records import Activity
 
 
 def collectors(root: Root, *, listen: bool = False) -> Sequence[Collector[object]]:

@@ -1,7 +1,7 @@
 """What is read of a cgroup: the records that version 1 and version 2 share."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, Protocol
 
 from msgspec import Struct
 
@@ -191,3 +191,15 @@ class Depth(Struct, frozen=True, kw_only=True, gc=False):
     """By device, those that have any."""
     numa: Mapping[str, Mapping[str, int]] = {}
     """memory.numa_stat, by what is counted and node; only where there are several nodes."""
+
+
+class Activity(Protocol):
+    """What is known of where processes ran, came and went since the frame before."""
+
+    def is_quiet(self, cgroup: tuple[frozenset[str], str], processes: int | None) -> bool:
+        """Return whether none did in a cgroup: its hierarchy's controllers, none of version 2, and path."""
+        ...
+
+    def differs(self, cgroup: tuple[frozenset[str], str], processes: int | None) -> bool:
+        """Return whether so many of them came or went that it has another number now."""
+        ...

@@ -2,19 +2,20 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from collectors import inotify
 from collectors.cgroupfs import depth, v1, v2
 from collectors.cgroupfs.group import Group, is_handed_down
-from collectors.cgroupfs.records import Cgroup, Change, Depth, Hierarchy
+from collectors.cgroupfs.records import Activity, Cgroup, Change, Depth, Hierarchy
 from collectors.errors import CollectError, Gone, Missing, Problems
-from collectors.inotify import Happened, Watches
 from collectors.kept import File, Kept
 from collectors.root import Root
 from runtime.formats import text
+
+if TYPE_CHECKING:
+    from collectors.inotify import Happened, Watches
 
 TURN = 10
 """Frames after which a cgroup is read again in which nothing seems to have happened."""
@@ -53,18 +54,6 @@ _GROWING = (
     "blkio.throttle.io_service_bytes",
 )
 """Those that the kernel changes also while no process of the cgroup runs: it writes back, and takes away."""
-
-
-class Activity(Protocol):
-    """What is known of where processes ran, came and went since the frame before."""
-
-    def is_quiet(self, cgroup: tuple[frozenset[str], str], processes: int | None) -> bool:
-        """Return whether none did in a cgroup: its hierarchy's controllers, none of version 2, and path."""
-        ...
-
-    def differs(self, cgroup: tuple[frozenset[str], str], processes: int | None) -> bool:
-        """Return whether so many of them came or went that it has another number now."""
-        ...
 
 
 class _Known:
@@ -147,8 +136,10 @@ class Walker:
         self._changes = {}
         self._kept.renew()
         if self._frame == 2 and self._root.live:
+            from collectors import inotify  # noqa: PLC0415 - a single frame needs none
+
             with contextlib.suppress(OSError):
-                self._watches = Watches()
+                self._watches = inotify.Watches()
         if self._watches is not None:
             self._hear(self._watches)
 
@@ -327,7 +318,9 @@ class Walker:
         self._by_watch[watch] = key
         return watch
 
-    def _hear(self, watches: Watches) -> None:
+    def _hear(self, watches: "Watches") -> None:
+        from collectors import inotify  # noqa: PLC0415 - as above
+
         for happened in watches.happened():
             if happened.mask & inotify.OVERFLOW:
                 for one in self._known.values():
@@ -347,7 +340,9 @@ class Walker:
             else:
                 known.pulse = ()
 
-    def _note(self, happened: Happened, mountpoint: str, path: str) -> None:
+    def _note(self, happened: "Happened", mountpoint: str, path: str) -> None:
+        from collectors import inotify  # noqa: PLC0415 - as above
+
         if len(self._changes) >= _CHANGES:
             return
         name = text.clean(happened.name)

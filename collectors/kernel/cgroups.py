@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from collectors.cgroupfs import hierarchies
 from collectors.cgroupfs.records import (
+    Activity,
     Cgroup,
     Change,
     Counted,
@@ -19,7 +20,7 @@ from collectors.cgroupfs.records import (
     Memory,
     Pids,
 )
-from collectors.cgroupfs.walk import Activity, Walker
+from collectors.cgroupfs.walk import Walker
 from collectors.collector import Key
 from collectors.errors import CollectError, Problem, Problems
 from collectors.formats import diskstats
