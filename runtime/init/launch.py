@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import json
 import os
+import select
 import signal
 import socket
 from collections.abc import Callable, Generator, Sequence
@@ -101,6 +102,8 @@ class Place(NamedTuple):
     """One to be joined, or a pidfd of who is in it."""
     clocks: bytes | None = None
     """The offsets of a time namespace to be made."""
+    sibling: bool = False
+    """Whether it is to be a child of this process's parent; there is one thread and SIGCHLD then."""
 
 
 class Launch:
@@ -162,8 +165,10 @@ class Launch:
         state.ignored = signals.ignored()
         with unreadable(), _children_in(place):
             cloned = syscalls.clone3(
-                place.flags | constants.CLONE_CLEAR_SIGHAND,
-                exit_signal=signal.SIGCHLD,
+                place.flags
+                | constants.CLONE_CLEAR_SIGHAND
+                | (constants.CLONE_PARENT if place.sibling else 0),
+                exit_signal=0 if place.sibling else signal.SIGCHLD,  # else it is this process's own
                 cgroup=join.into,
             )
             if cloned.pid == 0:
@@ -294,8 +299,13 @@ def _make_clocks(offsets: bytes) -> None:
 
 
 def reap(cloned: syscalls.Cloned) -> None:
-    """Wait for a child's end, and close its descriptor."""
-    os.waitid(constants.P_PIDFD, cloned.pidfd, os.WEXITED)
+    """Wait for the end of a child, or of a sibling, and close its descriptor."""
+    try:
+        os.waitid(constants.P_PIDFD, cloned.pidfd, os.WEXITED)
+    except ChildProcessError:
+        ended = select.poll()
+        ended.register(cloned.pidfd, select.POLLIN)
+        ended.poll()
     os.close(cloned.pidfd)
 
 
@@ -372,9 +382,12 @@ def failure(message: bytes) -> RuntimeFailure:
 
 def _ending(pidfd: int) -> str:
     """Say how a child ended, leaving it to be waited for."""
-    result = os.waitid(constants.P_PIDFD, pidfd, os.WEXITED | os.WNOWAIT)
+    try:
+        result = os.waitid(constants.P_PIDFD, pidfd, os.WEXITED | os.WNOWAIT)
+    except ChildProcessError:  # a sibling: its parent alone hears how
+        result = None
     if result is None:
-        return "ended"
+        return "ended (out of memory?)"
     if result.si_code == os.CLD_EXITED:
         return f"exited with {result.si_status}"
     hint = ": out of memory?" if result.si_status == signal.SIGKILL else ""

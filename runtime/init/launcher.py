@@ -42,7 +42,7 @@ _INHERITED: Final = (
 """What one more process takes over from the container's own where it does not say otherwise."""
 
 
-def create(
+def create(  # noqa: PLR0913 - the container, what belongs to it, and how it is made
     spec: Spec,
     *,
     rootfs: str,
@@ -50,6 +50,7 @@ def create(
     stdio: Streams | None,
     seccomp_cache: str | None = None,
     parked: "Parked | None" = None,
+    manner: plan.Manner = plan.Manner(),  # noqa: B008 - immutable
 ) -> Launched:
     """Return a container's init that waits for its start.
 
@@ -58,10 +59,9 @@ def create(
     are run; one of poststart that fails ends the container.
     `rootfs` is the absolute path of the mounted root, `seccomp_cache` a directory where compiled
     filters are kept (without it each start from cold takes 25 ms longer). Whatever fails raises
-    with the step's name, and leaves no process and no mount.
+    with the step's name, and leaves no process and no mount. `manner` is that of `parked` if given.
     """
     who = plan.Identity(_name(cgroup), os.path.dirname(rootfs))
-    manner = plan.Manner()
     if parked is not None:
         who, manner = parked.who, parked.manner
     spare.begin(spec)
@@ -113,7 +113,8 @@ def _clone(
     # Who joins a user namespace makes the others in there.
     flags = 0 if "user" in wanted.joined else wanted.clone_flags
     try:
-        return launch.run(cgroup.join_paths(), Place(flags, descriptor, namespaces.clocks(spec)))
+        place = Place(flags, descriptor, namespaces.clocks(spec), job.manner.sibling)
+        return launch.run(cgroup.join_paths(), place)
     finally:
         if descriptor is not None:
             os.close(descriptor)
@@ -187,7 +188,7 @@ def exec_process(  # noqa: PLR0913 - two processes, each with what belongs to it
     """Return one more process in a running container, already executing its command.
 
     It is cloned into the pid namespace and the cgroups, and joins the other namespaces of the init;
-    it is a child of the caller. `process` is an OCI process: what it lacks of capabilities and
+    it is a child of the caller, or its sibling (see `plan.Manner`). `process` is an OCI process: what it lacks of capabilities and
     no_new_privs is the container's.
     """
     if cgroup.frozen():
@@ -208,7 +209,7 @@ def exec_process(  # noqa: PLR0913 - two processes, each with what belongs to it
     _check_streams(whole, stdio)
     who = plan.Identity(manner.name or _name(cgroup), "")
     launch = Launch(steps, stdio=stdio, answers=Answers(on_listener=_listener(spec, who)))
-    place = Place(pid_namespace=init_pidfd if outside else None)
+    place = Place(pid_namespace=init_pidfd if outside else None, sibling=manner.sibling)
     try:
         try:
             return launch.run(cgroup.join_paths(), place)

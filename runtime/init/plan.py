@@ -51,7 +51,9 @@ class Manner(NamedTuple):
     name: str | None = None
     """What the session keyring of one more process is named by; without one, the cgroup."""
     park: str | None = None
-    """The directory by whose FIFOs it is started; without one, its parent starts it."""
+    """The directory by whose FIFOs it is started; without one, whoever made it starts it."""
+    sibling: bool = False
+    """Whether it becomes a child of its maker's parent (CLONE_PARENT of clone(2)), which waits for it."""
 
 
 _USUAL: Final = Manner()

@@ -14,7 +14,7 @@ from runtime.errors import (
     RuntimeFailure,
 )
 from runtime.init import launcher
-from runtime.init.plan import Identity
+from runtime.init.plan import Identity, Manner
 from runtime.proto import events
 from runtime.proto.wellknown import Timestamp
 from runtime.shim import bundle, placing, rootfs
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 DRAIN_SECONDS = 10
 """How long a Delete waits for a client that does not read."""
+_AS_THE_KEEPERS_CHILD = Manner(sibling=True)
 _OOM_KILL_SECONDS = 0.2
 """How long after its notice of a lack of memory the kernel has killed, or found some."""
 
@@ -110,6 +111,7 @@ class Container:
                     cgroup=self.cgroup,
                     stdio=stdio,
                     seccomp_cache=self._host.seccomp_cache,
+                    manner=_AS_THE_KEEPERS_CHILD,
                 ),
                 log=self._log,
                 hold=self._host.home is None,
@@ -248,6 +250,7 @@ class Container:
                     cgroup=self.cgroup,
                     stdio=stdio,
                     seccomp_cache=self._host.seccomp_cache,
+                    manner=_AS_THE_KEEPERS_CHILD,
                 ),
                 log=None,
                 hold=self._host.home is None,

@@ -1,4 +1,4 @@
-"""Collects the shim's dead children, and hears of those that the keeper collects."""
+"""Hears of containers' processes that have ended, which the keeper collects; collects a worker's own children."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 class Reaper:
     """Calls whoever watches a pid with its wait status and the time, in ns since 1970.
 
-    A process that dies while it is being launched is told of after its launch: this worker's own
-    children are reaped here, between two turns of the loop, and then the keeper is heard too, whose
-    children those of earlier workers are.
+    A process that dies while it is being launched is told of after its launch: the keeper, whose
+    child it is, is heard between two turns of the loop.
     """
 
     def __init__(self, loop: Loop, keeper: Keeper) -> None:

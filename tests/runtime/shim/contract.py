@@ -121,7 +121,18 @@ def workers(pid):
     """Return the shim's own processes beside the one that stays, not those of its containers."""
     with open(f"/proc/{pid}/task/{pid}/children") as file:
         children = [int(each) for each in file.read().split()]
-    return [each for each in children if comm(each) == "containerd-shim"]
+    return [
+        each
+        for each in children
+        if comm(each) == "containerd-shim" and pid_namespace(each) == pid_namespace(pid)
+    ]
+
+
+def pid_namespace(pid):
+    try:
+        return os.readlink(f"/proc/{pid}/ns/pid")
+    except OSError:
+        return ""
 
 
 def comm(pid):

@@ -25,6 +25,11 @@ async def rested(connected):
     return pid
 
 
+def parent(pid):
+    with open(f"/proc/{pid}/stat") as file:
+        return int(file.read().rpartition(")")[2].split()[1])
+
+
 async def ask(connected, method, request=None, response=task.PidResponse):
     """Call without a deadline, as containerd waits."""
     return await connected(method, request, response, timeout_seconds=None)
@@ -159,6 +164,15 @@ async def test_what_waits_for_its_start_or_has_a_deadline_keeps_its_worker(one):
     assert workers(shim_of(one).pid) == [worker]
     await one.kill()
     assert (await waiting).exit_status == 137
+
+
+async def test_processes_of_containers_are_children_of_the_one_that_stays(one):
+    init = await one.run()
+    await one.exec("more", "/bin/sleep", "1000")
+    more = (await one("Start", one.of("more"), task.PidResponse)).pid
+    assert {parent(init), parent(more)} == {shim_of(one).pid}
+    await rested(one)
+    assert {parent(init), parent(more)} == {shim_of(one).pid}
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
