@@ -11,6 +11,7 @@ import sys
 import threading
 from contextlib import contextmanager
 
+import pyroute2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -181,6 +182,31 @@ def test_ip_link_says_the_same_of_every_link():
         assert link.up == ("UP" in one["flags"])
         assert set(link.addresses) == {
             f"{address['local']}/{address['prefixlen']}" for address in one["addr_info"]
+        }
+
+
+@pytest.mark.root
+def test_pyroute2_says_the_same_of_every_link():
+    make = (
+        "ip link add b0 type bridge && ip link add v0 type veth peer name v1 && "
+        "ip link set v0 master b0 up && ip link set v1 mtu 1400 up && "
+        "ip addr add 10.0.0.1/30 dev b0 && ip -6 addr add fd00::1/64 dev v1 nodad"
+    )
+    with netns(make) as pid:
+        with pyroute2.NetNS(f"/proc/{pid}/ns/net", flags=0) as route:
+            listed, addresses = route.get_links(), route.get_addr()
+        links = of_namespace(network.read_links(Root()), inode_of(pid))
+    assert set(links) == {one.get("IFLA_IFNAME") for one in listed} == {"lo", "b0", "v0", "v1"}
+    for one in listed:
+        link = links[one.get("IFLA_IFNAME")]
+        kind = one.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND") or "loopback"
+        assert (link.index, link.kind, link.mtu) == (one["index"], kind, one.get("IFLA_MTU"))
+        assert (link.mac, link.master_index) == (one.get("IFLA_ADDRESS"), one.get("IFLA_MASTER"))
+        assert link.peer_index == one.get("IFLA_LINK")
+        assert set(link.addresses) == {
+            f"{each.get('IFA_LOCAL') or each.get('IFA_ADDRESS')}/{each['prefixlen']}"
+            for each in addresses
+            if each["index"] == one["index"]
         }
 
 

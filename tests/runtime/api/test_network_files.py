@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runtime.errors import FailedPrecondition
 from runtime.tasks import network_files
 from runtime.types import Change, ContainerOptions, Volume
+from tests import requirements
 
 NAMES = ("hosts", "hostname", "resolv.conf")
 
@@ -170,7 +172,12 @@ async def test_a_root_that_is_read_only_has_them_read_only(engine):
 
 @pytest.mark.root
 async def test_root_of_a_user_namespace_owns_them(engine):
-    _, text = await shown(engine, "sh", "-c", "stat -c %u /etc/hosts", userns="auto")
+    try:
+        _, text = await shown(engine, "sh", "-c", "stat -c %u /etc/hosts", userns="auto")
+    except FailedPrecondition as error:
+        if "cannot map ids" in str(error):
+            requirements.absent_here(str(error))
+        raise
     assert text == "0\n"
 
 
