@@ -12,7 +12,7 @@ from runtime.command.arguments import Request
 from runtime.command.store import Container, Store, now, read_json, write_file
 from runtime.errors import InvalidArgument, RuntimeFailure
 from runtime.formats.spec import Spec, section
-from runtime.init import launcher, plan, spare
+from runtime.init import launcher, plan
 from runtime.linux import constants, syscalls
 from runtime.oci import config, support
 
@@ -114,18 +114,7 @@ def _bundle(request: Request) -> _Bundle:
 
 
 def _make(request: Request, *, detached: bool) -> launcher.Launched:
-    preserve = preserved(request)
-    if not preserve:  # a spare has no descriptors but its own
-        spare.keep(soon=True)
-    try:
-        return _make_with(request, detached=detached, preserve=preserve)
-    finally:
-        spare.drop()
-
-
-def _make_with(request: Request, *, detached: bool, preserve: int) -> launcher.Launched:
     bundle = _bundle(request)
-    spare.begin(bundle.spec)
     check_console(bool(bundle.spec["process"].get("terminal")), request, detached=detached)
     group = _service_class(bundle.spec, request.id)
     with Store(request).new(request.id) as container:
@@ -141,7 +130,7 @@ def _make_with(request: Request, *, detached: bool, preserve: int) -> launcher.L
         manner = plan.Manner(
             keyring=not request.on("no-new-keyring"),
             pivot=not request.on("no-pivot"),
-            preserve=preserve,
+            preserve=preserved(request),
             park=container.directory,
         )
         return _launch(container, bundle, request, cgroup=cgroup, manner=manner)

@@ -86,10 +86,10 @@ _kept: list[_Spare] = []
 """At most one: a process's own."""
 
 
-def keep(*, soon: bool = False) -> None:
+def keep() -> None:
     """Fork a spare, unless there is one; only for a process without threads.
 
-    One that is not needed soon makes its memory its own meanwhile, page by page.
+    It makes its memory its own meanwhile, page by page.
     """
     if _kept:
         return
@@ -102,7 +102,7 @@ def keep(*, soon: bool = False) -> None:
             ours.close()
             return  # a start forks by itself then, or says why it cannot
         if cloned.pid == 0:
-            _main(theirs, ignored, soon=soon)
+            _main(theirs, ignored)
     _kept.append(_Spare(cloned, ours))
 
 
@@ -182,14 +182,13 @@ def _hand_over(sync: socket.socket, job: Job, join: Join, stdio: Streams | None)
 # The spare's own side
 
 
-def _main(sync: socket.socket, ignored: int, *, soon: bool) -> NoReturn:
+def _main(sync: socket.socket, ignored: int) -> NoReturn:
     """Wait for a container, plan it, and become its init; what fails is reported."""
     state = Child(sync=sync, tasks=())
     state.ignored = ignored
     try:
         _leave(sync)
-        if not soon:
-            syscalls.populate()
+        syscalls.populate()
         spec: Spec = marshal.loads(sync.recv(_LARGEST))  # noqa: S302 - of this program, in memory
         flags = namespaces.of(spec).clone_flags
         connected = _connect(flags, state)
