@@ -57,6 +57,7 @@ class Manner(NamedTuple):
 
 
 _USUAL: Final = Manner()
+SIBLING: Final = Manner(sibling=True)
 
 
 def create(

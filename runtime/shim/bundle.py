@@ -81,6 +81,12 @@ def write_json(path: str, value: Mapping[str, object], *, mode: int = 0o600) -> 
     os.rename(temporary, path)
 
 
+def write_pid(directory: str, pid: int) -> None:
+    """Write a bundle's `init.pid`, where containerd looks for it."""
+    with open(os.path.join(directory, "init.pid"), "wb", buffering=0) as file:
+        file.write(b"%d" % pid)
+
+
 def start_ticks(pid: int) -> int | None:
     """Return when a process started, in clock ticks since boot; None if there is none (any more).
 

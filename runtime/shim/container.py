@@ -14,7 +14,7 @@ from runtime.errors import (
     RuntimeFailure,
 )
 from runtime.init import launcher
-from runtime.init.plan import Identity, Manner
+from runtime.init.plan import SIBLING, Identity
 from runtime.proto import events
 from runtime.proto.wellknown import Timestamp
 from runtime.shim import bundle, placing, rootfs
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 DRAIN_SECONDS = 10
 """How long a Delete waits for a client that does not read."""
-_AS_THE_KEEPERS_CHILD = Manner(sibling=True)
 _OOM_KILL_SECONDS = 0.2
 """How long after its notice of a lack of memory the kernel has killed, or found some."""
 
@@ -111,7 +110,7 @@ class Container:
                     cgroup=self.cgroup,
                     stdio=stdio,
                     seccomp_cache=self._host.seccomp_cache,
-                    manner=_AS_THE_KEEPERS_CHILD,
+                    manner=SIBLING,
                 ),
                 log=self._log,
                 hold=self._host.home is None,
@@ -123,8 +122,7 @@ class Container:
         pid = self.init.pid
         self._watch(self.init)
         self._watch_oom()
-        with open(os.path.join(self.bundle, "init.pid"), "wb", buffering=0) as file:
-            file.write(b"%d" % pid)
+        bundle.write_pid(self.bundle, pid)
         self.state.pid, self.state.pid_ticks = pid, bundle.start_ticks(pid)
         self._save()
         io = events.TaskIO(
@@ -140,8 +138,7 @@ class Container:
         )
 
     def _watch_oom(self) -> None:
-        if self._oom is None:
-            self._oom = self.cgroup.oom_events()
+        self._oom = self._oom or self.cgroup.oom_events()
         if self._oom is not None:
             self._host.loop.watch(self._oom.fileno(), READ, self._out_of_memory)
 
@@ -250,7 +247,7 @@ class Container:
                     cgroup=self.cgroup,
                     stdio=stdio,
                     seccomp_cache=self._host.seccomp_cache,
-                    manner=_AS_THE_KEEPERS_CHILD,
+                    manner=SIBLING,
                 ),
                 log=None,
                 hold=self._host.home is None,
