@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from runtime.errors import RuntimeFailure
-from runtime.init import paths
 from runtime.shim import bundle
 from runtime.types import Change, ContainerOptions
 
@@ -66,7 +65,7 @@ def _place(rootfs: str, path: str) -> str | None:
         resolved = _resolve(root, path)
         if resolved is None or resolved.split("/")[1] in _KERNEL_PLACES:
             return None
-        found = paths.find(root, resolved, strict=True)
+        found = _find(root, resolved)
     except FileNotFoundError:
         return resolved
     except OSError:
@@ -77,6 +76,12 @@ def _place(rootfs: str, path: str) -> str | None:
         return resolved if stat.S_ISREG(os.fstat(found).st_mode) else None
     finally:
         os.close(found)
+
+
+def _find(root: int, path: str) -> int:
+    from runtime.init import paths  # noqa: PLC0415 - most clients make no container
+
+    return paths.find(root, path, strict=True)
 
 
 def _resolve(root: int, path: str) -> str | None:
@@ -106,7 +111,7 @@ def _resolve(root: int, path: str) -> str | None:
 def _link(root: int, directory: str, name: str) -> str | None:
     """Return where a link leads; None if there is something else, or nothing."""
     try:
-        parent = paths.find(root, directory, strict=True)
+        parent = _find(root, directory)
     except FileNotFoundError:
         return None
     try:

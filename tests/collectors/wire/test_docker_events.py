@@ -97,8 +97,19 @@ def events(path):
 async def read(events, path):
     async with connect(path) as http:
         found = await events.read(http)
+        events.told()
     await asyncio.sleep(0.02)
     return [one.container or one.topic for one in found]
+
+
+async def test_what_was_read_and_not_told_comes_again(events, path):
+    async with Daemon().at(path) as daemon:
+        daemon.say(line(50))
+        async with connect(path) as http:
+            assert len(await events.read(http)) == 1
+        daemon.say(line(40))
+        assert await read(events, path) == ["c50", "c40"]
+        assert await read(events, path) == []
 
 
 async def test_the_second_reading_begins_to_follow(events, path):
