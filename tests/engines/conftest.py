@@ -2,8 +2,8 @@
 
 import contextlib
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +18,9 @@ from tests.engines.daemons import Engine
 def scratch() -> Iterator[Path]:
     """Return a directory with a short path (a socket's is at most 107 bytes)."""
     before = traces.all_cgroups()
-    path = Path(tempfile.mkdtemp(prefix="cinspect-engines-", dir="/var/tmp"))
+    # Of mkdtemp's characters containerd refuses an underscore at the end of a namespace's name.
+    path = Path(f"/var/tmp/cinspect-engines-{secrets.token_hex(4)}")
+    path.mkdir(mode=0o700)
     try:
         with traces.none_left(path.name):
             yield path
