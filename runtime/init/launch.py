@@ -152,8 +152,7 @@ class Launch:
             return self._await(family, ours)
         except BaseException:
             ours.close()
-            signal.pidfd_send_signal(family[-1].pidfd, signal.SIGKILL)
-            reap(family[-1])
+            _end(family[-1])
             raise
 
     def _clone(
@@ -192,8 +191,7 @@ class Launch:
                 elif message.startswith(b"T"):
                     pid = int(message[1:])
                     family.append(syscalls.Cloned(pid, os.pidfd_open(pid)))
-                    signal.pidfd_send_signal(family[0].pidfd, signal.SIGKILL)
-                    reap(family[0])
+                    _end(family[0])
                 else:
                     self._answer(message, family[-1], ours)
         except BaseException:
@@ -296,6 +294,12 @@ def _make_clocks(offsets: bytes) -> None:
             raise OSError(error.errno, error.strerror, "linux.timeOffsets") from None
         finally:
             os.close(descriptor)
+
+
+def _end(cloned: syscalls.Cloned) -> None:
+    with contextlib.suppress(ProcessLookupError):  # a sibling that its parent has waited for
+        signal.pidfd_send_signal(cloned.pidfd, signal.SIGKILL)
+    reap(cloned)
 
 
 def reap(cloned: syscalls.Cloned) -> None:

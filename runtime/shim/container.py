@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -125,17 +126,7 @@ class Container:
         bundle.write_pid(self.bundle, pid)
         self.state.pid, self.state.pid_ticks = pid, bundle.start_ticks(pid)
         self._save()
-        io = events.TaskIO(
-            stdin=request.stdin,
-            stdout=request.stdout,
-            stderr=request.stderr,
-            terminal=request.terminal,
-        )
-        self._host.publisher.publish(
-            events.TaskCreate(
-                container_id=self.id, bundle=self.bundle, rootfs=request.rootfs, io=io, pid=pid
-            )
-        )
+        self._host.publisher.created(request, pid)
 
     def _watch_oom(self) -> None:
         self._oom = self._oom or self.cgroup.oom_events()
@@ -155,7 +146,9 @@ class Container:
 
     @property
     def idle(self) -> bool:
-        """Whether its command runs and nothing is under way."""
+        """Whether its command runs and nothing is under way, nor will have to be looked at in haste."""
+        if self.state.unit and self._oom is not None:
+            return False  # with its last process systemd removes the cgroup, and what it counted
         return self.init.status in {"running", "paused"} and all(
             each.idle for each in (self.init, *self.execs.values())
         )
@@ -272,7 +265,9 @@ class Container:
             process.kill(number)
         if number == signal.SIGKILL and process is self.init and self.init.status == "paused":
             # In a frozen cgroup of version 1 nothing ends, not even by SIGKILL, until it is thawed.
-            self.resume()
+            # In one of version 2 all has ended by now, and systemd may have removed it.
+            with contextlib.suppress(FailedPrecondition):
+                self.resume()
 
     def pause(self) -> None:
         """Freeze it."""

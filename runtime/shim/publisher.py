@@ -6,13 +6,14 @@ import time
 
 from runtime.events import journal
 from runtime.proto.codec import Message, Repeated
-from runtime.proto.events import TOPICS, Envelope
+from runtime.proto.events import TOPICS, Envelope, TaskCreate, TaskIO
 from runtime.proto.wellknown import Any, Timestamp
 from runtime.shim.saying import say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from runtime.proto.codec import Value
+    from runtime.proto.task import CreateTaskRequest
     from runtime.shim.forwarder import Forwarder
 
 
@@ -26,6 +27,19 @@ class Publisher:
         self._journal = journal_path
         self._forwarder = forwarder
         self._source = f"shim {pid}"
+
+    def created(self, request: CreateTaskRequest, pid: int) -> None:
+        """Publish that what was asked for is there, with this init."""
+        io = TaskIO(
+            stdin=request.stdin,
+            stdout=request.stdout,
+            stderr=request.stderr,
+            terminal=request.terminal,
+        )
+        event = TaskCreate(
+            container_id=request.id, bundle=request.bundle, rootfs=request.rootfs, io=io, pid=pid
+        )
+        self.publish(event)
 
     def publish(self, event: Message) -> None:
         """Publish one event, after all that were published before."""

@@ -9,6 +9,7 @@ import pytest
 from runtime import errors
 from runtime.proto import task
 from runtime.shim import bundle
+from tests.live import host
 from tests.runtime.shim.contract import Bundle, until, workers
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(60)]
@@ -135,6 +136,8 @@ async def test_a_paused_container_is_resumed_by_a_later_worker(one):
 
 
 async def test_a_lack_of_memory_is_told_by_a_later_worker(place, library, daemon):
+    host.require("memory")
+
     def limited(spec):
         spec["linux"].setdefault("resources", {})["memory"] = {"limit": 16 << 20, "swap": 16 << 20}
 
