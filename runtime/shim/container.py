@@ -7,13 +7,8 @@ import os
 import signal
 import time
 
-from runtime.errors import (
-    AlreadyExists,
-    FailedPrecondition,
-    InvalidArgument,
-    NotFound,
-    RuntimeFailure,
-)
+from runtime import errors
+from runtime.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
 from runtime.init import launcher
 from runtime.init.plan import SIBLING, Identity
 from runtime.proto import events
@@ -123,6 +118,8 @@ class Container:
         pid = self.init.pid
         self._watch(self.init)
         self._watch_oom()
+        if self.state.unit:
+            self._host.loop.watch(self.init.pidfd, READ, self._ends)
         bundle.write_pid(self.bundle, pid)
         self.state.pid, self.state.pid_ticks = pid, bundle.start_ticks(pid)
         self._save()
@@ -137,6 +134,11 @@ class Container:
         # cgroup v1 tells of the lack of memory before it has chosen whom to kill: look again.
         if not self._oom_seen():
             self._host.loop.later(_OOM_KILL_SECONDS, self._oom_seen)
+
+    def _ends(self, _events: int) -> None:
+        # With the last process systemd removes the cgroup: look before the keeper tells of the end.
+        self._host.loop.forget(self.init.pidfd)
+        self._oom_seen()
 
     def _save(self) -> None:
         self.state.status = self.init.status
@@ -380,6 +382,7 @@ class Container:
 
     def _take_down(self) -> None:
         """Remove cgroups and mounts; what fails is left for `remove`, which looks again."""
+        self._host.loop.forget(self.init.pidfd)
         self.init.close()
         if self._oom is not None:
             self._host.loop.forget(self._oom.fileno())
@@ -389,7 +392,7 @@ class Container:
             self._log.close()
         try:
             self.cgroup.delete()
-        except RuntimeFailure as error:
+        except errors.RuntimeFailure as error:
             say(f"cannot remove the cgroups of {self.id}: {error}")
         rootfs.unmount_all(self._rootfs)
         launcher.after_end(self.spec, Identity(self.id, self.bundle), warn=say)
