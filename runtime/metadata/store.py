@@ -101,7 +101,7 @@ class Store:
                 connection = sqlite3.connect(
                     self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
                 )
-                connection.execute("PRAGMA journal_mode = WAL")
+                _write_ahead(connection)
                 # a record that a power failure takes back leaves directories that nobody knows of
                 connection.execute("PRAGMA synchronous = FULL")
                 schema.migrate(connection)
@@ -223,6 +223,20 @@ class Store:
         """Forget a snapshot; one that is not there is no error."""
         with self._transaction() as database:
             database.execute("DELETE FROM snapshots WHERE key = ?", (key,))
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Have a log beside the database; of two that make it at once SQLite lets one fail, not wait."""
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 @contextmanager

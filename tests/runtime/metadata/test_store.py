@@ -3,6 +3,7 @@
 import sqlite3
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -186,3 +187,17 @@ def test_writers_in_several_processes_lose_nothing_and_share_no_name(store, tmp_
     won = [int(writer.communicate()[0]) for writer in writers]
     assert sum(won) == 25
     assert len(store.containers()) == 4 * 25 + 25
+
+
+def test_who_makes_the_database_waits_for_another_that_does(store, tmp_path):
+    path = tmp_path / "root" / "metadata.db"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("CREATE TABLE other (a)")
+    other.execute("BEGIN IMMEDIATE")
+    ending = threading.Timer(0.3, other.execute, ("ROLLBACK",))
+    ending.start()
+    store.add(record())
+    ending.join()
+    other.close()
+    assert store.containers() == (record(),)
