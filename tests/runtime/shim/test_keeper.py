@@ -26,6 +26,14 @@ async def rested(connected):
     return pid
 
 
+async def taken_down(connected, shim):
+    """Delete the container that has ended, and wait until its shim has too."""
+    await connected("Delete", None, task.DeleteResponse)
+    await connected("Shutdown", task.ShutdownRequest(id=connected.bundle.id))
+    await until(lambda: not os.path.exists(f"/proc/{shim}/exe"))
+    await connected.client.close()
+
+
 def parent(pid):
     with open(f"/proc/{pid}/stat") as file:
         return int(file.read().rpartition(")")[2].split()[1])
@@ -66,10 +74,7 @@ async def test_an_end_while_the_shim_rests_is_told(place, library, daemon):
     assert not waiting.done()
     assert (await waiting).exit_status == 7
     await until(lambda: [topic for topic, _ in daemon[0]][-1] == "/tasks/exit")
-    await one("Delete", None, task.DeleteResponse)
-    await one("Shutdown", task.ShutdownRequest(id=made.id))
-    await until(lambda: not os.path.exists(f"/proc/{shim}/exe"))
-    await one.client.close()
+    await taken_down(one, shim)
 
 
 async def test_a_container_without_a_worker_is_not_lost_with_a_client(one):
@@ -120,10 +125,7 @@ async def test_streams_are_copied_by_a_later_worker(place, library, daemon):
     await one("CloseIO", task.CloseIORequest(id=made.id, stdin=True))
     assert (await one("Wait", None, task.WaitResponse)).exit_status == 0
     os.close(reading)
-    await one("Delete", None, task.DeleteResponse)
-    await one("Shutdown", task.ShutdownRequest(id=made.id))
-    await until(lambda: not os.path.exists(f"/proc/{shim}/exe"))
-    await one.client.close()
+    await taken_down(one, shim)
 
 
 async def test_a_paused_container_is_resumed_by_a_later_worker(one):
@@ -150,10 +152,7 @@ async def test_a_lack_of_memory_is_told_by_a_later_worker(place, library, daemon
     assert daemon[0][-1][0] == "/tasks/oom"
     await one.kill()
     assert (await one("Wait", None, task.WaitResponse)).exit_status == 137
-    await one("Delete", None, task.DeleteResponse)
-    await one("Shutdown", task.ShutdownRequest(id=made.id))
-    await until(lambda: not os.path.exists(f"/proc/{shim}/exe"))
-    await one.client.close()
+    await taken_down(one, shim)
 
 
 async def test_what_waits_for_its_start_or_has_a_deadline_keeps_its_worker(one):
