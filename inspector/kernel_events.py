@@ -97,7 +97,7 @@ def _event(current: Sample, topic: str, container: str | None, body: dict[str, o
 
 
 def _cgroups(current: Sample, containers: tuple[Container, ...]) -> Iterator[Found]:
-    """Yield each cgroup once, with the hierarchies that it was made in."""
+    """Yield each cgroup once, with the hierarchies that it was made in; one above comes first, and goes last."""
     reading = current.get(cgroups.KEY)
     if reading is None or not reading.changes:
         return
@@ -109,7 +109,10 @@ def _cgroups(current: Sample, containers: tuple[Container, ...]) -> Iterator[Fou
     joined: dict[tuple[str, str, str | None], list[str]] = {}
     for change in reading.changes:
         key = (change.kind, change.path, change.file)
-        joined.setdefault(key, []).append(names.get(change.mountpoint, change.mountpoint))
+        hierarchies = joined.setdefault(key, [])
+        hierarchies.append(names.get(change.mountpoint, change.mountpoint))
+        if change.kind == "removed":  # it is gone with the last of them, after those below it
+            joined[key] = joined.pop(key)
     for (kind, path, file), hierarchies in joined.items():
         body: dict[str, object] = {"path": path, "hierarchies": sorted(set(hierarchies))}
         if file is not None:

@@ -126,7 +126,7 @@ class Walker:
         self._changes: dict[Change, None] = {}
 
     def changes(self) -> tuple[Change, ...]:
-        """Return what was done to cgroups since the frame before, each once; of many, the first."""
+        """Return what was done to cgroups since the frame before, each at its last time; of many, the first."""
         return tuple(self._changes)
 
     def begin(self, activity: Activity | None = None) -> None:
@@ -355,6 +355,7 @@ class Walker:
             return
         else:
             change = Change("written", mountpoint, text.clean(path), name)
+        self._changes.pop(change, None)
         self._changes[change] = None
 
     def _touch(self, key: tuple[str, str]) -> None:

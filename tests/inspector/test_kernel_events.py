@@ -68,6 +68,21 @@ def test_a_cgroup_below_a_containers_is_its_own_and_told_once_for_all_hierarchie
     assert event.event["hierarchies"] == ["/other", "unified"]
 
 
+def test_a_cgroup_goes_after_those_below_it_in_whichever_hierarchy_they_are():
+    changes = [
+        Change("removed", "/other", "/gone"),
+        Change("removed", "/sys/fs/cgroup", "/gone/below"),
+        Change("removed", "/sys/fs/cgroup", "/gone"),
+        Change("made", "/other", "/gone"),
+    ]
+    events = told(web().sample(at=100), changed(web(), *changes))
+    assert [(event.topic, event.event["path"]) for event in events] == [
+        ("cgroup-removed", "/gone/below"),
+        ("cgroup-removed", "/gone"),
+        ("cgroup-made", "/gone"),
+    ]
+
+
 def test_what_was_written_names_the_file():
     change = Change("written", "/sys/fs/cgroup", LEAF, "memory.max")
     (event,) = told(web().sample(at=100), changed(web(), change))
@@ -131,12 +146,22 @@ def test_a_cgroup_that_lives_shorter_than_a_frame_is_told_of():
     top = Path("/sys/fs/cgroup")
     hierarchy = top / "pids" if (top / "pids").is_dir() else top
     name = f"cinspect-test-short-{os.getpid()}"
+
+    def next_topics() -> list[str]:
+        frame = chain.advance(asyncio.run(sampler.sample(("events",))))
+        assert isinstance(frame.events, tuple)
+        return [event.topic for event in frame.events if event.event.get("path") == f"/{name}"]
+
     (hierarchy / name).mkdir()
     (hierarchy / name).rmdir()
-    frame = chain.advance(asyncio.run(sampler.sample(("events",))))
-    assert isinstance(frame.events, tuple)
-    found = [event.topic for event in frame.events if event.event.get("path") == f"/{name}"]
-    assert found == ["cgroup-made", "cgroup-removed"]
+    assert next_topics() == ["cgroup-made", "cgroup-removed"]
+    (hierarchy / name).mkdir()
+    (hierarchy / name).rmdir()
+    (hierarchy / name).mkdir()
+    try:
+        assert next_topics() == ["cgroup-removed", "cgroup-made"]
+    finally:
+        (hierarchy / name).rmdir()
 
 
 @pytest.mark.root
