@@ -119,16 +119,18 @@ class CinspectApp(App[None]):
     @property
     def vitals(self) -> Vitals:
         """How the sampling itself is."""
-        moment, interval = self._moment, max(0.1, self._source.interval)
+        cost = self._moment.frame.cost if self._moment else None
+        interval = max(0.1, self._source.interval)
         return Vitals(
             age=None if self._arrived is None else max(0.0, self._clock() - self._arrived),
             interval=interval,
             paused=self._paused,
             ended=self._ended,
             problem=self._problem,
-            cpu_ratio=moment.frame.cost.cpu_seconds / interval if moment else 0.0,
-            files=moment.frame.cost.files_read if moment else 0,
-            errors=len(moment.frame.errors) if moment else 0,
+            # One that takes longer than the interval holds the next one up.
+            cpu_ratio=cost.cpu_seconds / max(interval, cost.wall_seconds) if cost else 0.0,
+            files=cost.files_read if cost else 0,
+            errors=len(self._moment.frame.errors) if self._moment else 0,
         )
 
     def on_mount(self) -> None:

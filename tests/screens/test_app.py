@@ -1,7 +1,9 @@
 """The application: frames, their age, a source that fails, moving between screens, help, the palette."""
 
 import pytest
+from msgspec import structs
 
+from inspector.frame import Cost
 from screens import theme
 from screens.app import CinspectApp
 from tests.screens import frames
@@ -45,6 +47,14 @@ async def test_the_status_line_has_the_cost_of_sampling() -> None:
         assert "1 not readable" in driven.lines[-1]
         await driven.press("exclamation_mark")
         assert "/proc/77/ns/net" in driven.text
+
+
+async def test_a_frame_that_takes_longer_than_the_interval_takes_no_more_than_all_that_time() -> (
+    None
+):
+    slow = Cost(wall_seconds=6.0, cpu_seconds=4.5, files_read=50_000)
+    async with running(structs.replace(frames.frame(1), cost=slow), size=(160, 40)) as driven:
+        assert "cinspect takes 75.0 % of a core" in driven.lines[-1]
 
 
 async def test_a_source_that_fails_is_said_and_tried_again(monkeypatch) -> None:
