@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests import requirements, traces
@@ -89,9 +89,10 @@ def user(*, subordinate: bool) -> Iterator[User]:
         made.give(directory).chmod(0o755)
         made.run_directory.mkdir(mode=0o700)
         made.give(made.run_directory)
-        shutil.copytree(
-            RUNTIME, directory / "source" / "runtime", ignore=shutil.ignore_patterns("__pycache__")
-        )
+        source = directory / "source" / "runtime"
+        shutil.copytree(RUNTIME, source, ignore=shutil.ignore_patterns("__pycache__"))
+        # Once, and not at each call: the user may not write beside it.
+        subprocess.run((python, "-m", "compileall", "-q", str(source)), check=True)
         yield made
         assert traces.mounts(str(directory)) == []
     finally:
@@ -99,6 +100,18 @@ def user(*, subordinate: bool) -> Iterator[User]:
         traces.remove(directory.name)
         subprocess.run(("userdel", name), check=True, capture_output=True)
         shutil.rmtree(directory)
+
+
+@contextlib.contextmanager
+def own_systemd(made: User) -> Iterator[User]:
+    """Run the user's own systemd; yield the user as it is in a session: with its bus."""
+    words = ("systemctl", "--quiet")
+    unit = f"user@{made.uid}.service"
+    subprocess.run((*words, "start", unit), check=True, stdin=subprocess.DEVNULL)
+    try:
+        yield replace(made, run_directory=Path(f"/run/user/{made.uid}"))
+    finally:
+        subprocess.run((*words, "stop", unit), check=True, stdin=subprocess.DEVNULL)
 
 
 def _end(made: User) -> None:

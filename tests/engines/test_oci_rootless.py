@@ -28,20 +28,27 @@ def user() -> Iterator[User]:
 @pytest.fixture(scope="module")
 def podman(user: User, rootfs_tar: Path) -> Iterator[Engine]:
     """Return the user's podman, with stores of its own and our runtime."""
+    with podman_of(user, rootfs_tar, "cgroupfs") as cli:
+        yield cli
+
+
+@contextlib.contextmanager
+def podman_of(user: User, rootfs_tar: Path, cgroup_manager: str) -> Iterator[Engine]:
+    """Yield a user's podman on our runtime, and remove all that it has at the end."""
     runtime = user.directory / "cinspect-oci"
     source = MAIN.format(str(user.directory / "source"))
     runtime.write_text(f"#!{user.python} -IS\n{source}\n")
     runtime.chmod(0o755)
+    places = {"root": "podman", "runroot": "podman-run", "tmpdir": "podman-tmp"}
     words = (
+        "podman",
         *(
-            "podman",
-            "--root",
-            f"{user.directory}/podman",
-            "--runroot",
-            f"{user.directory}/podman-run",
+            word
+            for key, value in places.items()
+            for word in (f"--{key}", f"{user.directory}/{value}")
         ),
-        *("--tmpdir", f"{user.directory}/podman-tmp", "--cgroup-manager", "cgroupfs"),
-        *("--events-backend", "file", "--storage-driver", "vfs", "--runtime", str(runtime)),
+        *("--cgroup-manager", cgroup_manager, "--events-backend", "file"),
+        *("--storage-driver", "vfs", "--runtime", str(runtime)),
     )
     # What it starts begins where the user may be.
     with contextlib.chdir("/"):

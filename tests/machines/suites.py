@@ -28,6 +28,8 @@ PYTEST: Final = (
 OUTCOME: Final = "outcome.json"
 ENGINES: Final = "tests/engines/test_oci_systemd.py"
 """Docker, Podman and containerd that leave cgroups to systemd, and containers to our runtime."""
+ROOTLESS: Final = "tests/engines/test_oci_rootless_systemd.py"
+"""A user's Podman that leaves cgroups to the user's own systemd."""
 WHOLE: Final = ("tests/live", "tests/runtime")
 
 
@@ -83,7 +85,7 @@ SUITES: Final = {
         timeout_seconds=900,
     ),
     "ns-v2": Suite(
-        tests=WHOLE,
+        tests=(*WHOLE, ROOTLESS),
         lacks=(
             *MACHINES,
             *NAMESPACES,
@@ -96,7 +98,7 @@ SUITES: Final = {
     ),
     "uml": Suite(
         tests=(
-            *(*WHOLE, ENGINES),
+            *(*WHOLE, ENGINES, ROOTLESS),
             # A hundred births a second are more than it can bear.
             "--ignore=tests/live/test_churn.py",
         ),

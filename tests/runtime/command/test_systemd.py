@@ -4,7 +4,6 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -264,12 +263,8 @@ def at_home() -> Iterator[User]:
     """Return a user whose own systemd runs."""
     if not os.path.isdir("/run/systemd/system") or not unified():
         requirements.absent_here("there are no users' systemds with cgroup v2")
-    with users.user(subordinate=False) as user:
-        show("systemctl", "start", f"user@{user.uid}.service")
-        try:
-            yield replace(user, run_directory=Path(f"/run/user/{user.uid}"))
-        finally:
-            show("systemctl", "stop", f"user@{user.uid}.service")
+    with users.user(subordinate=False) as user, users.own_systemd(user) as found:
+        yield found
 
 
 @pytest.fixture
