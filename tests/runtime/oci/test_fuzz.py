@@ -160,7 +160,8 @@ def mutated(whole: dict, changes: list) -> dict:
             elif change == "DOUBLE":
                 holder[path[-1]] = [holder[path[-1]], holder[path[-1]]]
             else:
-                holder[path[-1]] = change
+                # A copy: the next change may be within it.
+                holder[path[-1]] = json.loads(json.dumps(change))
         except (KeyError, IndexError, TypeError):
             continue  # the first change has taken the place of the second
     return result
