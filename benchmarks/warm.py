@@ -35,11 +35,11 @@ def make(bundle: str) -> tuple[Spec, Manager, launcher.Launched]:
     """Make a container of a bundle and start it."""
     spec = read_json(f"{bundle}/config.json")
     config.check(spec)
-    spare.begin(spec)
     cgroup = Manager(spec["linux"]["cgroupsPath"])
-    cgroup.create(spec["linux"]["resources"])
+    rootfs = os.path.join(bundle, spec["root"]["path"])
+    with launcher.ahead(spec, rootfs=rootfs, cgroup=cgroup):
+        cgroup.create(spec["linux"]["resources"])
     try:
-        rootfs = os.path.join(bundle, spec["root"]["path"])
         launched = launcher.create(spec, rootfs=rootfs, cgroup=cgroup, stdio=STREAMS)
         launched.start()
     except BaseException:

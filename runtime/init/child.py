@@ -34,12 +34,13 @@ def main(steps: Sequence[Step], state: Child, *, close: socket.socket | None) ->
             step.execute(state)
     except BaseException as error:  # noqa: BLE001 - past it lies the parent's code, in a copy of it
         status = 127 if isinstance(error, CommandNotFound) else 126
-        _report(state, step, error)
+        report(state, step, error)
     finally:
         os._exit(status)
 
 
-def _report(state: Child, step: Step | None, error: BaseException) -> None:
+def report(state: Child, step: Step | None, error: BaseException) -> None:
+    """Tell the parent which step failed, and how."""
     if isinstance(error, CommandNotFound | CommandNotExecutable):
         message = str(error)
     else:

@@ -4,9 +4,10 @@ Only for a process without threads: the child is the same interpreter, which run
 plan, waits for the start, and executes the command.
 """
 
+import contextlib
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from runtime import errors
@@ -15,13 +16,14 @@ from runtime.cgroups.manager import Manager
 from runtime.errors import FailedPrecondition, Internal
 from runtime.formats.idmap import Extent
 from runtime.formats.spec import Spec, entries, section
-from runtime.init import agent, hooks, joining, layout, namespaces, plan, spare
+from runtime.init import agent, hooks, joining, layout, namespaces, plan
 from runtime.init.launch import Answers, Launch, Launched, Place, Streams
 from runtime.init.step import explain
 from runtime.linux import constants, idmap, seccomp
 
 if TYPE_CHECKING:
     from runtime.init import devices
+    from runtime.init.spare import Spare
 
 __all__ = ["Launched", "Parked", "Streams", "create", "exec_process"]
 
@@ -40,6 +42,49 @@ _INHERITED: Final = (
     "selinuxLabel",
 )
 """What one more process takes over from the container's own where it does not say otherwise."""
+
+spares: "list[Spare]" = []
+"""At most one child that was forked in advance: this process's own (`spare.keep`)."""
+
+
+@contextlib.contextmanager
+def ahead(
+    spec: Spec,
+    *,
+    rootfs: str,
+    cgroup: Manager,
+    seccomp_cache: str | None = None,
+    manner: plan.Manner = plan.Manner(),  # noqa: B008 - immutable
+) -> Generator[None]:
+    """Have a spare, if there is one, begin with a container whose cgroups are made meanwhile.
+
+    The arguments are those of `create` after it. If making them fails the spare ends.
+    """
+    for each in spares:
+        who = plan.Identity(_name(cgroup), os.path.dirname(rootfs))
+        each.begin(spec, _job(spec, rootfs, cgroup, seccomp_cache, who, manner))
+    try:
+        yield
+    except BaseException:
+        drop()
+        raise
+
+
+def drop() -> None:
+    """End the spare, if there is one."""
+    while spares:
+        spares.pop().drop()
+
+
+def _job(
+    spec: Spec,
+    rootfs: str,
+    cgroup: Manager,
+    cache: str | None,
+    who: plan.Identity,
+    manner: plan.Manner,
+) -> plan.Job:
+    return plan.Job(rootfs, cgroup.visible(), _filter(spec, cache=cache), who, manner)
 
 
 def create(  # noqa: PLR0913 - the container, what belongs to it, and how it is made
@@ -64,17 +109,15 @@ def create(  # noqa: PLR0913 - the container, what belongs to it, and how it is 
     who = plan.Identity(_name(cgroup), os.path.dirname(rootfs))
     if parked is not None:
         who, manner = parked.who, parked.manner
-    spare.begin(spec)
-    job = spare.Job(
-        rootfs, cgroup.visible(), _filter(spec, cache=seccomp_cache), who=who, manner=manner
-    )
+    begun = spares[0].job(spec, cgroup) if spares else None
+    job = begun or _job(spec, rootfs, cgroup, seccomp_cache, who, manner)
     _check_streams(spec["process"], stdio)
     _check_class(spec, cgroup)
     _give(spec, cgroup)
     moved = _devices(spec)
     answers = _answers(spec, who, parked, moved)
     try:
-        launched = spare.take(spec, job, cgroup, stdio=stdio, answers=answers)
+        launched = _of_spare(spec, job, cgroup, stdio=stdio, answers=answers)
         if launched is None:
             launched = _clone(spec, job, cgroup, stdio=stdio, answers=answers)
     except BaseException as error:
@@ -91,8 +134,25 @@ def create(  # noqa: PLR0913 - the container, what belongs to it, and how it is 
     return launched
 
 
+def _of_spare(
+    spec: Spec, job: plan.Job, cgroup: Manager, *, stdio: Streams | None, answers: Answers
+) -> Launched | None:
+    """Return the init that a spare has become; None if there is none that can."""
+    if not spares:
+        return None
+    if not spares[0].begin(spec, job):
+        if spares[0].begun:  # with what came to nothing
+            drop()
+        return None
+    taken = spares.pop()
+    try:
+        return taken.take(job, cgroup, stdio=stdio, answers=answers)
+    finally:
+        taken.drop()
+
+
 def _clone(
-    spec: Spec, job: spare.Job, cgroup: Manager, *, stdio: Streams | None, answers: Answers
+    spec: Spec, job: plan.Job, cgroup: Manager, *, stdio: Streams | None, answers: Answers
 ) -> Launched:
     """Clone the init from this process."""
     wanted = namespaces.of(spec)

@@ -67,6 +67,12 @@ def plan(spec: Spec, *, rootfs: str, hierarchies: Hierarchies, pivot: Step) -> l
     return steps
 
 
+def common(usual: Sequence[Mapping[str, Any]]) -> list[Step]:
+    """Return the steps that make mounts, and then what is in every container's /dev."""
+    steps = [_mount(each, {}, hierarchies=()) for each in usual]
+    return [*steps, *_devices({}, bound=False)]
+
+
 def _mount(entry: Mapping[str, Any], linux: Spec, *, hierarchies: Hierarchies) -> Step:
     chosen = options.parse(entries(entry, "options"))
     destination, fstype = entry["destination"], entry.get("type") or "none"

@@ -72,12 +72,12 @@ class RootMount(Step):
         """Attach it over the mount namespace's root, from where it can become that."""
         if self._tree < 0:
             self._copy()
-        child.top = _namespace_root()
+        child.top = namespace_root()
         mounts.move_mount(self._tree, child.top)
         child.rootfs = os.dup(self._tree)
 
 
-def _namespace_root() -> int:
+def namespace_root() -> int:
     """Return the root of the mount namespace, which is not the own one if the caller is in a chroot.
 
     From a root below it a container could climb to the host's files; and whoever joins the namespace
@@ -109,6 +109,20 @@ class FilesystemMount(Step):
         self._source = source
         self._destination = destination
         self._options = options
+
+    @property
+    def fstype(self) -> str:
+        """The filesystem's type."""
+        return self._fstype
+
+    @property
+    def destination(self) -> str:
+        """Where it is mounted, relative to the root, without links."""
+        return paths.clean(self._destination)
+
+    def elsewhere(self, destination: str) -> "FilesystemMount":
+        """Return the same at another place."""
+        return FilesystemMount(self._fstype, self._source, destination, self._options)
 
     def describe(self) -> str:
         """Name type and destination."""
@@ -309,6 +323,11 @@ class CgroupMount(Step):
         self._read_only = read_only
         self._trees: list[int] = []
 
+    @property
+    def destination(self) -> str:
+        """Where it is mounted, relative to the root, without links."""
+        return paths.clean(self._destination)
+
     def describe(self) -> str:
         """Name the hierarchies."""
         names = " ".join(name or "unified" for name, _, _ in self._hierarchies)
@@ -320,16 +339,8 @@ class CgroupMount(Step):
             self._copy()
 
     def _copy(self) -> None:
-        attributes = (
-            constants.MOUNT_ATTR_NOSUID | constants.MOUNT_ATTR_NODEV | constants.MOUNT_ATTR_NOEXEC
-        )
-        if self._read_only:
-            attributes |= constants.MOUNT_ATTR_RDONLY
         for _, directory, _ in self._hierarchies:
             self._trees.append(mounts.open_tree(constants.AT_FDCWD, directory))
-            mounts.set_attributes(
-                self._trees[-1], attributes=attributes, propagation=constants.MS_PRIVATE
-            )
 
     def release(self) -> None:
         """Close the copies."""
@@ -341,19 +352,28 @@ class CgroupMount(Step):
         if not self._trees:
             self._copy()
         place = paths.make(child.rootfs, self._destination, directory=True, strict=True)
-        if self._hierarchies[0][0] == "":
-            mounts.move_mount(self._trees[0], place)
-            os.close(place)
-            return
         attributes = (
             constants.MOUNT_ATTR_NOSUID | constants.MOUNT_ATTR_NODEV | constants.MOUNT_ATTR_NOEXEC
         )
-        top = mounts.filesystem(
-            "tmpfs", {"source": "tmpfs", "mode": "755", "size": "64k"}, attributes=attributes
-        )
+        if self._hierarchies[0][0] == "":
+            top = os.dup(self._trees[0])
+        else:
+            options = {"source": "tmpfs", "mode": "755", "size": "64k"}
+            top = mounts.filesystem("tmpfs", options, attributes=attributes)
         # What is attached to a detached mount is a matter of newer kernels: so the top goes first.
         mounts.move_mount(top, place)
         os.close(place)
+        if self._hierarchies[0][0]:
+            self._attach(top)
+        if self._read_only:
+            attributes |= constants.MOUNT_ATTR_RDONLY
+        mounts.set_attributes(
+            top, attributes=attributes, propagation=constants.MS_PRIVATE, recursive=True
+        )
+        os.close(top)
+
+    def _attach(self, top: int) -> None:
+        """Attach each copy in a directory of its own."""
         for tree, (name, _, aliases) in zip(self._trees, self._hierarchies, strict=True):
             os.mkdir(name, 0o755, dir_fd=top)
             for alias in aliases:
@@ -362,6 +382,3 @@ class CgroupMount(Step):
             directory = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=top)
             mounts.move_mount(tree, directory)
             os.close(directory)
-        if self._read_only:
-            mounts.set_attributes(top, attributes=constants.MOUNT_ATTR_RDONLY)
-        os.close(top)

@@ -60,6 +60,40 @@ _USUAL: Final = Manner()
 SIBLING: Final = Manner(sibling=True)
 
 
+class Job(NamedTuple):
+    """What the plan of a container is made of, beside its spec."""
+
+    rootfs: str
+    hierarchies: layout.Hierarchies
+    seccomp: Filter | None
+    who: Identity
+    manner: Manner
+
+    def pack(self) -> tuple[Any, ...]:
+        """Return it as `marshal` takes it."""
+        hierarchies = tuple(tuple(each) for each in self.hierarchies)
+        seccomp = None if self.seccomp is None else tuple(self.seccomp)
+        return self.rootfs, hierarchies, seccomp, tuple(self.who), tuple(self.manner)
+
+    @classmethod
+    def of(cls, packed: tuple[Any, ...]) -> "Job":
+        """Return what was packed."""
+        rootfs, hierarchies, seccomp, who, manner = packed
+        program = None if seccomp is None else Filter(*seccomp)
+        return cls(rootfs, hierarchies, program, Identity(*who), Manner(*manner))
+
+    def plan(self, spec: Spec) -> list[Step]:
+        """Return the steps of the container's init."""
+        return create(
+            spec,
+            rootfs=self.rootfs,
+            hierarchies=self.hierarchies,
+            seccomp=self.seccomp,
+            who=self.who,
+            manner=self.manner,
+        )
+
+
 def create(
     spec: Spec,
     *,

@@ -2,25 +2,38 @@
 
 A fork of an interpreter takes longer than all the rest of a start: page tables are copied, and then
 page after page, as both sides write to them. So a process that stays, or has something else to do
-first, forks a spare, which waits for the spec. It plans the container while its parent makes the
-cgroups, and then is the container's init.
+first, forks a spare. That makes what every container has (`furniture`), and waits. Told of a
+container it does what takes no cgroup, while its parent makes the cgroups; then it is the
+container's init.
 
 A v2 cgroup, and a pid namespace, has to be born into. So the spare goes over into a new process that
-keeps its memory (`syscalls.go_over`). Until then nothing of the container has a share in it.
+keeps its memory (`syscalls.go_over`). Until it is told, nothing of the container has a share in it.
 """
 
 import marshal
 import os
 import signal
 import socket
-from typing import Any, Final, NamedTuple, NoReturn
+from collections.abc import Sequence
+from typing import Final, NoReturn
 
-from runtime.cgroups.join import Join
 from runtime.cgroups.manager import Manager
 from runtime.errors import Internal, RuntimeFailure
 from runtime.formats.spec import Spec
-from runtime.init import child, joining, launch, layout, namespaces, plan, signals
+from runtime.init import (
+    child,
+    furniture,
+    hardening,
+    joining,
+    launch,
+    launcher,
+    mounting,
+    namespaces,
+    plan,
+    signals,
+)
 from runtime.init.launch import Answers, Launch, Launched, Streams
+from runtime.init.plan import Job
 from runtime.init.ready import Park, Ready
 from runtime.init.step import Child, Step
 from runtime.linux import constants, syscalls
@@ -28,178 +41,141 @@ from runtime.linux import constants, syscalls
 _LARGEST: Final = 1 << 18
 _DESCRIPTORS: Final = 64
 _KINDS: Final = frozenset({"cgroup", "ipc", "mount", "network", "pid", "uts"})
-"""The namespaces that it can go over into: no user namespace, which takes its parent's help."""
+"""The namespaces that it can make: no user namespace, which takes its parent's help."""
+_AHEAD: Final = constants.CLONE_NEWIPC | constants.CLONE_NEWNET | constants.CLONE_NEWUTS
+"""Those that it makes before it is told of a container."""
 _CLONE: Final = "clone the container's init"
 
 
-class Job(NamedTuple):
-    """What the plan of a container is made of, beside its spec."""
+class Spare:
+    """The parent's side: the process, the socket to it, and what it has begun with."""
 
-    rootfs: str
-    hierarchies: layout.Hierarchies
-    seccomp: plan.Filter | None
-    who: plan.Identity
-    manner: plan.Manner
+    __slots__ = ("_cloned", "_job", "_sibling", "_spec", "_sync")
 
-    def pack(self) -> tuple[Any, ...]:
-        """Return it as `marshal` takes it."""
-        hierarchies = tuple(tuple(each) for each in self.hierarchies)
-        seccomp = None if self.seccomp is None else tuple(self.seccomp)
-        return self.rootfs, hierarchies, seccomp, tuple(self.who), tuple(self.manner)
+    def __init__(self, cloned: syscalls.Cloned, sync: socket.socket, *, sibling: bool) -> None:
+        self._cloned = cloned
+        self._sync = sync
+        self._sibling = sibling
+        self._spec: Spec | None = None
+        self._job: Job | None = None
 
-    def plan(self, spec: Spec) -> list[Step]:
-        """Return the steps of the container's init."""
-        return plan.create(
-            spec,
-            rootfs=self.rootfs,
-            hierarchies=self.hierarchies,
-            seccomp=self.seccomp,
-            who=self.who,
-            manner=self.manner,
-        )
+    @property
+    def pid(self) -> int:
+        """Its pid."""
+        return self._cloned.pid
 
-    @classmethod
-    def of(cls, packed: tuple[Any, ...]) -> "Job":
-        """Return what was packed."""
-        rootfs, hierarchies, seccomp, who, manner = packed
-        return cls(
-            rootfs,
-            hierarchies,
-            None if seccomp is None else plan.Filter(*seccomp),
-            plan.Identity(*who),
-            plan.Manner(*manner),
-        )
+    @property
+    def begun(self) -> bool:
+        """Whether it has been told of a container."""
+        return self._job is not None
+
+    def job(self, spec: Spec, cgroup: Manager) -> Job | None:
+        """Return the job that it has begun with, if it is for a spec, and the cgroups are as foreseen."""
+        job = self._job if self._spec is spec else None
+        return job if job is not None and job.hierarchies == cgroup.visible() else None
+
+    def begin(self, spec: Spec, job: Job) -> bool:
+        """Have it begin with a container; tell whether it can be that one's init.
+
+        The cgroups need not be there.
+        """
+        if self._job is not None:
+            return self._job is job
+        if job.manner.sibling is not self._sibling:
+            return False
+        wanted = namespaces.of(spec)
+        if wanted.joined or not wanted.new <= _KINDS:
+            return False
+        try:
+            self._sync.send(marshal.dumps((dict(spec), job.pack())))
+        except (OSError, ValueError):  # it is gone, or the spec too large
+            return False
+        self._spec, self._job = spec, job
+        return True
+
+    def take(
+        self, job: Job, cgroup: Manager, *, stdio: Streams | None, answers: Answers
+    ) -> Launched | None:
+        """Have it become the container's init, and return that when it is ready; None if it cannot."""
+        join = cgroup.join_paths()
+        try:
+            if join.attach is not None:
+                return None
+            born = () if join.into is None else (join.into,)
+            streams = stdio or ()
+            told = b"%d%d" % (len(streams), len(born))
+            try:
+                socket.send_fds(self._sync, [told], (*streams, *born, *join.tasks))
+            except OSError:  # it is gone
+                return None
+        finally:
+            join.close()
+        ready = Ready(wait=True) if job.manner.park is None else Park(job.manner.park)
+        cloned, sync, self._cloned = self._cloned, self._sync, _GONE
+        return Launch([ready], stdio=None, answers=answers).follow(cloned, sync)
+
+    def drop(self) -> None:
+        """End it, unless it has become an init."""
+        if self._cloned is _GONE:
+            return
+        self._sync.close()
+        try:
+            signal.pidfd_send_signal(self._cloned.pidfd, signal.SIGKILL)
+            launch.reap(self._cloned)
+        except ProcessLookupError:  # it was killed, and reaped by somebody else
+            os.close(self._cloned.pidfd)
 
 
-class _Spare:
-    """The parent's side: the process, the socket to it, and the spec that it has begun with."""
-
-    __slots__ = ("begun", "cloned", "sync")
-
-    def __init__(self, cloned: syscalls.Cloned, sync: socket.socket) -> None:
-        self.cloned = cloned
-        self.sync = sync
-        self.begun: Spec | None = None
+_GONE: Final = syscalls.Cloned(0, -1)
 
 
-_kept: list[_Spare] = []
-"""At most one: a process's own."""
-
-
-def keep() -> None:
+def keep(*, sibling: bool = False) -> None:
     """Fork a spare, unless there is one; only for a process without threads.
 
-    It makes its memory its own meanwhile, page by page.
+    It makes its memory its own meanwhile, page by page. With `sibling` it becomes a child of this
+    process's parent, and so do the containers made of it.
     """
-    if _kept:
+    if launcher.spares:
         return
     ignored = signals.ignored()
     ours, theirs = launch.sockets()
+    flags = constants.CLONE_CLEAR_SIGHAND | (constants.CLONE_PARENT if sibling else 0)
     with theirs, launch.unreadable():
         try:
-            cloned = syscalls.clone3(constants.CLONE_CLEAR_SIGHAND, exit_signal=signal.SIGCHLD)
+            cloned = syscalls.clone3(flags, exit_signal=0 if sibling else signal.SIGCHLD)
         except OSError:
             ours.close()
             return  # a start forks by itself then, or says why it cannot
         if cloned.pid == 0:
             _main(theirs, ignored)
-    _kept.append(_Spare(cloned, ours))
+    launcher.spares.append(Spare(cloned, ours, sibling=sibling))
 
 
 def pid() -> int:
     """Return the spare's pid; 0 if there is none."""
-    return _kept[0].cloned.pid if _kept else 0
-
-
-def drop() -> None:
-    """End the spare, if there is one."""
-    while _kept:
-        spare = _kept.pop()
-        spare.sync.close()
-        try:
-            signal.pidfd_send_signal(spare.cloned.pidfd, signal.SIGKILL)
-            launch.reap(spare.cloned)
-        except (
-            ProcessLookupError,
-            ChildProcessError,
-        ):  # it was killed, and reaped by somebody else
-            os.close(spare.cloned.pidfd)
-
-
-def begin(spec: Spec) -> None:
-    """Have the spare begin with a container, if there is one and it can be that container's init.
-
-    It makes the network namespace now. A spare that has begun with another spec is dropped.
-    """
-    if not _kept or _kept[0].begun is spec:
-        return
-    if _kept[0].begun is not None:
-        drop()
-        return
-    wanted = namespaces.of(spec)
-    if wanted.joined or not wanted.new <= _KINDS:
-        return
-    try:
-        _kept[0].sync.send(marshal.dumps(dict(spec)))
-    except (OSError, ValueError):  # it is gone, or the spec too large
-        drop()
-        return
-    _kept[0].begun = spec
-
-
-def take(
-    spec: Spec, job: Job, cgroup: Manager, *, stdio: Streams | None, answers: Answers
-) -> Launched | None:
-    """Have the spare become the init of a container, and return it when it is ready.
-
-    Returns None if there is no spare, or none that can.
-    """
-    if not _kept or _kept[0].begun is not spec:
-        return None
-    join = cgroup.join_paths()
-    try:
-        if join.attach is None and _hand_over(_kept[0].sync, job, join, stdio):
-            spare = _kept.pop()
-            ready = Ready(wait=True) if job.manner.park is None else Park(job.manner.park)
-            return Launch([ready], stdio=None, answers=answers).follow(spare.cloned, spare.sync)
-    finally:
-        join.close()
-    drop()
-    return None
-
-
-def _hand_over(sync: socket.socket, job: Job, join: Join, stdio: Streams | None) -> bool:
-    """Send the spare all that it needs; tell whether that could be."""
-    born = () if join.into is None else (join.into,)
-    data = marshal.dumps((job.pack(), stdio is not None, bool(born)))
-    try:
-        socket.send_fds(sync, [data], (*(stdio or ()), *born, *join.tasks))
-    except OSError:  # it is gone, or the job too large
-        return False
-    return True
+    return launcher.spares[0].pid if launcher.spares else 0
 
 
 # The spare's own side
 
 
 def _main(sync: socket.socket, ignored: int) -> NoReturn:
-    """Wait for a container, plan it, and become its init; what fails is reported."""
+    """Wait for a container, do what can be done without its cgroups, and become its init."""
     state = Child(sync=sync, tasks=())
     state.ignored = ignored
     try:
         _leave(sync)
+        made = _furnish(Child(sync=sync, tasks=()))
         syscalls.populate()
-        spec: Spec = marshal.loads(sync.recv(_LARGEST))  # noqa: S302 - of this program, in memory
-        flags = namespaces.of(spec).clone_flags
-        connected = _connect(flags, state)
-        _rehearse(spec)
-        job, cgroup = _receive(sync, state)
-        steps = job.plan(spec)
-        if connected:
-            flags &= ~constants.CLONE_NEWNET
-            steps = [each for each in steps if not isinstance(each, joining.Loopback)]
-        launch.prepare(steps)
-        pid = syscalls.go_over(flags | constants.CLONE_CLEAR_SIGHAND, cgroup=cgroup)
+        spec, packed = marshal.loads(sync.recv(_LARGEST))  # noqa: S302 - of this program, in memory
+        wanted = namespaces.of(spec)
+        steps = Job.of(packed).plan(spec)
+        if made is not None:
+            steps = _settle(made, steps, wanted)
+        steps = _begin(steps, state, wanted.clone_flags, ahead=made is not None)
+        cgroup = _receive(sync, state)
+        flags = wanted.clone_flags & constants.CLONE_NEWPID | constants.CLONE_CLEAR_SIGHAND
+        pid = syscalls.go_over(flags, cgroup=cgroup)
         os.write(sync.fileno(), b"T%d" % pid)
         child.main(steps, state, close=None)
     except BaseException as error:  # noqa: BLE001 - past it lies the parent's code, in a copy of it
@@ -207,6 +183,16 @@ def _main(sync: socket.socket, ignored: int) -> NoReturn:
             child.tell(state, type(error).__name__, str(error))
         else:
             child.tell(state, Internal.__name__, child.words(_CLONE, error))
+        _linger(sync)
+    finally:
+        os._exit(126)
+
+
+def _linger(sync: socket.socket) -> NoReturn:
+    """Stay until the parent has closed its end: what it sends and nobody reads would hide a report."""
+    try:
+        while sync.recv(1):
+            pass
     finally:
         os._exit(126)
 
@@ -216,6 +202,7 @@ def _leave(sync: socket.socket) -> None:
     syscalls.prctl(constants.PR_SET_PDEATHSIG, signal.SIGKILL)
     os.setsid()
     os.chdir("/")
+    os.umask(0)
     null = os.open(os.devnull, os.O_RDWR)
     for standard in range(3):
         os.dup2(null, standard)
@@ -223,33 +210,101 @@ def _leave(sync: socket.socket) -> None:
     syscalls.close_range(sync.fileno() + 1, 0x7FFFFFFF)
 
 
-def _connect(flags: int, state: Child) -> bool:
-    """Enter a new network namespace, if one is wanted; what cannot be done now is left for later."""
-    if not flags & constants.CLONE_NEWNET:
-        return False
+def _furnish(room: Child) -> furniture.Furniture | None:
+    """Make namespaces and furniture, and plan once to have touched all that it takes.
+
+    Returns None where that cannot be: then all is made later, by whoever may.
+    """
     try:
-        syscalls.unshare(constants.CLONE_NEWNET)
-        joining.Loopback().execute(state)
+        syscalls.unshare(_AHEAD)
+        joining.Loopback().execute(room)
+        made = furniture.Furniture(room)
+        Job("/", (), None, plan.Identity("", ""), plan.Manner()).plan(furniture.COMMON)
     except OSError:
+        return None
+    return made
+
+
+def _settle(
+    made: furniture.Furniture, steps: list[Step], wanted: namespaces.Namespaces
+) -> list[Step]:
+    """Go back to the parent's namespaces where the container has none of its own, and fit in."""
+    shared = _AHEAD & ~wanted.clone_flags
+    if shared:
+        parent = os.pidfd_open(os.getppid())
+        syscalls.setns(parent, shared)
+        os.close(parent)
+    steps = [each for each in steps if not isinstance(each, joining.Loopback)]
+    return made.fit(steps, wanted.new)
+
+
+def _begin(steps: list[Step], state: Child, flags: int, *, ahead: bool) -> list[Step]:
+    """Do what can be done before there are cgroups and a pid namespace; return the other steps."""
+    launch.prepare([each for each in steps if not isinstance(each, mounting.CgroupMount)])
+    flags &= ~constants.CLONE_NEWPID
+    syscalls.unshare(flags & ~_AHEAD if ahead else flags)
+    now, later = _parted(steps)
+    for step in now:
+        try:
+            step.execute(state)
+        except (OSError, RuntimeFailure) as error:
+            child.report(state, step, error)
+            _linger(state.sync)
+    return later
+
+
+def _parted(steps: Sequence[Step]) -> tuple[list[Step], list[Step]]:
+    """Return the steps of the container's tree that can be taken now, and all others.
+
+    A proc filesystem takes the pid namespace, and cgroups are mounted when they are there. Both are
+    in places to which no link leads, so what is mounted beside them may come before.
+    """
+    end = next(index for index, each in enumerate(steps) if isinstance(each, hardening.PivotRoot))
+    now: list[Step] = []
+    later: list[Step] = []
+    waiting: list[str] = []
+    for index, step in enumerate(steps):
+        if index >= end or not _is_of_tree(step) or not _may_come_now(step, waiting):
+            later.append(step)
+            if index < end and _is_of_tree(step):
+                waiting.append(getattr(step, "destination", ""))
+        else:
+            now.append(step)
+    return now, later
+
+
+def _is_of_tree(step: Step) -> bool:
+    kinds = (mounting.Propagation, mounting.RootMount, mounting.BindMount, mounting.CgroupMount)
+    others = (mounting.FilesystemMount, furniture.Placed, hardening.Device, hardening.Link)
+    return isinstance(step, (*kinds, *others))
+
+
+def _may_come_now(step: Step, waiting: list[str]) -> bool:
+    """Tell whether a step may come before those that wait, by where they mount."""
+    if isinstance(step, mounting.CgroupMount):
         return False
-    return True
+    place = getattr(step, "destination", "")
+    if isinstance(step, mounting.FilesystemMount) and step.fstype == "proc":
+        return False
+    if not waiting:
+        return True
+    return (
+        isinstance(step, mounting.FilesystemMount | furniture.Placed)
+        and mounting.is_kernel_place(place)
+        and all(mounting.is_kernel_place(each) and each for each in waiting)
+        and not any(f"{place}/".startswith(f"{each}/") for each in waiting)
+    )
 
 
-def _rehearse(spec: Spec) -> None:
-    """Plan in advance, for nothing but to have touched all that it takes; it is done again later."""
-    try:
-        Job("/", (), None, plan.Identity("", ""), plan.Manner()).plan(spec)
-    except Exception:  # noqa: BLE001 - the plan that counts raises it where it is told
-        return
-
-
-def _receive(sync: socket.socket, state: Child) -> tuple[Job, int | None]:
-    """Return the job and the v2 cgroup to be born into; streams and v1's files are noted."""
-    data, descriptors, _, _ = socket.recv_fds(sync, _LARGEST, _DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
-    packed, streams, born = marshal.loads(data)  # noqa: S302 - of this program, in memory
+def _receive(sync: socket.socket, state: Child) -> int | None:
+    """Return the v2 cgroup to be born into, if there is one; streams and v1's files are noted."""
+    told, descriptors, _, _ = socket.recv_fds(sync, 16, _DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
+    if len(told) != 2:
+        os._exit(126)  # the parent is gone, or does without
+    streams, born = told[0] - ord("0"), told[1] - ord("0")
     if streams:
         state.stdio = (descriptors[0], descriptors[1], descriptors[2])
         del descriptors[:3]
     cgroup = descriptors.pop(0) if born else None
     state.tasks = tuple(descriptors)
-    return Job.of(packed), cgroup
+    return cgroup

@@ -117,7 +117,7 @@ class Arena:
         return self.finish(launched, reader)
 
     def clean_up(self) -> None:
-        spare.drop()
+        launcher.drop()
         if self.init is not None and self.init.pidfd >= 0:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self.init.pidfd, signal.SIGKILL)
