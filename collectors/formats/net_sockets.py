@@ -1,10 +1,10 @@
-"""/proc/PID/net/{tcp,tcp6,udp,udp6} (proc_pid_net(5)): the sockets of a network namespace."""
+"""/proc/PID/net/{tcp,tcp6,udp,udp6} and sockstat (proc_pid_net(5)): the sockets of a network namespace."""
 
 import ipaddress
 import sys
 from typing import Final
 
-from collectors.netlink.records import STATES, Protocol, Socket
+from collectors.netlink.records import STATES, Counts, Protocol, Socket
 from runtime.errors import FormatError
 
 _WORD: Final = 4
@@ -17,6 +17,35 @@ def parse(data: bytes, protocol: Protocol) -> tuple[Socket, ...]:
     if len(lines) < 2 or lines[-1]:
         raise FormatError(f"net/{protocol} ends within a line, or has no heading")
     return tuple(_socket(line, protocol) for line in lines[1:-1])
+
+
+def counts(sockstat: bytes, sockstat6: bytes) -> Counts:
+    """Return how many there are, by `sockstat` and `sockstat6`; raise `FormatError`.
+
+    Without IPv6 there is no `sockstat6`: it is empty then.
+    """
+    said = _counted(sockstat) | _counted(sockstat6)
+    try:
+        return Counts(
+            said[b"TCP:"][b"inuse"] + said.get(b"TCP6:", {}).get(b"inuse", 0),
+            said[b"TCP:"][b"tw"],
+            said[b"UDP:"][b"inuse"],
+            said.get(b"UDP6:", {}).get(b"inuse", 0),
+        )
+    except KeyError as error:
+        raise FormatError(f"net/sockstat does not say {error}") from None
+
+
+def _counted(data: bytes) -> dict[bytes, dict[bytes, int]]:
+    """Return the numbers of each line by their names: `TCP: inuse 1 orphan 0`."""
+    found: dict[bytes, dict[bytes, int]] = {}
+    for line in data.splitlines():
+        try:
+            name, *pairs = line.split()
+            found[name] = dict(zip(pairs[::2], map(int, pairs[1::2]), strict=True))
+        except ValueError:
+            raise FormatError(f"not a line of net/sockstat: {line[:80]!r}") from None
+    return found
 
 
 def _socket(line: bytes, protocol: Protocol) -> Socket:

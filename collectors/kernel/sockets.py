@@ -3,8 +3,9 @@
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from itertools import islice
+from socket import socket
 from typing import Final, NamedTuple, TypeVar
 
 from msgspec import Struct
@@ -16,7 +17,7 @@ from collectors.formats import net_route, net_sockets
 from collectors.formats.net_route import Route
 from collectors.links.records import NamespaceSockets
 from collectors.members import Damaged, Members, ask
-from collectors.netlink.records import Protocol, Socket
+from collectors.netlink.records import Counts, Protocol, Socket
 from collectors.root import Root
 from runtime.errors import FormatError
 
@@ -66,12 +67,21 @@ class _Told(NamedTuple):
     asked_at: float
 
 
+class _Look(NamedTuple):
+    """What a namespace's files say, and the process that they were read of."""
+
+    pid: int
+    counts: Counts | None
+    routes: tuple[Route, ...] | None
+
+
 class SocketReader:
     """Reads again and again: what listens each time, connections and holders when they may cost it.
 
     What listens is asked of the kernel directly (sock_diag(7)), which takes a twentieth of a
     millisecond a table; /proc/PID/net/tcp walks the whole host's connections for each namespace, in
     8 ms and more. It stands in for it where a namespace may not be entered, and in a recorded tree.
+    Neither is asked where /proc/PID/net/sockstat counts none.
 
     A namespace in which no process ran since is not asked again before its turn comes: so many are
     in a frame as take a hundredth of the time. Who listens in it without running has been told.
@@ -87,15 +97,10 @@ class SocketReader:
         self._turned_at = 0.0
         self._each = 0.0
         """What asking one namespace took."""
-        self._holders: dict[int, tuple[int, ...]] = {}
-        self._looked_for: frozenset[int] = frozenset()
-        self._turn_at = 0.0
-        """When tables of connections are read again."""
-        self._table_seconds = 0.0
-        """What reading them took this time."""
-        self._scanned_at = 0.0
-        self._scan_seconds = 0.0
-        self._complete = True
+        self._holders = descriptors.SocketHolders(self._who, self._limits.scan, self._limits.rest)
+        self._read_at = 0.0
+        self._spare = 0.0
+        """Seconds that reading tables of connections again may take now."""
 
     def read(self, root: Root) -> SocketsReading:
         """Read every namespace; one whose last process exits meanwhile is left out."""
@@ -103,34 +108,60 @@ class SocketReader:
         problems = Problems()
         self._tables = {inode: one for inode, one in self._tables.items() if inode in by_namespace}
         began = time.monotonic()
-        deadline = began + self._limits.seconds
-        self._table_seconds = 0.0
+        earned = (began - self._read_at) / self._limits.rest
+        self._spare = min(self._limits.seconds, self._spare + earned) if self._read_at else 0.0
+        self._read_at = began
         due = self._due(root, by_namespace, began)
-        asked = self._ask(due, deadline) if root.live else {}
-        told: dict[int, _Told] = {}
-        for inode, pids in by_namespace.items():
-            if inode not in due:
-                told[inode] = self._told[inode]
-                continue
+        found = self._asked(root, due, problems)
+        self._told = {
+            inode: found[inode] if inode in due else self._told[inode]
+            for inode in by_namespace
+            if inode in found or inode not in due
+        }
+        if due:
+            self._each = (time.monotonic() - began) / len(due)
+        said = tuple([one.said for one in self._told.values()])
+        listening = _inodes(space.listeners or () for space in said)
+        wanted = listening | _inodes(space.connections for space in said)
+        holders = self._holders.of(root, wanted, listening, by_namespace)
+        complete = self._holders.complete
+        return SocketsReading(said, dict(holders), complete, (*denied, *problems.all()))
+
+    def _asked(
+        self, root: Root, due: Mapping[int, Sequence[int]], problems: Problems
+    ) -> dict[int, _Told]:
+        """Return what these namespaces say now, without those that went away."""
+        began = time.monotonic()
+        looks: dict[int, _Look] = {}
+        for inode, pids in due.items():
             try:
-                listeners = asked.get(inode)
-                if listeners is None:
-                    listeners = self._from_files(root, inode, pids, deadline)
-                told[inode] = _Told(self._namespace(root, inode, pids, listeners), began)
+                looks[inode] = _look(root, inode, pids)
             except Gone:
                 continue
             except CollectError as error:
                 problems.failed(error)
-        self._told = told
-        if due:
-            self._each = (time.monotonic() - began) / len(due)
-        found = [one.said for one in told.values()]
-        if began >= self._turn_at:
-            self._turn_at = began + self._limits.rest * self._table_seconds
-        self._hold(root, found, by_namespace)
-        return SocketsReading(
-            tuple(found), dict(self._holders), self._complete, (*denied, *problems.all())
-        )
+        deadline = time.monotonic() + self._limits.seconds
+        busy = {inode for inode, one in looks.items() if one.counts is None or any(one.counts)}
+        answers: Mapping[int, tuple[Socket, ...] | None] = {}
+        if root.live:
+            answers = self._ask(busy, looks, deadline)
+        told: dict[int, _Told] = {}
+        for inode, look in looks.items():
+            try:
+                listeners = answers.get(inode) if inode in busy else ()
+                if listeners is None:
+                    listeners = self._from_files(root, inode, due[inode], deadline)
+                elif look.counts is not None and not look.counts.tcp + look.counts.time_wait:
+                    self._tables[inode] = _Table((), {}, began)
+                said = self._namespace(inode, look, listeners)
+                before = self._told.get(inode)
+                same = before is not None and before.said == said
+                told[inode] = _Told(before.said if before is not None and same else said, began)
+            except Gone:
+                continue
+            except CollectError as error:
+                problems.failed(error)
+        return told
 
     def _due(
         self, root: Root, by_namespace: Mapping[int, Sequence[int]], now: float
@@ -153,29 +184,48 @@ class SocketReader:
         return {inode: pids for inode, pids in by_namespace.items() if inode not in resting}
 
     def _ask(
-        self, by_namespace: Mapping[int, Sequence[int]], deadline: float
-    ) -> dict[int, tuple[Socket, ...]]:
+        self, busy: Iterable[int], looks: Mapping[int, _Look], deadline: float
+    ) -> Mapping[int, tuple[Socket, ...] | None]:
         """Return what listens in each namespace that could be entered, and renew the tables due."""
         # Not loaded for a recorded tree, nor by what asks for no sockets.
         from collectors.netlink import sock_diag  # noqa: PLC0415
 
-        answers: dict[int, tuple[Socket, ...]] = {}
-        order = iter(sorted(by_namespace.items(), key=self._last_read))
+        def listeners(inode: int, opened: socket) -> tuple[Socket, ...] | None:
+            counts = looks[inode].counts
+            try:
+                answer = tuple(sock_diag.listeners(opened, counts))
+                if not self._idle(inode, counts, answer):
+                    self._renew(inode, deadline, partial(sock_diag.connections, opened))
+            except (OSError, FormatError):
+                return None  # no such module, a sandbox: the files say it too
+            finally:
+                opened.close()
+            return answer
+
+        answers: dict[int, tuple[Socket, ...] | None] = {}
+        order = iter(sorted(busy, key=self._last_read))
         while batch := list(islice(order, netns.AT_ONCE)):
-            opened, _ = netns.enter({inode: pids[0] for inode, pids in batch}, netns.SOCK_DIAG)
-            for inode, one in opened.items():
-                try:
-                    answers[inode] = tuple(sock_diag.listeners(one))
-                    self._renew(inode, deadline, partial(sock_diag.connections, one))
-                except (OSError, FormatError):
-                    continue  # no such module, a sandbox: the files say it too
-                finally:
-                    one.close()
+            doors = {inode: looks[inode].pid for inode in batch}
+            opened, _ = netns.enter(doors, netns.SOCK_DIAG)
+            answers |= {inode: listeners(inode, one) for inode, one in opened.items()}
         return answers
 
-    def _last_read(self, space: tuple[int, Sequence[int]]) -> float:
-        table = self._tables.get(space[0])
-        return table.read_at if table else 0.0
+    def _idle(self, inode: int, counts: Counts | None, listeners: Sequence[Socket]) -> bool:
+        """Return whether a namespace that is new has nothing but these, so that it may wait its turn.
+
+        Connections that are half open are not counted.
+        """
+        if counts is None or inode in self._tables:
+            return False
+        listening = sum(one.protocol == "tcp" for one in listeners)
+        idle = not counts.time_wait and counts.tcp == listening
+        if idle:
+            self._tables[inode] = _Table((), {}, 0.0)
+        return idle
+
+    def _last_read(self, inode: int) -> float:
+        table = self._tables.get(inode)
+        return table.read_at if table else -1.0
 
     def _from_files(
         self, root: Root, inode: int, pids: Sequence[int], deadline: float
@@ -198,9 +248,9 @@ class SocketReader:
         return table.listeners if table else None
 
     def _renew(self, inode: int, deadline: float, sockets: Callable[[], Iterable[Socket]]) -> None:
-        """Read a namespace's table when its turn has come and there is time."""
+        """Read a namespace's table when it is new, or its turn has come, and there is time."""
         now = time.monotonic()
-        if now >= deadline or (inode in self._tables and now < self._turn_at):
+        if now >= deadline or (inode in self._tables and self._spare <= 0):
             return
         listed: list[Socket] = []
         listening: list[Socket] = []
@@ -214,16 +264,11 @@ class SocketReader:
             if len(listed) < self._limits.connections:
                 listed.append(one)
         self._tables[inode] = _Table(tuple(listed), states, now, tuple(listening))
-        self._table_seconds += time.monotonic() - now
+        self._spare -= time.monotonic() - now
 
     def _namespace(
-        self,
-        root: Root,
-        inode: int,
-        pids: Sequence[int],
-        listeners: tuple[Socket, ...] | None,
+        self, inode: int, look: _Look, listeners: tuple[Socket, ...] | None
     ) -> NamespaceSockets:
-        pid, routes = ask(root, "net", inode, pids=pids, question=lambda pid: _routes(root, pid))
         table = self._tables.get(inode)
         # Udp that is connected is no listener, and told together with those.
         listening = tuple(one for one in listeners or () if one.listens)
@@ -234,74 +279,23 @@ class SocketReader:
             states = {**({"listen": len(counted)} if counted else {}), **table.states}
         return NamespaceSockets(
             namespace=inode,
-            pid=pid,
+            pid=look.pid,
             listeners=None if listeners is None else listening,
             connections=(*(table.listed if table else ()), *talking),
             states=states,
-            default_routes=tuple(one for one in routes or () if one.default),
-            routes=None if routes is None else len(routes),
+            default_routes=tuple(one for one in look.routes or () if one.default),
+            routes=None if look.routes is None else len(look.routes),
         )
-
-    def _hold(
-        self,
-        root: Root,
-        found: Sequence[NamespaceSockets],
-        by_namespace: Mapping[int, Sequence[int]],
-    ) -> None:
-        """Look for the processes that have these sockets, when one is new or their time has come."""
-        wanted = {
-            one.inode
-            for space in found
-            for one in (*(space.listeners or ()), *space.connections)
-            if one.inode
-        }
-        new = {
-            one.inode for space in found for one in space.listeners or () if one.inode
-        } - self._looked_for
-        began = time.monotonic()
-        if not new and began - self._scanned_at < self._limits.rest * self._scan_seconds:
-            alive = {pid for pids in by_namespace.values() for pid in pids}
-            kept = {
-                inode: tuple(pid for pid in pids if pid in alive)
-                for inode, pids in self._holders.items()
-                if inode in wanted
-            }
-            self._holders = {inode: pids for inode, pids in kept.items() if pids}
-            return
-        few_first = sorted(by_namespace.values(), key=len)
-        pids: Sequence[int] = [pid for pids in few_first for pid in pids]
-        told: dict[int, tuple[int, ...]] = {}
-        opened = self._who.opened()
-        if opened is not None:
-            told, pids = _told(opened[0].sockets, wanted, pids), opened[1]
-        asked, self._complete = descriptors.holders(
-            root, {f"socket:[{inode}]": inode for inode in wanted}, pids, self._limits.scan
-        )
-        self._holders = told | {
-            inode: tuple(sorted({*told.get(inode, ()), *held})) for inode, held in asked.items()
-        }
-        self._looked_for = frozenset(wanted)
-        self._scanned_at = began
-        self._scan_seconds = max(_LEAST_SECONDS, time.monotonic() - began)
-
-
-_LEAST_SECONDS: Final = 0.02
-"""A search that took less is repeated as if it had taken so long: every other second or so."""
-
-
-def _told(
-    sockets: Mapping[int, Sequence[int]], wanted: Iterable[int], pids: Iterable[int]
-) -> dict[int, tuple[int, ...]]:
-    """Return which of these processes have which of these sockets open."""
-    known = set(pids)
-    held = {inode: known.intersection(sockets.get(inode, ())) for inode in wanted}
-    return {inode: tuple(sorted(having)) for inode, having in held.items() if having}
 
 
 def _among(pid: int, pids: Sequence[int]) -> bool:
     """Return whether a pid is one of those, which ascend."""
     place = bisect_left(pids, pid)
     return place < len(pids) and pids[place] == pid
+
+
+def _inodes(sockets: Iterable[Iterable[Socket]]) -> frozenset[int]:
+    return frozenset([one.inode for some in sockets for one in some if one.inode])
 
 
 _FILES: Final[tuple[tuple[Protocol, str], ...]] = (
@@ -312,6 +306,8 @@ _FILES: Final[tuple[tuple[Protocol, str], ...]] = (
 )
 _ROUTES_BYTES: Final = 1 << 20
 """Of a router's table; one that is longer is not counted."""
+_ALIKE_BYTES: Final = 1 << 12
+"""Tables up to this size are alike in many namespaces, and then understood once."""
 
 
 def _of_files(root: Root, pid: int) -> Iterator[Socket]:
@@ -325,6 +321,38 @@ def _of_files(root: Root, pid: int) -> Iterator[Socket]:
                 raise
         except FormatError as error:
             raise Damaged(f"/{name}", "parse", str(error)) from error
+
+
+def _look(root: Root, inode: int, pids: Sequence[int]) -> _Look:
+    """Return what the small files of a namespace say; raise as `ask` does."""
+    pid, (counts, routes) = ask(
+        root, "net", inode, pids=pids, question=lambda pid: (_counts(root, pid), _routes(root, pid))
+    )
+    return _Look(pid, counts, routes)
+
+
+def _counts(root: Root, pid: int) -> Counts | None:
+    """Return how many sockets are open; None where that is not told, as in older recorded trees."""
+    name = f"proc/{pid}/net/sockstat"
+    try:
+        data = root.read(name)
+        return net_sockets.counts(data, _or_none(root, f"{name}6"))
+    except Missing:
+        return None
+    except FormatError as error:
+        raise Damaged(f"/{name}", "parse", str(error)) from error
+
+
+def _or_none(root: Root, name: str) -> bytes:
+    try:
+        return root.read(name)
+    except Missing:  # no IPv6
+        return b""
+
+
+@lru_cache(maxsize=256)
+def _parsed(parse: Callable[[bytes], tuple[Route, ...]], data: bytes) -> tuple[Route, ...]:
+    return parse(data)
 
 
 def _routes(root: Root, pid: int) -> tuple[Route, ...] | None:
@@ -341,7 +369,7 @@ def _routes(root: Root, pid: int) -> tuple[Route, ...] | None:
         if len(data) >= _ROUTES_BYTES:
             return None
         try:
-            found.extend(parse(data))
+            found.extend(_parsed(parse, data) if len(data) <= _ALIKE_BYTES else parse(data))
         except FormatError as error:
             raise Damaged(f"/{name}", "parse", str(error)) from error
     return tuple(found)

@@ -1,6 +1,6 @@
 """What is said of sockets, and of ports that are passed on, whichever way it was asked for."""
 
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from msgspec import Struct
 
@@ -43,6 +43,16 @@ class Socket(Struct, frozen=True):
     def listens(self) -> bool:
         """Whether it takes what comes from anywhere: listening tcp, udp that is not connected."""
         return self.state == "listen" or (self.protocol == "udp" and self.state == "close")
+
+
+class Counts(NamedTuple):
+    """How many sockets a network namespace has, each with an address; kernels' own too, and orphans."""
+
+    tcp: int
+    """Of both families; without half-open ones, which only what listens has, and without the next."""
+    time_wait: int
+    udp: int
+    udp6: int
 
 
 class Forward(Struct, frozen=True, kw_only=True):

@@ -7,19 +7,21 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from collectors.netlink import messages
-from collectors.netlink.records import STATES, Protocol, Socket
+from collectors.netlink.records import STATES, Counts, Protocol, Socket
 from runtime.errors import FormatError
 
 _BY_FAMILY: Final = 20
 """SOCK_DIAG_BY_FAMILY."""
+_TCP: Final = 18
+"""TCPDIAG_GETSOCK."""
 _LISTEN: Final = 1 << STATES.index("listen")
 _EVERY: Final = 0xFFFFFFFF
-_PROTOCOLS: Final[tuple[tuple[Protocol, int], ...]] = (
-    ("tcp", socket.IPPROTO_TCP),
-    ("udp", socket.IPPROTO_UDP),
-)
+_CONNECTED: Final = _EVERY & ~_LISTEN & ~(1 << STATES.index("bound-inactive"))
+"""What only has a port is no connection, and to look for it the kernel walks another table."""
 _REQUEST: Final = struct.Struct("=BBBBI48s")
 """`struct inet_diag_req_v2`: family, protocol, extensions, padding, states, one socket."""
+_TCP_REQUEST: Final = struct.Struct("=BBBB48sII")
+"""`struct inet_diag_req`: family, two lengths, extensions, one socket, states, dumped so far."""
 _HEAD: Final = struct.Struct("=BBBB2s2s16s16s")
 """`struct inet_diag_msg`: family, state, timer, retransmissions, then `struct inet_diag_sockid`."""
 _TAIL: Final = struct.Struct("=IIIII")
@@ -33,15 +35,22 @@ _SHOW_FILE, _FILE = 2, 1
 _TAIL_AT: Final = _HEAD.size + 12
 
 
-def listeners(opened: socket.socket) -> Iterator[Socket]:
-    """Yield what listens, and every udp socket: they are in small tables, whatever else is open."""
-    for protocol, number in _PROTOCOLS:
-        yield from _sockets(opened, protocol, number, _LISTEN if protocol == "tcp" else _EVERY)
+def listeners(opened: socket.socket, counts: Counts | None = None) -> Iterator[Socket]:
+    """Yield what listens, and every udp socket: they are in small tables, whatever else is open.
+
+    With what is known to be open, only those tables are asked for that have any.
+    """
+    if counts is None or counts.tcp:
+        yield from _tcp(opened, _LISTEN)
+    if counts is None or counts.udp:
+        yield from _udp(opened, socket.AF_INET)
+    if counts is None or counts.udp6:
+        yield from _udp(opened, socket.AF_INET6)
 
 
 def connections(opened: socket.socket) -> Iterator[Socket]:
     """Yield every tcp socket that does not listen: the kernel walks a table of the whole host's."""
-    yield from _sockets(opened, "tcp", socket.IPPROTO_TCP, _EVERY & ~_LISTEN)
+    yield from _tcp(opened, _CONNECTED)
 
 
 class Bound(NamedTuple):
@@ -67,13 +76,17 @@ def unix_listeners(opened: socket.socket) -> Iterator[Bound]:
             yield Bound(inode, *struct.unpack("=II", file))
 
 
-def _sockets(
-    opened: socket.socket, protocol: Protocol, number: int, states: int
-) -> Iterator[Socket]:
-    for family in (socket.AF_INET, socket.AF_INET6):
-        request = _REQUEST.pack(family, number, 0, 0, states, b"")
-        for message in messages.dump(opened, _BY_FAMILY, request):
-            yield parse(protocol, message.body)
+def _tcp(opened: socket.socket, states: int) -> Iterator[Socket]:
+    """Ask the older way, which alone tells of both families in one walk (`inet_diag_rcv_msg_compat`)."""
+    request = _TCP_REQUEST.pack(socket.AF_UNSPEC, 0, 0, 0, b"", states, 0)
+    for message in messages.dump(opened, _TCP, request):
+        yield parse("tcp", message.body)
+
+
+def _udp(opened: socket.socket, family: int) -> Iterator[Socket]:
+    request = _REQUEST.pack(family, socket.IPPROTO_UDP, 0, 0, _EVERY, b"")
+    for message in messages.dump(opened, _BY_FAMILY, request):
+        yield parse("udp", message.body)
 
 
 def parse(protocol: Protocol, body: bytes) -> Socket:

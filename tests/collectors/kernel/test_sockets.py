@@ -1,5 +1,7 @@
 """Sockets of network namespaces: what listens, who holds it, and that both ways of asking agree."""
 
+import contextlib
+import os
 import socket
 import subprocess
 import sys
@@ -14,6 +16,7 @@ from collectors.formats import net_route, net_sockets
 from collectors.kernel import namespaces, sockets
 from collectors.members import Members
 from collectors.netlink import messages, sock_diag
+from collectors.netlink.records import Counts
 from collectors.root import Root
 from collectors.table import Table
 from runtime.errors import FormatError
@@ -33,6 +36,7 @@ tcp = socket.socket(); tcp.bind(("127.0.0.1", 0)); tcp.listen()
 udp = socket.socket(type=socket.SOCK_DGRAM); udp.bind(("127.0.0.1", 0))
 six = socket.socket(socket.AF_INET6); six.bind(("::1", 0)); six.listen()
 near = socket.create_connection(tcp.getsockname()); far = tcp.accept()[0]
+bound = socket.socket(); bound.bind(("127.0.0.1", 0))
 print(tcp.getsockname()[1], udp.getsockname()[1], six.getsockname()[1], near.getsockname()[1], flush=True)
 sys.stdin.read(1)
 """
@@ -99,6 +103,27 @@ def test_whatever_the_bytes_there_are_routes_or_a_format_error(data):
             continue
 
 
+def test_sockets_are_counted_by_protocol_of_both_families():
+    four = b"sockets: used 9\nTCP: inuse 2 orphan 0 tw 5 alloc 3 mem 0\nUDP: inuse 3 mem 0\n"
+    six = b"TCP6: inuse 4\nUDP6: inuse 6\n"
+    assert net_sockets.counts(four, six) == Counts(tcp=6, time_wait=5, udp=3, udp6=6)
+    assert net_sockets.counts(four, b"") == Counts(tcp=2, time_wait=5, udp=3, udp6=0)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"TCP: inuse 2\nUDP: inuse 3\n", b"TCP: inuse\n", b"TCP: inuse x\n"]
+)
+def test_a_torn_count_of_sockets_is_refused(data):
+    with pytest.raises(FormatError, match="net/sockstat"):
+        net_sockets.counts(data, b"")
+
+
+@given(st.binary(), st.binary())
+def test_whatever_the_bytes_there_are_counts_or_a_format_error(data, six):
+    with contextlib.suppress(FormatError):
+        net_sockets.counts(data, six)
+
+
 @given(st.binary(max_size=200))
 def test_whatever_the_datagram_there_are_messages_or_a_format_error(data):
     try:
@@ -136,6 +161,17 @@ def test_a_recorded_tree_is_read_by_its_files(tmp_path):
     assert reading.complete
 
 
+def test_a_recorded_tree_that_counts_no_sockets_needs_no_tables_of_them(tmp_path):
+    process = tmp_path / "proc" / "7"
+    (process / "ns").mkdir(parents=True)
+    (process / "ns" / "net").symlink_to("net:[100]")
+    (process / "net").mkdir()
+    (process / "net" / "sockstat").write_text("TCP: inuse 0 tw 0\nUDP: inuse 0\n")
+    (process / "net" / "tcp").write_text(HEAD + LISTEN)
+    (space,) = sockets.SocketReader().read(Root(str(tmp_path))).namespaces
+    assert (space.listeners, space.states) == ((), {})
+
+
 def test_a_torn_table_of_a_namespace_is_a_problem(tmp_path):
     process = tmp_path / "proc" / "7"
     (process / "ns").mkdir(parents=True)
@@ -158,14 +194,88 @@ def test_a_namespace_that_never_had_a_route_is_read_too():
             process.stdin.close()
 
 
+@contextmanager
+def idle():
+    """Run a process without sockets in a network namespace of its own; yield its pid."""
+    command = ["unshare", "--net", "sh", "-c", "echo ready; read end"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout.readline() == b"ready\n"
+            yield process.pid
+        finally:
+            process.stdin.close()
+
+
+@pytest.mark.root
+def test_only_namespaces_with_sockets_are_entered(monkeypatch):
+    entered = set()
+    enter = netns.enter
+
+    def entering(doors, protocol):
+        entered.update(doors)
+        return enter(doors, protocol)
+
+    monkeypatch.setattr(netns, "enter", entering)
+    with server() as (busy, _), idle() as quiet:
+        reading = sockets.SocketReader().read(Root())
+        space = space_of(reading, quiet)
+        assert (space.listeners, space.connections, space.states) == ((), (), {})
+        assert space.namespace not in entered
+        assert space_of(reading, busy).namespace in entered
+
+
+@pytest.mark.root
+def test_of_a_namespace_without_a_socket_five_files_are_read():
+    with idle() as pid:
+        root, inode = Root(), os.stat(f"/proc/{pid}/ns/net").st_ino
+        look = sockets._look(root, inode, [pid])
+        assert (look.pid, look.counts, look.routes) == (pid, Counts(0, 0, 0, 0), ())
+        assert root.reads.files == 5
+
+
+HALF_OPEN = r"""
+import subprocess
+listening = socket.socket(); listening.bind(("127.0.0.1", 0))
+listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 60)  # no child before there is data
+listening.listen()
+client = socket.create_connection(listening.getsockname())
+subprocess.run(["ip", "link", "set", "lo", "down"], check=True)
+client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+client.close()  # nobody hears of it
+print("ready", flush=True)
+sys.stdin.read(1)
+"""
+
+
+@pytest.mark.root
+def test_a_connection_that_is_half_open_is_found_in_its_turn_though_it_is_not_counted():
+    code = "import subprocess; subprocess.run(['ip', 'link', 'set', 'lo', 'up'])"
+    command = ["unshare", "--net", sys.executable, "-I", "-S", "-c"]
+    with subprocess.Popen(
+        [*command, f"{code}\nimport socket, sys{HALF_OPEN}"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        try:
+            assert process.stdout.readline() == b"ready\n"
+            reader = sockets.SocketReader(limits=sockets.Limits(rest=0.01))
+            seen = [space_of(reader.read(Root()), process.pid) for _ in range(3)]
+        finally:
+            process.stdin.close()
+    assert [len(one.listeners) for one in seen] == [1, 1, 1]
+    assert seen[0].states == {"listen": 1}
+    assert seen[-1].states == {"listen": 1, "syn-recv": 1}
+    assert [one.state for one in seen[-1].connections] == ["syn-recv"]
+
+
 class Asked:
     """A reader over a table, as a running sampler has it, and whom it asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: sockets.Limits | None = None) -> None:
         self.root = Root()
         self.table = Table()
         self.spaces = namespaces.Reader(self.table)
-        self.reader = sockets.SocketReader(Members(table=self.table))
+        self.reader = sockets.SocketReader(Members(table=self.table), limits)
 
     def read(self):
         """Return the next reading, and how many files it took."""
@@ -175,14 +285,25 @@ class Asked:
 
 
 @pytest.mark.root
-def test_a_namespace_in_which_nothing_ran_is_asked_in_its_turn_alone():
+def test_a_namespace_in_which_nothing_ran_is_asked_in_its_turn_alone(monkeypatch):
+    looked = []
+    look = sockets._look
+
+    def looking(root, inode, pids):
+        looked.append(inode)
+        return look(root, inode, pids)
+
+    monkeypatch.setattr(sockets, "_look", looking)
     with ExitStack() as stack:
         pids = [stack.enter_context(server())[0] for _ in range(12)]
-        asked = Asked()
-        _, many = asked.read()
-        reads = [asked.read() for _ in range(9)]
-        reading, _ = reads[-1]
-        assert min(files for _, files in reads) < len(pids) < many
+        mine = {os.stat(f"/proc/{pid}/ns/net").st_ino for pid in pids}
+        asked, many = Asked(sockets.Limits(rest=5000)), []
+        for _ in range(10):
+            looked.clear()
+            reading, _ = asked.read()
+            many.append(len(mine.intersection(looked)))
+        assert many[0] == 12
+        assert sum(many[1:]) < 9 * 12 / 2
         assert all(len(space_of(reading, pid).listeners) == 3 for pid in pids)
 
 
