@@ -39,7 +39,8 @@ class Visible(NamedTuple):
 class Manager:
     """One container's cgroups; `path` is below each hierarchy's root as it is seen here.
 
-    Where the visible root cannot be written, `path` is below the caller's own cgroup instead.
+    Where the visible root cannot be written, `path` is below the caller's own cgroup instead; with
+    v2 alone it is then changed to what it is from the root, wherever its user was given one.
     """
 
     unit = ""
@@ -67,8 +68,16 @@ class Manager:
             each.name: each.mountpoint.rstrip("/") if whole else tree.base(each)
             for each in self._hierarchies
         }
+        if not whole and self.unified() and self._bases["unified"] != self._mountpoint():
+            from runtime.cgroups import delegated  # noqa: PLC0415 - for users without root alone
+
+            self.path = delegated.path(self._hierarchies[0], self.path)
+            self._bases = {"unified": self._mountpoint()}
 
     # What is where
+
+    def _mountpoint(self) -> str:
+        return self._hierarchies[0].mountpoint.rstrip("/")
 
     def directory(self, controller: str) -> str | None:
         """Return the directory of the hierarchy that has a controller; None if none has."""
@@ -170,9 +179,9 @@ class Manager:
         held = read(f"{self._directory(unified)}/cgroup.controllers").decode().split()
         for controller, key in limits.needed(resources):
             if self._of(controller) is unified and controller not in held:
+                why = tree.refusal(self._bases[unified.name], self.path, controller)
                 raise FailedPrecondition(
-                    f"linux.resources.{key}: the {controller} controller cannot be enabled below "
-                    f"{self._bases[unified.name] or '/'}: processes are in it"
+                    f"linux.resources.{key}: the {controller} controller {why}"
                 )
 
     def _apply(self, resources: Mapping[str, Any]) -> None:

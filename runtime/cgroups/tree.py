@@ -66,10 +66,39 @@ def enable(base: str, path: str, *, controllers: frozenset[str]) -> None:
     for part in path.strip("/").split("/"):
         offered = read(f"{directory}/cgroup.controllers").decode().split()
         enabled = read(f"{directory}/cgroup.subtree_control").decode().split()
-        for controller in controllers & set(offered) - set(enabled):
-            with contextlib.suppress(OSError):
-                write(f"{directory}/cgroup.subtree_control", f"+{controller}")
+        if absent := controllers & set(offered) - set(enabled):
+            _enable(directory, absent)
         directory = f"{directory}/{part}"
+
+
+def _enable(directory: str, controllers: set[str] | frozenset[str]) -> None:
+    if _inhabited(directory):
+        return
+    for controller in controllers:
+        with contextlib.suppress(OSError):
+            write(f"{directory}/cgroup.subtree_control", f"+{controller}")
+
+
+def _inhabited(directory: str) -> bool:
+    """Tell whether processes are in a cgroup that is not the root.
+
+    There the kernel would take `cpu` and `pids`, but for threads: none below could have processes any
+    more (cgroup-v2.rst, "Threads").
+    """
+    return os.path.exists(f"{directory}/cgroup.type") and bool(read(f"{directory}/cgroup.procs"))
+
+
+def refusal(base: str, path: str, controller: str) -> str:
+    """Return why `enable` could not enable a controller that the root offers."""
+    directory = base
+    for part in path.strip("/").split("/"):
+        control = f"{directory}/cgroup.subtree_control"
+        if controller not in read(control).decode().split():
+            if not os.access(control, os.W_OK):
+                return f"is not delegated: {control} lacks it, and is not this user's"
+            break
+        directory = f"{directory}/{part}"
+    return f"cannot be enabled below {directory}: processes are in it"
 
 
 def check_domain(directory: str) -> None:

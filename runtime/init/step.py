@@ -1,5 +1,6 @@
 """What the setting up of a container is made of: steps, and the state they share in the child."""
 
+import errno
 import os
 import socket
 
@@ -91,5 +92,8 @@ def explain(what: str, cause: BaseException) -> str:
         where = (
             f"{os.fsdecode(cause.filename)}: " if isinstance(cause.filename, str | bytes) else ""
         )
-        return f"{what}: {where}{cause.strerror or os.strerror(cause.errno)}"
+        # clone3(2): it is of CLONE_INTO_CGROUP alone (cgroup-v2.rst, "Delegation Containment").
+        into = cause.filename == "clone3" and cause.errno == errno.EACCES
+        why = "no process may be moved from this one's cgroup to the container's: " if into else ""
+        return f"{what}: {where}{why}{cause.strerror or os.strerror(cause.errno)}"
     return f"{what}: {cause}"

@@ -38,7 +38,7 @@ def cgroups(spec: Json, container_id: str, *, made_at: str | None = None) -> Man
 
     Raises `Unavailable` where systemd cannot be asked.
     """
-    found = _nothing() if made_at == "" else _place(spec, container_id)
+    found = _nothing() if made_at == "" else _place(spec, container_id, made_at)
     found.name = container_id
     return found
 
@@ -49,14 +49,14 @@ def _nothing() -> Manager:
     return NoManager()
 
 
-def _place(spec: Json, container_id: str) -> Manager:
+def _place(spec: Json, container_id: str, made_at: str | None) -> Manager:
     """Return the container's cgroups, made or not; systemd is asked where its are to be.
 
     Raises `Unavailable` where systemd cannot be asked.
     """
     path = str(bundle.section(spec, "linux").get("cgroupsPath") or cgroups_path.own(container_id))
     if not cgroups_path.by_systemd(path):
-        return Manager(path)
+        return Manager(made_at or path)
     # Only whoever asks for it loads what talks to systemd.
     from runtime.cgroups.systemd import units  # noqa: PLC0415 - few need it
     from runtime.cgroups.systemd.driver import SystemdManager  # noqa: PLC0415 - few need it

@@ -22,8 +22,8 @@ def clean(directory: str, container_id: str) -> int:
         spec = bundle.read_json(os.path.join(directory, "config.json"))
     except (NotFound, FormatError):
         spec = {}
-    cgroup = placing.cgroups(spec, container_id)
-    pid = _init(directory)
+    pid, made_at = _init(directory)
+    cgroup = placing.cgroups(spec, container_id, made_at=made_at)
     if cgroup.exists():
         cgroup.kill(signal.SIGKILL)
         deadline = time.monotonic() + _EMPTY_SECONDS
@@ -34,12 +34,15 @@ def clean(directory: str, container_id: str) -> int:
     return pid
 
 
-def _init(directory: str) -> int:
-    """Kill the init by its pid if it is still that one: it may not be in its cgroup yet."""
+def _init(directory: str) -> tuple[int, str | None]:
+    """Kill the init by its pid if it is still that one: it may not be in its cgroup yet.
+
+    Returns the pid, and where its cgroups were made.
+    """
     try:
         state = bundle.State.load(os.path.join(directory, "state.json"))
     except (NotFound, FormatError):
-        return 0
+        return 0, None
     if state.alive():
         os.kill(state.pid, signal.SIGKILL)
-    return int(state.pid)
+    return int(state.pid), state.cgroup
