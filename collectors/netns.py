@@ -3,9 +3,10 @@
 import errno
 import os
 import socket
+import struct
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 from collectors.errors import Problem
@@ -15,6 +16,8 @@ from collectors.syscalls import CLONE_NEWNET, setns
 T = TypeVar("T")
 ROUTE, SOCK_DIAG, NETFILTER = 0, 4, 12
 """Protocols of netlink(7)."""
+_PATIENCE = struct.pack("@ll", 5, 0)
+"""A `struct timeval`."""
 AT_ONCE = 64
 """Namespaces to have a socket in at a time: a descriptor each."""
 
@@ -32,10 +35,15 @@ def enter(
     problems: dict[int, Problem] = {}
 
     def work() -> None:
+        now: int | None = None
+        with suppress(OSError):  # of no /proc each one will say so
+            now = os.stat("/proc/thread-self/ns/net").st_ino
         for inode, pid in pids.items():
             name = f"proc/{pid}/ns/net"
             try:
-                opened[inode] = _socket_of(f"/{name}", inode, protocol)
+                # One's own needs no right to enter it.
+                now = _move(f"/{name}", inode, now)
+                opened[inode] = here(protocol)
             except (FileNotFoundError, ProcessLookupError):
                 continue
             except OSError as error:
@@ -85,8 +93,10 @@ def within(
 
 
 def here(protocol: int) -> socket.socket:
-    """Open a netlink socket in the calling thread's own network namespace."""
-    return socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, protocol)
+    """Open a netlink socket in the calling thread's own network namespace; it waits some seconds at most."""
+    opened = socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, protocol)
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _PATIENCE)
+    return opened
 
 
 def _enter(path: str, inode: int) -> None:
@@ -110,15 +120,14 @@ def _enter(path: str, inode: int) -> None:
         os.close(fd)
 
 
-def _socket_of(path: str, inode: int, protocol: int) -> socket.socket:
+def _move(path: str, inode: int, now: int | None) -> int:
+    """Move the calling thread, which is in the namespace `now`, into another; return which one it is in."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        status = os.fstat(fd)
-        if status.st_ino != inode:
+        if os.fstat(fd).st_ino != inode:
             raise ProcessLookupError(errno.ESRCH, "another process by now", path)
-        # One's own needs no right to enter it.
-        if status.st_ino != os.stat("/proc/thread-self/ns/net").st_ino:
+        if inode != now:
             setns(fd, CLONE_NEWNET)
-        return here(protocol)
     finally:
         os.close(fd)
+    return inode

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from msgspec import Struct, structs
@@ -41,8 +42,10 @@ LINKS = Key("links", NetworkReading)
 
 _TURN = 10
 """Walks after which the counters of a loopback link are read again though no process ran beside it."""
-_REST = 20
+_REST = 100
 """Times that asking took, until so much is asked again."""
+_ALIKE_BYTES = 1 << 11
+"""What is no longer is alike in many namespaces, or in one that rests, and then understood once."""
 
 
 def read(root: Root, who: Members | None = None) -> NetworkReading:
@@ -62,34 +65,68 @@ def read_links(root: Root) -> NetworkReading:
     return LinkReader().read(root)
 
 
-class Reader:
-    """Reads counters again and again: each time where a packet may have come or gone.
+class _Resting:
+    """Knows in which namespaces no packet can have come or gone.
 
-    In a namespace that has a loopback link only, nothing is sent while none of its processes runs;
-    it is read in every `_TURN`th walk then, for a socket in it may be another's.
+    In one that has a loopback link only, nothing is sent while none of its processes runs; it does not
+    rest in every `_TURN`th walk, for a socket in it may be another's.
     """
+
+    def __init__(self, who: Members) -> None:
+        """Remember nothing yet."""
+        self._who = who
+        self._walk = 0
+
+    def of(
+        self,
+        root: Root,
+        by_namespace: Mapping[int, Sequence[int]],
+        known: Mapping[int, NamespaceNetwork],
+    ) -> frozenset[int]:
+        """Return those of which what is known holds; raise as `Members.changed`."""
+        ran, self._walk = self._who.changed(root, "net", self._walk)
+        if ran is None:
+            return frozenset()
+        turn = self._walk % _TURN
+        return frozenset(
+            [
+                inode
+                for inode, before in known.items()
+                if (inode + turn) % _TURN
+                and inode not in ran
+                and _alone(before)
+                and inode in by_namespace
+                and before.pid == by_namespace[inode][0]
+            ]
+        )
+
+
+def _alone(one: NamespaceNetwork) -> bool:
+    return len(one.interfaces) == 1 and one.interfaces[0].name == "lo"
+
+
+class Reader:
+    """Reads counters again and again: each time where a packet may have come or gone."""
 
     def __init__(self, who: Members | None = None) -> None:
         """Remember nothing yet; `who` walks /proc, for others too."""
         self._who = who or Members()
+        self._resting = _Resting(self._who)
         self._known: dict[int, NamespaceNetwork] = {}
-        self._walk = 0
 
     def read(self, root: Root) -> NetworkReading:
         """Return each namespace's counters, as `read` does."""
         by_namespace, denied = self._who.of(root, "net")
-        ran, self._walk = self._who.changed(root, "net", self._walk)
+        resting = self._resting.of(root, by_namespace, self._known)
         problems = list(denied)
         found: dict[int, NamespaceNetwork] = {}
         for inode, pids in by_namespace.items():
             before = self._known.get(inode)
-            if before is not None and ran is not None and inode not in ran:
-                turn = (self._walk + inode) % _TURN == 0
-                if not turn and _alone(before) and before.pid == pids[0]:
-                    found[inode] = before
-                    continue
+            if before is not None and inode in resting:
+                found[inode] = before
+                continue
             try:
-                one = _counted(root, inode, pids)
+                one = NamespaceNetwork(inode, *_counted(root, inode, pids))
             except Gone:
                 continue
             except CollectError as error:
@@ -100,93 +137,113 @@ class Reader:
         return NetworkReading(tuple(found.values()), tuple(problems))
 
 
-def _alone(one: NamespaceNetwork) -> bool:
-    return [link.name for link in one.interfaces] == ["lo"]
-
-
 class LinkReader:
     """Reads links again and again: counters each time, the rest when it may have changed.
 
     A namespace is asked again when its links have other names, and in turn with the others: so
-    many in a frame that asking takes a twentieth of the time, for entering one costs a socket and
-    some requests. A few namespaces are asked each time, hundreds every ten seconds or so.
+    many in a frame that asking takes a hundredth of the time, for entering one costs a socket and
+    some requests. Some tens of namespaces are asked each time, hundreds every few seconds. One that
+    is asked tells its counters too.
     """
 
     def __init__(self, who: Members | None = None) -> None:
         """Remember nothing yet; `who` walks /proc, for others too."""
-        self._counters = Reader(who)
-        self._told: dict[int, _Told] = {}
+        self._who = who or Members()
+        self._resting = _Resting(self._who)
+        self._told: dict[int, NamespaceNetwork] = {}
         self._known: dict[int, _Known] = {}
         self._asked_at = 0.0
         self._seconds = 0.0
         """What asking one namespace took when some were asked last."""
 
     def read(self, root: Root) -> NetworkReading:
-        """Read the counters, and ask the namespaces whose turn it is."""
-        counted = self._counters.read(root)
-        found, problems = counted.namespaces, list(counted.problems)
+        """Ask the namespaces whose turn it is, and read the counters of the others."""
+        by_namespace, denied = self._who.of(root, "net")
+        problems = list(denied)
+        resting = self._resting.of(root, by_namespace, self._told)
+        self._known = {inode: one for inode, one in self._known.items() if inode in by_namespace}
+        pids = {inode: some[0] for inode, some in by_namespace.items()}
+        asked: dict[int, NamespaceNetwork] = {}
         if root.live:
-            self._ask({one.namespace: one for one in found})
-        known = [self._known.get(one.namespace) for one in found]
-        problems += [one.answer.problem for one in known if one and one.answer.problem]
+            asked = self._ask(self._due(by_namespace, resting), pids)
+        found: dict[int, NamespaceNetwork] = {}
+        others: dict[int, int] = {}
+        for inode, some in by_namespace.items():
+            one = asked.get(inode)
+            if one is None and inode in resting:
+                one = self._told[inode]
+            if one is None:
+                try:
+                    one = self._counted(root, inode, some)
+                except Gone:
+                    continue
+                except CollectError as error:
+                    problems.append(error.problem())
+                    continue
+                if self._differs(one):
+                    others[inode] = one.pid
+            found[inode] = one
+        if root.live and others:
+            found |= self._ask(list(others), pids | others)
+        before = self._told
         self._told = {
-            one.namespace: self._detailed(one, has.answer if has else None)
-            for one, has in zip(found, known, strict=True)
-        }
-        return NetworkReading(tuple([one.detailed for one in self._told.values()]), tuple(problems))
-
-    def _detailed(self, counted: NamespaceNetwork, answer: links.Answer | None) -> "_Told":
-        """Return a namespace's links with their details: the record of before if both are the same."""
-        before = self._told.get(counted.namespace)
-        if before is not None and before.counted is counted and before.answer is answer:
-            return before
-        interfaces = _with_details(counted.interfaces, answer)
-        one = NamespaceNetwork(counted.namespace, counted.pid, interfaces)
-        return _Told(counted, answer, one)
-
-    def _ask(self, found: Mapping[int, NamespaceNetwork]) -> None:
-        self._known = {inode: known for inode, known in self._known.items() if inode in found}
-        began = time.monotonic()
-        due = self._due(found, began)
-        pids = {inode: one.pid for inode, one in found.items()}
-        answers = links.of_namespaces({inode: pids[inode] for inode in due}, pids)
-        if due:
-            self._seconds = (time.monotonic() - began) / len(due)
-        for inode, answer in answers.items():
-            self._known[inode] = _Known(answer, _names(found[inode]), began)
-
-    def _due(self, found: Mapping[int, NamespaceNetwork], now: float) -> list[int]:
-        """Return those with other links, and of the others those asked longest ago."""
-        changed = [
-            inode
+            inode: before[inode] if inode in before and before[inode] == one else one
             for inode, one in found.items()
-            if inode not in self._known or self._known[inode].names != _names(one)
+        }
+        answers = [self._known[inode].answer for inode in found if inode in self._known]
+        problems += [one.problem for one in answers if one.problem is not None]
+        return NetworkReading(tuple(self._told.values()), tuple(problems))
+
+    def _counted(self, root: Root, inode: int, pids: Sequence[int]) -> NamespaceNetwork:
+        """Return a namespace with the counters of now, and what else is known of each link."""
+        pid, interfaces = _counted(root, inode, pids)
+        known = self._known.get(inode)
+        return NamespaceNetwork(
+            inode, pid, _with_details(interfaces, known.answer if known is not None else None)
+        )
+
+    def _differs(self, one: NamespaceNetwork) -> bool:
+        """Return whether there are other links than were told of, or nothing was."""
+        known = self._known.get(one.namespace)
+        if known is None:
+            return True
+        told = known.answer.interfaces
+        return told is not None and [link.name for link in told] != [
+            link.name for link in one.interfaces
         ]
+
+    def _ask(self, due: Sequence[int], pids: Mapping[int, int]) -> dict[int, NamespaceNetwork]:
+        """Return what these namespaces say, as far as they do; `pids` has a process of every one."""
+        if not due:
+            return {}
+        began = time.monotonic()
+        answers = links.of_namespaces({inode: pids[inode] for inode in due}, pids)
+        self._seconds = (time.monotonic() - began) / len(due)
+        self._known |= {inode: _Known(answer, began) for inode, answer in answers.items()}
+        return {
+            inode: NamespaceNetwork(inode, pids[inode], answer.interfaces)
+            for inode, answer in answers.items()
+            if answer.interfaces is not None
+        }
+
+    def _due(self, by_namespace: Mapping[int, Sequence[int]], resting: frozenset[int]) -> list[int]:
+        """Return those that are new, and of those that do not rest the ones asked longest ago."""
+        now = time.monotonic()
+        new = [inode for inode in by_namespace if inode not in self._known]
         cost = self._seconds * _REST
-        many = min(len(found), int((now - self._asked_at) / cost)) if cost else len(found)
+        many = int((now - self._asked_at) / cost) if cost else len(by_namespace)
         if not many:
-            return changed
+            return new
         self._asked_at = now
-        rest = sorted(found.keys() - set(changed), key=lambda inode: self._known[inode].asked_at)
-        return changed + rest[:many]
+        rest = sorted(self._known.keys() - resting, key=lambda inode: self._known[inode].asked_at)
+        return new + rest[:many]
 
 
-class _Told(NamedTuple):
-    """A namespace with its details, and what it was made from."""
+class _Known(NamedTuple):
+    """What a namespace said of its links, and when it was asked."""
 
-    counted: NamespaceNetwork
-    answer: links.Answer | None
-    detailed: NamespaceNetwork
-
-
-class _Known(Struct, frozen=True):
     answer: links.Answer
-    names: tuple[str, ...]
     asked_at: float
-
-
-def _names(found: NamespaceNetwork) -> tuple[str, ...]:
-    return tuple(one.name for one in found.interfaces)
 
 
 def _with_details(
@@ -202,18 +259,21 @@ def _with_details(
     )
 
 
-def _counted(root: Root, inode: int, pids: Sequence[int]) -> NamespaceNetwork:
-    """Return a namespace's links with their counters; raise as `ask` does."""
-    pid, interfaces = ask(root, "net", inode, pids=pids, question=lambda pid: _counters(root, pid))
-    return NamespaceNetwork(inode, pid, interfaces)
+def _counted(root: Root, inode: int, pids: Sequence[int]) -> tuple[int, tuple[Interface, ...]]:
+    """Return a namespace's links with their counters, and by which process; raise as `ask` does."""
+    return ask(root, "net", inode, pids=pids, question=lambda pid: _counters(root, pid))
 
 
 def _counters(root: Root, pid: int) -> tuple[Interface, ...]:
     name = f"proc/{pid}/net/dev"
     try:
-        counters = net_dev.parse(root.read(name))
+        data = root.read(name)
+        return _parsed(data) if len(data) <= _ALIKE_BYTES else _parse(data)
     except FormatError as error:
         raise Damaged(f"/{name}", "parse", str(error)) from error
+
+
+def _parse(data: bytes) -> tuple[Interface, ...]:
     return tuple(
         Interface(
             name=interface,
@@ -226,5 +286,8 @@ def _counters(root: Root, pid: int) -> tuple[Interface, ...]:
             peer_namespace_id=None,
             counters=values,
         )
-        for interface, values in counters.items()
+        for interface, values in net_dev.parse(data).items()
     )
+
+
+_parsed = lru_cache(maxsize=1024)(_parse)

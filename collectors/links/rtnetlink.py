@@ -7,6 +7,7 @@ import socket
 import struct
 import sys
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 from msgspec import structs
@@ -22,6 +23,8 @@ _NEW_LINK, _GET_LINK, _NEW_ADDRESS, _GET_ADDRESS, _GET_NAMESPACE_ID = 16, 18, 20
 """RTM_… of linux/rtnetlink.h."""
 _LINK: Final = struct.Struct("=BxHiII")
 """`struct ifinfomsg`: family, hardware, index, flags, what changes."""
+_LINK_REQUEST: Final = bytes(_LINK.size) + struct.pack("=HHI", 8, 29, 1 << 3)
+"""All links, with IFLA_EXT_MASK: RTEXT_FILTER_SKIP_STATS leaves out what each protocol counts of them."""
 _ADDRESS: Final = struct.Struct("=BBBBI")
 """`struct ifaddrmsg`: family, length of the prefix, flags, scope, index of the link."""
 _MAC, _NAME, _MTU, _BELOW, _STATS, _MASTER, _INFO, _STATS64, _BELOW_NAMESPACE = (
@@ -44,6 +47,8 @@ _COUNTED: Final = (
     "tx_dropped",
 )
 """How `struct rtnl_link_stats64` begins."""
+_MISSED: Final = 15
+"""Where rx_missed_errors are in it."""
 _HARDWARE = {1: "ether", 24: "ieee1394", 32: "infiniband", 512: "ppp", 768: "ipip", 772: "loopback"}
 """ARPHRD_… of linux/if_arp.h, for links that have no kind."""
 _UP = 1
@@ -87,7 +92,7 @@ def _links(
                 addresses.setdefault(index, []).append(address)
     found = [
         parse_link(message.body, addresses, inode)
-        for message in messages.dump(opened, _GET_LINK, bytes(_LINK.size))
+        for message in messages.dump(opened, _GET_LINK, _LINK_REQUEST)
         if message.type == _NEW_LINK
     ]
     wanted = {one.peer_namespace_id for one in found if one.peer_namespace_id is not None}
@@ -116,8 +121,8 @@ def _known(
         try:
             body = struct.pack("=4xHHI", 8, named, name)
             answer = messages.ask(opened, _GET_NAMESPACE_ID, body).body
-        except TimeoutError:
-            raise
+        except BlockingIOError:
+            raise  # no answer in time
         except OSError:
             continue  # that process went away
         number = _signed(messages.attributes(answer[4:]).get(_ID))
@@ -158,6 +163,20 @@ def parse_link(body: bytes, addresses: Mapping[int, Sequence[str]], inode: int) 
     """Return one link of an answer; raise `FormatError` when it is too short."""
     if len(body) < _LINK.size:
         raise FormatError(f"rtnetlink: a link of {len(body)} bytes")
+    link = _link(body)
+    own = addresses.get(link.index or 0, ())
+    if not own and link.peer_namespace is None:
+        return link
+    here = None if link.peer_namespace is None else inode
+    return structs.replace(link, addresses=tuple(own), peer_namespace=here)
+
+
+@lru_cache(maxsize=512)
+def _link(body: bytes) -> Interface:
+    """Return a link without addresses: those of many namespaces are alike, and of one that rests.
+
+    The namespace of a peer that is in its own is 0.
+    """
     _, hardware, index, flags, _ = _LINK.unpack_from(body)
     said = messages.attributes(body[_LINK.size :])
     below, elsewhere = _signed(said.get(_BELOW)), _signed(said.get(_BELOW_NAMESPACE))
@@ -170,12 +189,12 @@ def parse_link(body: bytes, addresses: Mapping[int, Sequence[str]], inode: int) 
         kind=_kind(said.get(_INFO), hardware),
         up=bool(flags & _UP),
         mac=mac.hex(":") if mac else None,
-        addresses=tuple(addresses.get(index, ())),
+        addresses=(),
         peer_index=peer,
         # -1: the other end is in a namespace that this one has no number for.
         peer_namespace_id=None if elsewhere == _NOT_ASSIGNED else elsewhere,
         counters=_counters(said),
-        peer_namespace=inode if peer is not None and elsewhere is None else None,
+        peer_namespace=0 if peer is not None and elsewhere is None else None,
         mtu=_signed(said.get(_MTU)),
         master_index=_signed(said.get(_MASTER)),
     )
@@ -187,12 +206,15 @@ def _kind(info: bytes | None, hardware: int) -> str:
 
 
 def _counters(said: Mapping[int, bytes]) -> Mapping[str, int]:
-    data, form = said.get(_STATS64), "=8Q"
+    """Return the counters as /proc/PID/net/dev has them: of what was dropped also what was missed."""
+    data, size, form = said.get(_STATS64), 8, "=8Q"
     if data is None:
-        data, form = said.get(_STATS, b""), "=8I"
-    if len(data) < struct.calcsize(form):
+        data, size, form = said.get(_STATS, b""), 4, "=8I"
+    if len(data) < 8 * size:
         return {}
     counted: dict[str, int] = dict(zip(_COUNTED, struct.unpack_from(form, data), strict=True))
+    missed = data[_MISSED * size : (_MISSED + 1) * size]
+    counted["rx_dropped"] += int.from_bytes(missed, sys.byteorder)
     return {name: counted[name] for name in COUNTERS}
 
 

@@ -10,6 +10,8 @@ from runtime.errors import FormatError
 
 _HEADER: Final = struct.Struct("=IHHII")
 """`struct nlmsghdr`: length, type, flags, sequence, port."""
+_ATTRIBUTE: Final = struct.Struct("=HH")
+"""`struct nlattr`: length and type."""
 _ERROR, _DONE = 2, 3
 _REQUEST, _DUMP = 0x1, 0x300
 _NESTED_OR_ORDER: Final = 0xC000
@@ -24,15 +26,13 @@ class Message(NamedTuple):
     body: bytes
 
 
-def dump(
-    opened: socket.socket, kind: int, body: bytes, *, seconds: float = 5.0
-) -> Iterator[Message]:
+def dump(opened: socket.socket, kind: int, body: bytes) -> Iterator[Message]:
     """Ask for a dump and yield its messages; raise OSError as the kernel answers.
 
-    Raises `FormatError` for an answer that is torn, TimeoutError when there is none for so long.
+    Raises `FormatError` for an answer that is torn, BlockingIOError when there is none in the time that
+    the socket has for it (SO_RCVTIMEO).
     A caller that has enough closes the iterator, and the socket after it: what was not read stays there.
     """
-    opened.settimeout(seconds)
     opened.send(_HEADER.pack(_HEADER.size + len(body), kind, _REQUEST | _DUMP, 1, 0) + body)
     while True:
         for message in split(opened.recv(_BUFFER)):
@@ -43,9 +43,8 @@ def dump(
             yield message
 
 
-def ask(opened: socket.socket, kind: int, body: bytes, *, seconds: float = 5.0) -> Message:
+def ask(opened: socket.socket, kind: int, body: bytes) -> Message:
     """Ask for one thing and return the answer; raise as `dump` does."""
-    opened.settimeout(seconds)
     opened.send(_HEADER.pack(_HEADER.size + len(body), kind, _REQUEST, 1, 0) + body)
     for message in split(opened.recv(_BUFFER)):
         if message.type == _ERROR:
@@ -64,7 +63,7 @@ def split(data: bytes) -> Iterator[Message]:
         if not _HEADER.size <= length <= len(data) - at:
             raise FormatError(f"netlink: a message says that it is {length} bytes long")
         yield Message(kind, data[at + _HEADER.size : at + length])
-        at += _aligned(length)
+        at += (length + 3) & ~3  # the next one is aligned, as attributes are
 
 
 def attributes(data: bytes) -> Mapping[int, bytes]:
@@ -76,15 +75,11 @@ def each(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield attributes in their order, as lists have them."""
     at = 0
     while len(data) - at >= 4:
-        length, kind = struct.unpack_from("=HH", data, at)
+        length, kind = _ATTRIBUTE.unpack_from(data, at)
         if not 4 <= length <= len(data) - at:
             raise FormatError(f"netlink: an attribute says that it is {length} bytes long")
         yield kind & ~_NESTED_OR_ORDER, data[at + 4 : at + length]
-        at += _aligned(length)
-
-
-def _aligned(length: int) -> int:
-    return (length + 3) & ~3
+        at += (length + 3) & ~3
 
 
 def _raise(body: bytes) -> None:

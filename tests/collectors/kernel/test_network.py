@@ -250,6 +250,32 @@ def test_counters_are_of_now_whatever_is_remembered(monkeypatch):
 
 
 @pytest.mark.root
+def test_the_kernel_asked_directly_counts_as_the_file_does():
+    send = "import socket; [socket.socket(2, 2).sendto(b'x', ('127.0.0.1', 9)) for _ in 'abc']"
+    with netns(f'ip link set lo up && {sys.executable} -S -c "{send}"') as pid:
+        root, inode = Root(), inode_of(pid)
+        asked = of_namespace(network.read_links(root), inode)["lo"]
+        read = of_namespace(network.read(root), inode)["lo"]
+    assert read.index is None
+    assert asked.index == 1
+    assert asked.counters == read.counters
+    assert asked.counters["tx_packets"] >= 3
+
+
+@pytest.mark.root
+def test_of_a_namespace_that_is_asked_no_file_is_read():
+    with contextlib.ExitStack() as stack:
+        pids = [stack.enter_context(netns()) for _ in range(10)]
+        table = Table()
+        spaces, who, root = namespaces.Reader(table), Members(table=table), Root()
+        spaces.read(root)
+        before = root.reads.files
+        reading = network.LinkReader(who).read(root)
+        assert root.reads.files - before < len(pids)
+        assert all(of_namespace(reading, inode_of(pid))["lo"].index == 1 for pid in pids)
+
+
+@pytest.mark.root
 def test_reading_links_leaves_the_reader_where_it_was_and_nothing_open():
     network.read_links(Root())
     before = sorted(os.listdir("/proc/self/fd"))
@@ -316,6 +342,7 @@ def test_a_namespace_at_rest_has_the_record_of_before_and_what_it_sends_is_seen_
         assert child.stdout.readline() == b"ready\n"
         seen = [counted() for _ in range(12)]
         assert any(one is other for one, other in itertools.pairwise(seen))
+        assert seen[-1].interfaces[0].index == 1
         before = counted().interfaces[0].counters["tx_bytes"]
         child.stdin.write(b"x")
         child.stdin.flush()
@@ -347,4 +374,13 @@ def test_a_link_without_the_larger_counters_has_the_smaller_ones():
     assert (link.index, link.kind, link.up, link.addresses) == (7, "ether", True, ("10.0.0.1/8",))
     assert link.counters["rx_packets"] == 1
     assert link.counters["tx_bytes"] == 4
+    assert link.counters["tx_dropped"] == 8
+
+
+@pytest.mark.parametrize(("attribute", "form"), [(23, "=16Q"), (7, "=16I")])
+def test_what_a_link_missed_is_among_what_it_dropped_as_in_its_file(attribute, form):
+    stats = struct.pack(form, *range(1, 17))
+    head = struct.pack("=BxHiIIHH", 0, 1, 7, 1, 0, 4 + len(stats), attribute)
+    link = rtnetlink.parse_link(head + stats, {}, 1)
+    assert link.counters["rx_dropped"] == 7 + 16
     assert link.counters["tx_dropped"] == 8
