@@ -44,7 +44,7 @@ def derive(
     # What happened to containers between two samples is events too: those need the containers.
     shown = bool(asked & {"containers", "events"})
     placed = _placed(joined, memos) if shown or "cgroups" in asked else {}
-    table = limits.table(previous, current, past)
+    table = limits.table(previous, current, past, still.last(memos))
     still.carry(table, memos)
     alone = _Alone(joined, memos)
     mounted = (

@@ -29,6 +29,10 @@ class Memo(Generic[T]):
         """Keep all that the frame before had, for who did not need to ask for it."""
         self._now = self._before | self._now
 
+    def again(self, key: Hashable) -> None:
+        """Keep one of the frame before, for who knows that its inputs are as they were."""
+        self._now[key] = self._before[key]
+
     def of(self, key: Hashable, inputs: tuple[object, ...], make: Callable[[], T]) -> T:
         """Return what `make` would, which depends on nothing but the inputs."""
         kept = self._now.get(key) or self._before.get(key)
@@ -48,9 +52,12 @@ class Memos:
     def __init__(self) -> None:
         self._memos: dict[str, Memo[Any]] = {}
         self._ones: dict[type, Any] = {}
+        self.frame = 0
+        """How many frames have begun: what was kept in the one before is known by it."""
 
     def begin(self) -> None:
         """Begin a frame."""
+        self.frame += 1
         for memo in self._memos.values():
             memo.begin()
 

@@ -1,7 +1,9 @@
 """A sample: everything the collectors and the engines said at about one moment, not interpreted."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import compress, count
+from operator import is_not
 from typing import TypeVar
 
 from msgspec import Struct
@@ -58,3 +60,10 @@ def rate(before: float | None, after: float | None, seconds: float | None) -> fl
     if before is None or after is None or seconds is None or after < before:
         return None
     return (after - before) / seconds
+
+
+def differing(before: Sequence[object], now: Sequence[object]) -> list[int] | None:
+    """Return where two rows have not the same objects; None where one of them is longer."""
+    if len(before) != len(now):
+        return None
+    return list(compress(count(), map(is_not, before, now)))

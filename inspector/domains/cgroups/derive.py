@@ -28,18 +28,29 @@ def derive(
     table: Table, owners: Mapping[tuple[str, str], str], memos: Memos | None = None
 ) -> tuple[Cgroup, ...]:
     """Return every cgroup; `owners` tells the container by hierarchy and path."""
-    rows = (memos or Memos()).one(_Rows)
-    before, rows.kept = rows.kept, {}
-    for key, group in table.current.items():
-        made_from, owner = still.about(table, group), owners.get(key)
-        said = pressure(table, (group,))
-        kept = before.get(key)
-        if kept is None or made_from is None or kept.owner != owner or kept.about != made_from:
-            kept = _Row(made_from, owner, _cgroup(table, group, owner))
-        elif kept.row.pressure is not said:
-            kept = _Row(made_from, owner, structs.replace(kept.row, pressure=said))
-        rows.kept[key] = kept
+    memos = memos or Memos()
+    rows, moved = memos.one(_Rows), still.unsettled(memos)
+    following = rows.frame == memos.frame - 1 and rows.owners is owners
+    rows.frame, rows.owners = memos.frame, owners
+    if following and moved is not None and table.changed is not None:
+        for key in filter(table.current.__contains__, moved):
+            rows.kept[key] = _row(table, key, owners.get(key), rows.kept.get(key))
+    else:
+        before = rows.kept
+        rows.kept = {
+            key: _row(table, key, owners.get(key), before.get(key)) for key in table.current
+        }
     return tuple([kept.row for kept in rows.kept.values()])
+
+
+def _row(table: Table, key: Key, owner: str | None, kept: "_Row | None") -> "_Row":
+    group = table.current[key]
+    made_from, said = still.about(table, group), pressure(table, (group,))
+    if kept is None or made_from is None or kept.owner != owner or kept.about != made_from:
+        return _Row(made_from, owner, _cgroup(table, group, owner))
+    if kept.row.pressure is not said:
+        return _Row(made_from, owner, structs.replace(kept.row, pressure=said))
+    return kept
 
 
 class _Row(NamedTuple):
@@ -55,6 +66,8 @@ class _Rows:
 
     def __init__(self) -> None:
         self.kept: dict[Key, _Row] = {}
+        self.owners: Mapping[Key, str] | None = None
+        self.frame = 0
 
 
 def cpu(table: Table, groups: Sequence[raw.Cgroup], limits: Limits) -> Cpu | None:

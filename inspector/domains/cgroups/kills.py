@@ -5,6 +5,8 @@ alone (memory.events.local): what a removed cgroup had counted stays in those ab
 where it happened only (memory.oom_control): with the cgroup its count is gone.
 """
 
+from collections.abc import Mapping
+
 from collectors.kernel import cgroups as raw
 from inspector.domains.cgroups.limits import Key, Table
 
@@ -17,7 +19,7 @@ def below(table: Table, group: raw.Cgroup) -> tuple[int | None, int | None]:
     if group.memory is None:
         return None, None
     totals = _totals(table)
-    there = sum(totals[one.hierarchy, one.path] for one in table.below(group))
+    there = sum(totals.get((one.hierarchy, one.path), 0) for one in table.below(group))
     if group.hierarchy:
         return there, None
     depth = table.depth(group)
@@ -29,19 +31,22 @@ def below(table: Table, group: raw.Cgroup) -> tuple[int | None, int | None]:
     return there, max(0, total - local.get("oom_kill", 0) - there)
 
 
-def _totals(table: Table) -> dict[Key, int]:
-    """Return all kills in each cgroup and below it, as far as they are known."""
+def _totals(table: Table) -> Mapping[Key, int]:
+    """Return all kills in each cgroup and below it, as far as they are known; those of none left out."""
     if not table.kills:
-        deepest = sorted(table.current.values(), key=lambda one: -len(one.path))
-        for one in deepest:
-            key = (one.hierarchy, one.path)
-            own = (one.memory.oom_kills if one.memory is not None else None) or 0
-            above = table.above(one) if one.hierarchy else None
-            table.kills[key] = own + table.kills.get(key, 0)
-            if above is not None:
-                higher = (above.hierarchy, above.path)
-                table.kills[higher] = table.kills.get(higher, 0) + table.kills[key]
-    return table.kills
+        table.kills.append(_counted(table))
+    return table.kills[0]
+
+
+def _counted(table: Table) -> dict[Key, int]:
+    totals: dict[Key, int] = {}
+    for one in table.current.values():
+        own = one.memory.oom_kills if one.memory is not None else None
+        if own:
+            for counting in table.chain(one) if one.hierarchy else (one,):
+                key = (counting.hierarchy, counting.path)
+                totals[key] = totals.get(key, 0) + own
+    return totals
 
 
 def dead_leaf(table: Table, group: raw.Cgroup) -> tuple[int, str] | None:
@@ -111,8 +116,8 @@ def _between_two(table: Table, group: raw.Cgroup) -> tuple[int, str] | None:
         return None
     gone = sorted(
         path
-        for (hierarchy, path, inode) in table.before
-        if not hierarchy and _parent(path) == group.path and not _there(table, path, inode)
+        for (hierarchy, path), was in table.before.items()
+        if not hierarchy and _parent(path) == group.path and not _there(table, path, was.inode)
     )
     known = sum(
         grown(table, child, "oom_kill") or _since_birth(table, child)

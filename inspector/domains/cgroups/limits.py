@@ -1,6 +1,6 @@
 """Cgroups by path, with those above them: which limit binds, and what was counted before."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final, NamedTuple
@@ -10,7 +10,7 @@ from collectors.kernel.cgroups import Cgroup, CgroupsReading, Depth, Hierarchy
 from inspector.domains.cgroups import window
 from inspector.domains.cgroups.model import Pressure
 from inspector.domains.cgroups.window import Counters, Past
-from inspector.sample import Sample, elapsed
+from inspector.sample import Sample, differing, elapsed
 
 Key = tuple[str, str]
 """Hierarchy and path."""
@@ -42,8 +42,8 @@ class Table:
     """Every cgroup by hierarchy and path, and as the sample before had it."""
 
     current: Mapping[Key, Cgroup]
-    before: Mapping[tuple[str, str, int], Cgroup]
-    """By hierarchy, path and inode: one that was made anew continues nothing."""
+    before: Mapping[Key, Cgroup]
+    """Those of the sample before: one that was made anew since, with another inode, continues nothing."""
     seconds: float | None
     roots: Mapping[str, str]
     """By hierarchy: the path that is mounted, which is not `/` within a container."""
@@ -56,8 +56,8 @@ class Table:
     """Throttled periods over all since the sample before, 0 to 1."""
     bounds: dict[Key, object] = field(default_factory=dict[Key, object])
     """What binds besides, as `bounds` has found it."""
-    kills: dict[Key, int] = field(default_factory=dict[Key, int])
-    """As `kills` has counted them."""
+    kills: list[Mapping[Key, int]] = field(default_factory=list[Mapping[Key, int]])
+    """As `kills` has counted them, if it has."""
     made_from: dict[Key, tuple[object, ...] | None] = field(
         default_factory=dict[Key, tuple[object, ...] | None]
     )
@@ -76,9 +76,10 @@ class Table:
     """What `current` is made from."""
     earlier: tuple[Cgroup, ...] = ()
     """What `before` is made from."""
-    _paths: set[Key] = field(default_factory=set[Key])
-    """Of the sample before; filled where it is asked for, as is the next."""
-    _children: dict[Key, list[Cgroup]] = field(default_factory=dict[Key, list[Cgroup]])
+    changed: Sequence[Key] | None = None
+    """Which are other records than in the sample before, where the same are there; else None."""
+    children: dict[Key, list[Key]] = field(default_factory=dict[Key, list[Key]])
+    """Filled where it is asked for."""
 
     past: Past = window.NOTHING
     """What grew in the last minute."""
@@ -93,7 +94,8 @@ class Table:
 
     def previous(self, cgroup: Cgroup) -> Cgroup | None:
         """Return the same cgroup in the sample before."""
-        return self.before.get((cgroup.hierarchy, cgroup.path, cgroup.inode))
+        found = self.before.get((cgroup.hierarchy, cgroup.path))
+        return found if found is not None and found.inode == cgroup.inode else None
 
     def find(self, hierarchy: str, path: str) -> Cgroup | None:
         """Return the cgroup of a line of /proc/PID/cgroup."""
@@ -146,20 +148,18 @@ class Table:
 
     def recreated(self, cgroup: Cgroup) -> bool:
         """Return whether the sample before had another cgroup at its path."""
-        if not self.before or self.previous(cgroup) is not None:
-            return False
-        if not self._paths:
-            self._paths.update((hierarchy, path) for hierarchy, path, _ in self.before)
-        return (cgroup.hierarchy, cgroup.path) in self._paths
+        found = self.before.get((cgroup.hierarchy, cgroup.path))
+        return found is not None and found.inode != cgroup.inode
 
     def below(self, cgroup: Cgroup) -> tuple[Cgroup, ...]:
         """Return the cgroups right below one."""
-        if not self._children:
-            for one in self.current.values():
-                if one.path != "/":
-                    above = one.path.rpartition("/")[0] or "/"
-                    self._children.setdefault((one.hierarchy, above), []).append(one)
-        return tuple(self._children.get((cgroup.hierarchy, cgroup.path), ()))
+        if not self.children:
+            for hierarchy, path in self.current:
+                if path != "/":
+                    above = path.rpartition("/")[0] or "/"
+                    self.children.setdefault((hierarchy, above), []).append((hierarchy, path))
+        keys = self.children.get((cgroup.hierarchy, cgroup.path), ())
+        return tuple([self.current[key] for key in keys])
 
 
 NO_LIMITS: Final = Limits(None, None, None)
@@ -214,49 +214,87 @@ def smaller(one: Limit | None, other: Limit | None) -> Limit | None:
     return one if one.value <= other.value else other
 
 
-def _throttled(current: Iterable[Cgroup], before: Mapping[tuple[str, str, int], Cgroup]) -> Ratios:
-    """Return throttled periods over all since the sample before, where a quota has periods."""
-    found: dict[Key, float] = {}
-    for cgroup in current:
-        cpu = cgroup.cpu
-        if cpu is None or cpu.periods is None or cpu.throttled_periods is None:
-            continue
-        earlier = before.get((cgroup.hierarchy, cgroup.path, cgroup.inode))
-        was = earlier.cpu if earlier is not None else None
-        if was is None or was.periods is None or was.throttled_periods is None:
-            continue
-        periods, held = cpu.periods - was.periods, cpu.throttled_periods - was.throttled_periods
-        if periods < 0 or held < 0:
-            continue
-        found[cgroup.hierarchy, cgroup.path] = min(1.0, held / periods) if periods else 0.0
-    return found
+def _throttled(now: Cgroup, before: Mapping[Key, Cgroup]) -> float | None:
+    """Return throttled periods over all since the sample before; None without a quota, which has periods."""
+    cpu, earlier = now.cpu, before.get((now.hierarchy, now.path))
+    if cpu is None or cpu.periods is None or cpu.throttled_periods is None:
+        return None
+    was = earlier.cpu if earlier is not None and earlier.inode == now.inode else None
+    if was is None or was.periods is None or was.throttled_periods is None:
+        return None
+    periods, held = cpu.periods - was.periods, cpu.throttled_periods - was.throttled_periods
+    if periods < 0 or held < 0:
+        return None
+    return min(1.0, held / periods) if periods else 0.0
 
 
-def table(previous: Sample | None, current: Sample, past: Past = window.NOTHING) -> Table:
-    """Index the cgroups of two samples."""
+def table(
+    previous: Sample | None,
+    current: Sample,
+    past: Past = window.NOTHING,
+    last: Table | None = None,
+) -> Table:
+    """Index the cgroups of two samples; `last` may be what this made of the sample before."""
     reading = current.get(cgroups.KEY)
     depth = current.get(cgroups.DEPTH)
     earlier = previous.get(cgroups.KEY) if previous is not None else None
     listed = reading.cgroups if reading else ()
-    before = {
-        (group.hierarchy, group.path, group.inode): group
-        for group in (earlier.cgroups if earlier else ())
-    }
-    throttled = _throttled(listed, before)
+    earlier_listed = earlier.cgroups if earlier else ()
+    if last is not None and last.listed is not earlier_listed:
+        last = None
+    before = last.current if last is not None else _by_key(earlier_listed)
+    changed = _changed(last, listed) if last is not None else None
+    ratios: dict[Key, float] = {}
+    now = before
+    if last is None or changed is None:
+        now = _by_key(listed)
+    elif changed:
+        now = {**before, **{(one.hierarchy, one.path): one for one in changed.values()}}
+    weighed = now
+    if last is not None and changed is not None and last.changed is not None:
+        # A ratio is of the growth between two: one that has changed before, and no more, has another.
+        weighed = {**changed, **{key: now[key] for key in last.changed}}
+        ratios.update(last.throttled)
+    for key, one in weighed.items():
+        ratio = _throttled(one, before)
+        if ratio is not None:
+            ratios[key] = ratio
+        else:
+            ratios.pop(key, None)
     return Table(
-        current={(group.hierarchy, group.path): group for group in listed},
+        current=now,
         before=before,
         seconds=elapsed(previous, current, cgroups.KEY),
         roots={_name(one): one.root for one in _hierarchies(reading)},
         device_names=reading.device_names if reading else {},
         depths=depth.depths if depth else {},
         asked=depth is not None,
-        throttled=throttled,
+        throttled=ratios,
         past=past,
-        held=any(ratio >= THROTTLED for ratio in throttled.values()),
+        held=max(ratios.values(), default=0.0) >= THROTTLED,
         listed=listed,
-        earlier=earlier.cgroups if earlier else (),
+        earlier=earlier_listed,
+        changed=None if changed is None else tuple(changed),
+        children={} if last is None or changed is None else last.children,
     )
+
+
+def _by_key(listed: Iterable[Cgroup]) -> dict[Key, Cgroup]:
+    return {(group.hierarchy, group.path): group for group in listed}
+
+
+def _changed(last: Table, listed: Sequence[Cgroup]) -> dict[Key, Cgroup] | None:
+    """Return the records that are other ones now; None where not the same cgroups are there, in order."""
+    places = differing(last.listed, listed)
+    if places is None or len(last.current) != len(listed):
+        return None
+    changed: dict[Key, Cgroup] = {}
+    for at in places:
+        now, before = listed[at], last.listed[at]
+        if (now.hierarchy, now.path) != (before.hierarchy, before.path):
+            return None
+        changed[now.hierarchy, now.path] = now
+    return changed
 
 
 def _hierarchies(reading: CgroupsReading | None) -> tuple[Hierarchy, ...]:

@@ -1,6 +1,8 @@
 """Tells which cgroups' derived numbers are those of the frame before: nothing that they say has changed."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import compress
+from operator import eq, is_not
 from typing import TypeVar
 
 from collectors.kernel import cgroups as raw
@@ -76,13 +78,27 @@ class _Carried:
         self.table: Table | None = None
         self.moved: set[Key] | None = None
         """Those whose pressure may have been another one still before; None: any."""
+        self.unsettled: set[Key] | None = None
+
+
+def last(memos: Memos) -> Table | None:
+    """Return the table of the frame before; once `carry` was called, of this one."""
+    return memos.one(_Carried).table
+
+
+def unsettled(memos: Memos) -> Collection[Key] | None:
+    """Return the cgroups of which something may differ from the frame before, those gone too; None: any.
+
+    One that changed before, and no more, is among them: what grew then does not any more.
+    """
+    return memos.one(_Carried).unsettled
 
 
 def carry(table: Table, memos: Memos) -> None:
     """Take over what was found out for the frame before, of the cgroups around which nothing changed."""
     carried = memos.one(_Carried)
     last, carried.table = carried.table, table
-    moved, carried.moved = carried.moved, None
+    moved, carried.moved, carried.unsettled = carried.moved, None, None
     if last is None or not _continues(last, table):
         return
     change = _Change(last, table)
@@ -92,7 +108,10 @@ def carry(table: Table, memos: Memos) -> None:
     _take(table.bounds, last.bounds, stale)
     _take(table.standing, last.standing, stale)
     _take(table.made_from, last.made_from, stale)
+    if not change.killed:
+        table.kills.extend(last.kills)
     if moved is not None:
+        carried.unsettled = stale | moved | change.pressed
         _take(table.pressures, last.pressures, stale | moved | change.pressed)
     for key in [key for key, found in table.made_from.items() if found is None]:
         del table.made_from[key]
@@ -126,11 +145,13 @@ class _Change:
         self.touched: set[Key] = set()
         self.pressed: set[Key] = set()
         """Those that differ in nothing but pressure of which there is nothing to say."""
-        self.gone = last.current.keys() - table.current.keys()
+        self.gone = (
+            last.current.keys() - table.current.keys() if table.changed is None else set[Key]()
+        )
         above: set[Key] = set(self.gone)
         below: set[Key] = set(self.gone)
-        for key, now in table.current.items():
-            before = last.current.get(key)
+        for key in self._candidates(last):
+            now, before = table.current[key], last.current.get(key)
             depth, was = table.depths.get(key), last.depths.get(key)
             if before is now and depth is was:
                 continue
@@ -145,6 +166,8 @@ class _Change:
                     above.add(key)
                 if _bounds(before, was) != _bounds(now, depth):
                     below.add(key)
+        self.killed = bool(above)
+        """Whether kills may be others, or of others."""
         for one in (last, table):
             below |= one.past.grown.keys()
             above |= one.past.grown.keys()
@@ -153,6 +176,14 @@ class _Change:
         self._upwards(above)
         self._downwards(below)
         self.pressed -= self.touched
+
+    def _candidates(self, last: Table) -> Iterable[Key]:
+        """Return those that have to be looked at."""
+        table, depths, were = self._table, self._table.depths, last.depths
+        if table.changed is None or len(depths) != len(were) or not all(map(eq, depths, were)):
+            return table.current
+        deeper = compress(depths, map(is_not, depths.values(), were.values()))
+        return {*table.changed, *(key for key in deeper if key in table.current)}
 
     def _upwards(self, keys: Iterable[Key]) -> None:
         for hierarchy, path in keys:

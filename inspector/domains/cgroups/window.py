@@ -1,12 +1,14 @@
 """What cgroups' counters of trouble grew by over the last minute, from the samples of that time."""
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import compress
+from operator import eq, is_not
 from typing import Final, NamedTuple
 
 from collectors.kernel import cgroups
 from collectors.kernel.cgroups import Cgroup, CgroupsReading, Depth
-from inspector.sample import Sample
+from inspector.sample import Sample, differing
 
 SECONDS: Final = 60.0
 """How far back it looks."""
@@ -61,7 +63,11 @@ class Window:
         self._seconds = seconds
         self._apart = apart
         self._kept: deque[_Kept] = deque()
-        self._last: dict[Identity, tuple[Cgroup, Depth | None, Counters]] = {}
+        self._listed: Sequence[Cgroup] = ()
+        self._depths: Mapping[tuple[str, str], Depth] = {}
+        self._places: dict[tuple[str, str], Cgroup] = {}
+        """Those listed, by hierarchy and path."""
+        self._found: dict[Identity, Counters] = {}
         self._removed: deque[tuple[float, str, str]] = deque(maxlen=_REMOVED)
 
     def add(self, sample: Sample) -> Past:
@@ -84,19 +90,44 @@ class Window:
         self, reading: CgroupsReading, depths: Mapping[tuple[str, str], Depth]
     ) -> dict[Identity, Counters]:
         """Return those that are not all 0; a record that is the one of before is not looked at again."""
-        known: dict[Identity, tuple[Cgroup, Depth | None, Counters]] = {}
-        found: dict[Identity, Counters] = {}
-        for group in reading.cgroups:
-            key = (group.hierarchy, group.path, group.inode)
-            depth = depths.get(key[:2])
-            kept = self._last.get(key)
-            if kept is None or kept[0] is not group or kept[1] is not depth:
-                kept = (group, depth, _counters(group, depth))
-            known[key] = kept
-            if kept[2] is not _ZERO:
-                found[key] = kept[2]
-        self._last = known
-        return found
+        changed = self._changed(reading.cgroups, depths)
+        if changed is None:
+            self._found = {}
+            self._places = {(one.hierarchy, one.path): one for one in reading.cgroups}
+            changed = self._places
+        else:
+            self._found = dict(self._found)  # the one of before may be kept
+            self._places.update(changed)
+        for key, group in changed.items():
+            counters = _counters(group, depths.get(key))
+            if counters is not _ZERO:
+                self._found[(*key, group.inode)] = counters
+            else:
+                self._found.pop((*key, group.inode), None)
+        self._listed, self._depths = reading.cgroups, depths
+        return self._found
+
+    def _changed(
+        self, listed: Sequence[Cgroup], depths: Mapping[tuple[str, str], Depth]
+    ) -> dict[tuple[str, str], Cgroup] | None:
+        """Return those that are other records than before; None where not the same ones are there."""
+        places, were = differing(self._listed, listed), self._depths
+        if places is None or len(self._places) != len(listed):
+            return None
+        if len(depths) != len(were) or not all(map(eq, depths, were)):
+            return None
+        deeper = compress(depths, map(is_not, depths.values(), were.values()))
+        changed = {key: self._places[key] for key in deeper if key in self._places}
+        for at in places:
+            now, before = listed[at], self._listed[at]
+            if (now.hierarchy, now.path, now.inode) != (
+                before.hierarchy,
+                before.path,
+                before.inode,
+            ):
+                return None
+            changed[now.hierarchy, now.path] = now
+        return changed
 
     def _remember_removed(self, reading: CgroupsReading, at: float) -> None:
         names = {one.mountpoint: _name(one) for one in reading.hierarchies}
