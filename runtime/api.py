@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import NoReturn
 
@@ -10,7 +11,7 @@ from runtime import identifiers
 from runtime.paths import Paths
 from runtime.shim import bundle
 from runtime.snapshots import changes
-from runtime.tasks import creation, logs, network_files, operations, removal, status
+from runtime.tasks import creation, editing, logs, network_files, operations, removal, status
 from runtime.tasks.engine import Engine, require_root
 from runtime.types import (
     Change,
@@ -183,6 +184,13 @@ class Runtime:  # noqa: PLR0904  # the one door to every operation; each is a li
         found = await asyncio.to_thread(changes.of, layers)
         spec_path = self._paths.spec(record.id)
         return network_files.without(found, spec_path=spec_path, upperdir=layers.upperdir)
+
+    def root(self, reference: str) -> AbstractAsyncContextManager[int]:
+        """Return the root directory of a container that has stopped; entered, it gives a descriptor.
+
+        Through it the container's files and volumes can be written; meanwhile it cannot start.
+        """
+        return editing.root(self._engine, reference)
 
     def logs(self, reference: str, *, follow: bool = False) -> AsyncIterator[LogLine]:
         """Yield what the container wrote; with `follow`, until it ends."""

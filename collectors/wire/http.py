@@ -2,7 +2,8 @@
 
 import asyncio
 import os
-from typing import NoReturn, TypeVar
+from contextlib import suppress
+from typing import BinaryIO, NoReturn, TypeVar
 
 import h11
 import msgspec
@@ -12,11 +13,14 @@ from collectors.errors import Unavailable
 from collectors.wire.failures import Refused
 
 T = TypeVar("T")
+Headers = list[tuple[bytes, bytes]]
+"""Names in small letters, and values."""
 
 _BODY_MAX = 64 << 20
 """Bytes; ten thousand containers are about half of it."""
 _HEAD_MAX = 64 << 10
 _CHUNK = 64 << 10
+_PIECE = 1 << 20
 _PIECES = 64
 """Pieces of an answer after which others' turn comes: tiny ones without end are work without a pause."""
 _VALUES_MAX = 2 << 20
@@ -73,6 +77,38 @@ class Http:
         except (h11.ProtocolError, OSError) as error:
             raise Unavailable(self._path, f"{method} {target}", str(error)) from error
 
+    async def head(self, target: str, name: str) -> str:
+        """Return a header of the answer to a HEAD, empty where it is absent; raise as `get_bytes`."""
+        request = h11.Request(method="HEAD", target=target, headers=[("Host", "localhost")])
+        try:
+            await self._write(request)
+            await self._write(h11.EndOfMessage())
+            headers, _ = await self._answer(target, "HEAD")
+        except (h11.ProtocolError, OSError) as error:
+            raise Unavailable(self._path, f"HEAD {target}", str(error)) from error
+        return next((value.decode() for key, value in headers if key == name.encode().lower()), "")
+
+    async def upload(self, target: str, content: BinaryIO) -> None:
+        """PUT a file's bytes from where it stands, a piece at a time; raise as `get_bytes`."""
+        headers = [("Host", "localhost"), ("Content-Type", "application/x-tar")]
+        headers.append(("Transfer-Encoding", "chunked"))
+        request = h11.Request(method="PUT", target=target, headers=headers)
+        try:
+            await self._write(request)
+            with suppress(ConnectionError):  # it may refuse before it has all, and says why
+                while piece := await asyncio.to_thread(content.read, _PIECE):
+                    await self._write(h11.Data(piece))
+                await self._write(h11.EndOfMessage())
+            await self._answer(target, "PUT")
+        except (h11.ProtocolError, OSError) as error:
+            raise Unavailable(self._path, f"PUT {target}", str(error)) from error
+
+    async def _write(self, event: h11.Event) -> None:
+        if self._connection.our_state is h11.DONE:
+            self._connection.start_next_cycle()
+        self._writer.write(self._connection.send(event) or b"")
+        await self._writer.drain()
+
     def close(self) -> None:
         """Close at once."""
         self._writer.transport.abort()
@@ -99,6 +135,9 @@ class Http:
             self._writer.write(self._connection.send(h11.Data(content)))
         self._writer.write(self._connection.send(h11.EndOfMessage()))
         await self._writer.drain()
+        return (await self._answer(target, method))[1]
+
+    async def _answer(self, target: str, method: str) -> tuple[Headers, bytes]:
         response = await self._event(target)
         while isinstance(response, h11.InformationalResponse):
             response = await self._event(target)
@@ -112,7 +151,7 @@ class Http:
                 f"status {response.status_code}: {_reason(body)}",
                 status=response.status_code,
             )
-        return body
+        return list(response.headers), body
 
     async def _body(self, target: str) -> bytes:
         chunks: list[bytes] = []

@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from typing import BinaryIO, Final
 
 from collectors.errors import CollectError
 from collectors.inside import Inside
@@ -15,20 +16,24 @@ from inspector.errors import Failure, WrongUsage
 from inspector.layers import copying, places, sources
 from inspector.layers.copying import Copied, Rules
 from inspector.output import text
+from runtime.errors import RuntimeFailure
+
+EMBEDDED: Final = "cinspect"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     session.describe(
         parser,
-        "Copy a file or a directory out of a container, or into a running one, of any engine or "
+        "Copy a file or a directory out of a container, or into one, of any engine or "
         "none. A directory that is there gets the copy under its own name; SRC/. is what is in a "
         "directory. What comes into a container belongs to its root; what comes out to you, "
         "without set-user-id. Links are copied as links; devices, FIFOs, sockets and other "
         "filesystems mounted below are skipped, and said. With - instead of a path of the host, a tar "
         "stream is written to stdout, or read from stdin into a directory: there, ids and modes are "
         "those of the container. Out of one that does not run, files are read through its layers, without "
-        "its volumes.",
+        "its volumes; into one they come, and into its volumes, where it is the embedded engine's, "
+        "Docker's or Podman's.",
         "cinspect cp web:/var/log/nginx ./logs",
         "cinspect cp nginx.conf web:/etc/nginx/",
         "cinspect cp web:/etc - | tar tv",
@@ -111,24 +116,12 @@ def _stream_out(args: argparse.Namespace, root: Root, container: Container, path
 
 def _into(args: argparse.Namespace, reference: str, path: str) -> Copied:
     container = found.container(args, reference)
-    rules = Rules(owner=owner(container), set_id=True)
     problem: str | None = "interrupted"
     how = f"{text.printable(args.source)} to {text.printable(path)}"
     try:
-        with _host() as host, places.inside(Root(), container) as inside:
-            if args.source == "-":
-                copied = _stream_in(inside, path, container)
-            else:
-                copied = copying.copy(
-                    sources.Mounted(host),
-                    _absolute(args.source),
-                    inside,
-                    path,
-                    rules=rules,
-                    follow=args.follow_link,
-                )
+        copied = _written(args, container, path)
         problem = None
-    except Failure as failure:
+    except (Failure, RuntimeFailure) as failure:
         problem = str(failure)
         raise
     finally:
@@ -138,13 +131,51 @@ def _into(args: argparse.Namespace, reference: str, path: str) -> Copied:
     return copied
 
 
+def _written(args: argparse.Namespace, container: Container, path: str) -> Copied:
+    if container.pid is not None:
+        with places.inside(Root(), container) as inside:
+            return _copy_into(args, container, inside, path)
+    # Loads the engine, or what asks one: only who writes into what is stopped needs it.
+    from inspector.controls import stopped  # noqa: PLC0415
+
+    if container.engine == EMBEDDED:
+        with stopped.embedded(options.runtime(args, root=True), container) as inside:
+            return _copy_into(args, container, inside, path)
+    chosen = options.settings(args)
+    sockets = stopped.sockets(container, root=chosen.root, state=chosen.state)
+    if args.source == "-":
+        return stopped.stream(sockets, container, _stdin(), path)
+    with _host() as host:
+        return stopped.copy(
+            sockets, container, host, _absolute(args.source), path, follow=args.follow_link
+        )
+
+
+def _copy_into(args: argparse.Namespace, container: Container, inside: Inside, path: str) -> Copied:
+    if args.source == "-":
+        return _stream_in(inside, path, container)
+    with _host() as host:
+        return copying.copy(
+            sources.Mounted(host),
+            _absolute(args.source),
+            inside,
+            path,
+            rules=Rules(owner=owner(container), set_id=True),
+            follow=args.follow_link,
+        )
+
+
 def _stream_in(inside: Inside, path: str, container: Container) -> Copied:
-    if sys.stdin.isatty():
-        raise WrongUsage("stdin is a terminal: give a tar stream, as with `tar c DIR |`")
     # Not loaded by what copies files.
     from inspector.layers import tarring  # noqa: PLC0415
 
-    return tarring.read(sys.stdin.buffer, inside, path, base=owner(container))
+    return tarring.read(_stdin(), inside, path, base=owner(container))
+
+
+def _stdin() -> BinaryIO:
+    if sys.stdin.isatty():
+        raise WrongUsage("stdin is a terminal: give a tar stream, as with `tar c DIR |`")
+    return sys.stdin.buffer
 
 
 def owner(container: Container) -> tuple[int, int]:

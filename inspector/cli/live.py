@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from collectors import registry
 from collectors.errors import CollectError
@@ -14,14 +14,18 @@ from inspector.cli.options import Settings
 from inspector.domains.containers.model import Container
 from inspector.errors import Failure
 from inspector.frame import SECTIONS, Frame
-from inspector.sampler import Sampler
+from inspector.sampler import Deadlines, Sampler
 
 if TYPE_CHECKING:
     from inspector.hub import LiveSource
     from inspector.journal import Journal
 
+_ACTING_SECONDS: Final = 10.0
 
-def sampler(settings: Settings, *, listen: bool = False) -> Sampler:
+
+def sampler(
+    settings: Settings, *, listen: bool = False, deadlines: Deadlines | None = None
+) -> Sampler:
     """Return a sampler of the live host, or of the tree at --host-root, whose engines do not answer.
 
     With `listen` it hears also what is between two samples: for who takes one after the other.
@@ -34,7 +38,7 @@ def sampler(settings: Settings, *, listen: bool = False) -> Sampler:
         if root.live
         else ()
     )
-    return Sampler(root, registry.collectors(root, listen=listen), engines)
+    return Sampler(root, registry.collectors(root, listen=listen), engines, deadlines=deadlines)
 
 
 def source(
@@ -89,6 +93,11 @@ async def frame(settings: Settings, sections: Collection[str]) -> Frame:
 
 
 async def containers(settings: Settings) -> Sequence[Container]:
-    """Return every container of this moment, of all engines and of none."""
-    taken = await frame(settings, ("containers",))
+    """Return every container of this moment, of all engines and of none.
+
+    One is to be acted on: a busy engine is waited for.
+    """
+    made = await asyncio.to_thread(sampler, settings, deadlines=Deadlines(engine=_ACTING_SECONDS))
+    sample = await made.sample(("containers",))
+    taken = await asyncio.to_thread(Chain().advance, sample)
     return taken.containers if isinstance(taken.containers, tuple) else ()

@@ -160,16 +160,7 @@ class Actions:
         return self._addresses(container) if container.engine in docker_actions.ENGINES else ()
 
     def _addresses(self, container: Container) -> Sequence[str]:
-        """Return the sockets of the engine that owns a container."""
-        # Adapters of every engine: only who acts on one of theirs needs them.
-        from collectors.registry import engines  # noqa: PLC0415
-
-        known = engines(engine_root=self.root, engine_state=self.state)
-        return [
-            each.address.removeprefix("unix://")
-            for each in known
-            if each.name.removesuffix("-env") == container.engine and each.address is not None
-        ]
+        return addresses(container, root=self.root, state=self.state)
 
     async def _act(
         self,
@@ -195,6 +186,18 @@ class Actions:
             raise ActionFailed(error) from failure
         finally:
             self.log.record(action, target.id, engine=target.engine, how=how, error=error)
+
+
+def addresses(container: Container, *, root: str, state: str) -> Sequence[str]:
+    """Return the sockets of the engine that owns a container."""
+    # Adapters of every engine: only who acts on one of theirs needs them.
+    from collectors.registry import engines  # noqa: PLC0415
+
+    return [
+        each.address.removeprefix("unix://")
+        for each in engines(engine_root=root, engine_state=state)
+        if each.name.removesuffix("-env") == container.engine and each.address is not None
+    ]
 
 
 def open_actions(root: str, state: str) -> Actions:

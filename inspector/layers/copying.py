@@ -10,6 +10,7 @@ import secrets
 import stat
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
+from typing import Literal
 
 from msgspec import Struct
 
@@ -19,6 +20,8 @@ from collectors.overlay.merged import Found
 from collectors.root import translate
 from inspector.errors import Failure
 from inspector.layers.sources import Mounted, Source, below, is_directory
+
+Kind = Literal["directory", "other"]
 
 _DEEPEST = 200
 """Directories within each other: each is a descriptor while what is in it is copied."""
@@ -82,9 +85,10 @@ def save(fd: int, path: str, into: Inside, to: str, *, rules: Rules) -> Copied:
 def _copy(
     source: Source, found: Found, path: str, goal: tuple[Inside, str], rules: Rules
 ) -> Copied:
-    above, name = _destination(path, *goal, directory=is_directory(found))
+    into, to = goal
+    above, name = destination(path, to, there=_kind(into, to), directory=is_directory(found))
     copier = _Copier(source, rules)
-    with held(above) as target:
+    with held(into.directory(above)) as target:
         if name is None:
             copier.contents(found, target, path, 0)
         else:
@@ -92,15 +96,19 @@ def _copy(
     return copier.copied
 
 
-def _destination(path: str, into: Inside, to: str, *, directory: bool) -> tuple[int, str | None]:
-    """Return the directory that gets the copy, open, and the copy's name; None: its contents alone."""
+def destination(
+    path: str, to: str, *, there: Kind | None, directory: bool
+) -> tuple[str, str | None]:
+    """Return the directory that gets a copy of `path`, and the copy's name; None: its contents alone.
+
+    `there` is what is at `to`, links followed; `directory`: whether the source is one. Raises `Failure`.
+    """
     name = path.rstrip("/").rpartition("/")[2]
     whole = name in {"", "."}
-    there = _kind(into, to)
-    if there is not None and stat.S_ISDIR(there):
+    if there == "directory":
         if name == "..":
             raise Failure(f"{path}: say a name: that of .. is not known")
-        return into.directory(to), None if whole and directory else name
+        return to, None if whole and directory else name
     if there is not None and directory:
         raise Failure(f"{to}: it is no directory, and {path} is one")
     if there is None and to.endswith("/") and not directory:
@@ -108,13 +116,13 @@ def _destination(path: str, into: Inside, to: str, *, directory: bool) -> tuple[
     above, _, last = to.rstrip("/").rpartition("/")
     if last in {"", ".", ".."}:
         raise Failure(f"{to}: there is no such directory")
-    return into.directory(above or ("/" if to.startswith("/") else ".")), last
+    return above or ("/" if to.startswith("/") else "."), last
 
 
-def _kind(into: Inside, to: str) -> int | None:
+def _kind(into: Inside, to: str) -> Kind | None:
     try:
         with held(into.look(to, follow=True)) as fd:
-            return os.fstat(fd).st_mode
+            return "directory" if stat.S_ISDIR(os.fstat(fd).st_mode) else "other"
     except CollectError as error:
         if isinstance(error.__cause__, FileNotFoundError):
             return None

@@ -3,8 +3,11 @@
 import os
 import stat
 import tarfile
-from contextlib import suppress
-from typing import BinaryIO
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from typing import BinaryIO, Self
+
+from msgspec import Struct
 
 from collectors.errors import CollectError
 from collectors.inside import Inside
@@ -19,13 +22,31 @@ Owner = tuple[int, int]
 """The host's ids of the container's root, which a user namespace may have elsewhere than at 0."""
 
 
-def write(source: Source, path: str, out: BinaryIO, *, base: Owner, follow: bool = False) -> Copied:
+class Naming(Struct, frozen=True, kw_only=True):
+    """What is written otherwise than the source has it."""
+
+    name: str | None = None
+    """Of the first entry; empty leaves it out, and what is in a directory is in the stream itself."""
+    owner: Owner | None = None
+    """Of every entry."""
+
+
+def write(
+    source: Source,
+    path: str,
+    out: BinaryIO,
+    *,
+    base: Owner = (0, 0),
+    follow: bool = False,
+    naming: Naming | None = None,
+) -> Copied:
     """Write a file, a link or a directory as a tar stream (pax); return what was written.
 
-    Names begin with the last part of `path`; ids are the container's own. Devices, FIFOs, sockets and
-    other filesystems mounted below are skipped. A file that shrinks meanwhile is filled up with
-    zeroes, as its length stands before it. Raises `Failure`.
+    Names begin with the last part of `path`; ids are the container's own, whose root's are at `base`.
+    Devices, FIFOs, sockets and other filesystems mounted below are skipped. A file that shrinks meanwhile
+    is filled up with zeroes, as its length stands before it. Raises `Failure`.
     """
+    chosen = naming or Naming()
     try:
         found = source.look(path, follow=follow or path.endswith("/."))
         with (
@@ -33,18 +54,22 @@ def write(source: Source, path: str, out: BinaryIO, *, base: Owner, follow: bool
             tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as stream,
         ):
             name = path.rstrip("/").removesuffix("/.").rpartition("/")[2] or "."
-            writer = _Writer(source, stream, base)
-            writer.entry(found, name if name != ".." else ".", path, 0)
+            name = name if name != ".." else "."
+            writer = _Writer(source, stream, base, chosen.owner)
+            writer.entry(found, name if chosen.name is None else chosen.name, path, 0)
             return writer.copied
     except CollectError as error:
         raise Failure(f"{error.path}: {error.message}") from error
 
 
 class _Writer:
-    def __init__(self, source: Source, stream: tarfile.TarFile, base: Owner) -> None:
+    def __init__(
+        self, source: Source, stream: tarfile.TarFile, base: Owner, owner: Owner | None
+    ) -> None:
         self._source = source
         self._stream = stream
         self._base = base
+        self._owner = owner
         self.copied = Copied()
 
     def entry(self, found: Found, name: str, path: str, depth: int) -> None:
@@ -59,7 +84,8 @@ class _Writer:
                 self.copied.links += 1
             elif stat.S_ISDIR(status.st_mode):
                 about.type = tarfile.DIRTYPE
-                self._stream.addfile(about)
+                if name:
+                    self._stream.addfile(about)
                 self.copied.directories += 1
                 self._contents(found, name, path, depth)
             else:
@@ -72,8 +98,10 @@ class _Writer:
     def _about(self, name: str, status: os.stat_result) -> tarfile.TarInfo:
         about = tarfile.TarInfo(name)
         about.mode = stat.S_IMODE(status.st_mode)
-        about.uid = max(0, status.st_uid - self._base[0])
-        about.gid = max(0, status.st_gid - self._base[1])
+        about.uid, about.gid = self._owner or (
+            max(0, status.st_uid - self._base[0]),
+            max(0, status.st_gid - self._base[1]),
+        )
         about.mtime = status.st_mtime
         return about
 
@@ -86,7 +114,7 @@ class _Writer:
 
     def _contents(self, found: Found, name: str, path: str, depth: int) -> None:
         for each, last, below in members(self._source, found, path, depth, self.copied.skipped):
-            self.entry(each, f"{name}/{last}", below, depth + 1)
+            self.entry(each, f"{name}/{last}" if name else last, below, depth + 1)
 
 
 class _Filled:
@@ -115,18 +143,55 @@ def read(stream: BinaryIO, into: Inside, to: str, *, base: Owner) -> Copied:
     copied = Copied()
     try:
         os.close(into.directory(to))
-        with tarfile.open(fileobj=stream, mode="r|*") as source:
+        with _tar(stream) as source:
             reader = _Reader(into, to.rstrip("/"), base, copied)
             for member in source:
                 reader.take(source, member)
         reader.finish()
-    except tarfile.TarError as error:
-        raise Failure(f"standard input is no tar stream, or a torn one: {error}") from error
     except CollectError as error:
         raise Failure(f"{error.path}: {error.message}") from error
+    return copied
+
+
+def count(stream: BinaryIO) -> Copied:
+    """Return what a tar stream has for somebody who takes all of it; raise `Failure` as `read` does."""
+    copied = Copied()
+    with _tar(stream) as source:
+        for member in source:
+            _parts(member)
+            copied.files += member.isfile()
+            copied.directories += member.isdir()
+            copied.links += member.issym() or member.islnk()
+            copied.size_bytes += member.size
+    return copied
+
+
+class _Member(tarfile.TarInfo):
+    """An entry of which the beginning alone is an error: the standard library takes it for the end."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        if 0 < len(buf) < tarfile.BLOCKSIZE:
+            raise tarfile.ReadError("unexpected end of data")
+        return super().frombuf(buf, encoding, errors)
+
+
+@contextmanager
+def _tar(stream: BinaryIO) -> Generator[tarfile.TarFile]:
+    try:
+        with tarfile.open(fileobj=stream, mode="r|*", tarinfo=_Member) as source:
+            yield source
+    except tarfile.TarError as error:
+        raise Failure(f"standard input is no tar stream, or a torn one: {error}") from error
     except EOFError as error:
         raise Failure("standard input ended within the tar stream") from error
-    return copied
+
+
+def _parts(member: tarfile.TarInfo) -> list[str]:
+    parts = [part for part in member.name.split("/") if part not in {"", "."}]
+    if ".." in parts:
+        raise Failure(f"{member.name}: a name with .. in it is not taken")
+    return parts
 
 
 class _Reader:
@@ -138,9 +203,7 @@ class _Reader:
         self._directories: list[tuple[str, tarfile.TarInfo]] = []
 
     def take(self, source: tarfile.TarFile, member: tarfile.TarInfo) -> None:
-        parts = [part for part in member.name.split("/") if part not in {"", "."}]
-        if ".." in parts:
-            raise Failure(f"{member.name}: a name with .. in it is not taken")
+        parts = _parts(member)
         if not parts:
             return  # the directory itself
         path = "/".join(parts)

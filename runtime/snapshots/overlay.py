@@ -104,6 +104,10 @@ class OverlaySnapshotter:
         """Return what the writable layer takes."""
         return trees.usage(self.layers(key).upperdir)
 
+    def mounted(self, key: str) -> bool:
+        """Tell whether a snapshot is mounted where this process can see it; raises `NotFound`."""
+        return _mounted(self.layers(key).upperdir)
+
     def remove(self, key: str) -> None:
         """Remove a writable layer; raises `NotFound`, or `FailedPrecondition` while it is mounted."""
         layers = self.layers(key)
