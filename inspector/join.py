@@ -83,14 +83,20 @@ class Joined:
         """Return a container's namespaces: those of its first process."""
         return self.world.members.get(entity.group.init.pid) if entity.group else None
 
-    def started_at(self, process: Process) -> datetime | None:
-        """Return when a process began, from its ticks after boot; None where boot time is unknown."""
+    def clock(self) -> tuple[float, int] | None:
+        """Return when the host began, in seconds since 1970, and its ticks a second; None: unknown."""
         booted = self.sample.get(host.KEY)
         ticks = self.sample.get(processes.KEY)
         if booted is None or ticks is None:
             return None
-        seconds = booted.booted_at + process.start_ticks / ticks.ticks_per_second
-        return datetime.fromtimestamp(seconds, UTC)
+        return booted.booted_at, ticks.ticks_per_second
+
+    def started_at(self, process: Process) -> datetime | None:
+        """Return when a process began, from its ticks after boot; None where boot time is unknown."""
+        clock = self.clock()
+        if clock is None:
+            return None
+        return datetime.fromtimestamp(clock[0] + process.start_ticks / clock[1], UTC)
 
 
 def join(sample: Sample, memos: Memos | None = None) -> Joined:
@@ -337,14 +343,14 @@ def _identity(
     )
     name = supervisor.name if supervisor else None
     if named is not None:
-        return named.id, named.name or name or _short(named.id), engine, namespace
+        return named.id, named.name or name or naming.short(named.id), engine, namespace
     if group is None:
         raise AssertionError("a container is known by the kernel or by an engine")
     if group.label is not None:
         name = name or group.label.name
-        return group.label.id, name or _short(group.label.id), engine, namespace
+        return group.label.id, name or naming.short(group.label.id), engine, namespace
     if supervisor is not None and supervisor.id:
-        return supervisor.id, name or _short(supervisor.id), engine, namespace
+        return supervisor.id, name or naming.short(supervisor.id), engine, namespace
     if group.kind == "self":
         return "self", own or "self", engine, namespace
     pid = group.init.pid
@@ -388,8 +394,3 @@ def _is_bubblewrap(seen: World, group: Group) -> bool:
     inodes = seen.members.get(group.init.pid)
     root = seen.roots.get(inodes[world.MNT] or 0) if inodes else None
     return root is not None and root.fstype == "tmpfs" and root.root == "/newroot"
-
-
-def _short(name: str) -> str:
-    hexadecimal = len(name) >= 32 and all(c in "0123456789abcdef" for c in name)
-    return name[:12] if hexadecimal else name

@@ -58,6 +58,11 @@ def is_random(name: str) -> bool:
     return len(name) >= _SHORT and _hexadecimal(name)
 
 
+def short(name: str) -> str:
+    """Return a long id as people write it; any other name as it is."""
+    return name[:_SHORT] if len(name) >= 32 and _hexadecimal(name) else name
+
+
 def unique(names: Sequence[tuple[str, str | None]]) -> list[str]:
     """Return each (id, engine namespace) as an id that no other has, the namespace before it if needed."""
     counts: dict[str, int] = {}

@@ -1,18 +1,18 @@
 """Containers: every one that was found, with names, numbers, surroundings and reasons."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import structs
 
 from collectors.kernel.namespaces import TYPES
 from inspector.discovery.groups import Group
-from inspector.discovery.world import Inodes
+from inspector.discovery.world import MNT, Inodes
 from inspector.domains.containers import resources, security
 from inspector.domains.containers.evidence import evidence, listed
-from inspector.domains.containers.model import Container, Security, Shim, Status
+from inspector.domains.containers.model import Container, Shim, Status
 from inspector.domains.containers.resources import Meter, Used
 from inspector.domains.layers import derive as layers
 from inspector.domains.layers.derive import Stacks
@@ -20,6 +20,9 @@ from inspector.domains.layers.model import Rootfs
 from inspector.join import Entity, Joined
 from inspector.memos import Memos
 from inspector.placement import Placement
+
+if TYPE_CHECKING:
+    from collectors.kernel.layers import Overlay
 
 
 def derive(
@@ -31,47 +34,139 @@ def derive(
 ) -> tuple[Container, ...]:
     """Return the containers: those with processes by age, then those that only an engine lists."""
     memos = memos or Memos()
-    spaces = {entity.id: joined.spaces(entity) for entity in joined.entities}
-    users = layers.users(stacks, spaces)
-    sharing = memos.memo("sharing", dict[str, dict[str, tuple[str, ...]]]).of(
-        "", (joined.structure.shape,), lambda: _sharing(joined, spaces)
-    )
-    memo, whole = memos.memo("about containers", Container), memos.memo("containers", Container)
-    reasons = memos.memo("evidence", tuple[str, ...])
+    rows, maker = memos.one(_Rows), _Maker(joined, stacks, placements, memos)
+    before, rows.kept = rows.begin(maker, memos.frame), {}
     found: list[Container] = []
     for entity in joined.entities:
         group = entity.group
         if group is None:
-            found.append(memo.of(entity.id, (entity.named, entity), partial(_listed, entity)))
+            named = (entity.named, entity)
+            found.append(maker.memo.of(entity.id, named, partial(_listed, entity)))
             continue
-        rootfs = layers.rootfs(
-            stacks,
-            spaces[entity.id],
-            users,
-            container=entity.id,
-            digests=entity.named.layer_digests if entity.named is not None else (),
-            memos=memos,
+        used = resources.resources(meter, entity, placements[entity.id], memos)
+        kept = before.get(entity.id)
+        if kept is None or not rows.same or not maker.again(entity, group, used, kept):
+            kept = maker.anew(entity, group, used, kept)
+        elif kept.used is not used:
+            kept = kept._replace(used=used, whole=_using(kept.row, used))
+        rows.kept[entity.id] = kept
+        found.append(kept.whole)
+    return tuple(found)
+
+
+class _Kept(NamedTuple):
+    """A container of the frame before."""
+
+    entity: Entity
+    pids: Collection[int]
+    place: Placement
+    plain: bool
+    """Whether no upper layer of it is looked into."""
+    row: Container
+    """Without what it uses."""
+    used: Used
+    whole: Container
+
+
+class _Rows:
+    """Those of the frame before."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, _Kept] = {}
+        self.same = False
+        """Whether what holds for all is as it was."""
+        self._frame = 0
+        self._shape: object = None
+        self._labels: object = None
+        self._clock: object = None
+        self._overlays: Mapping[int, Overlay] = {}
+
+    def begin(self, maker: "_Maker", frame: int) -> Mapping[str, _Kept]:
+        """Return them, if there was such a frame."""
+        following = self._frame == frame - 1
+        shape, labels, overlays = maker.joined.structure.shape, maker.labels, maker.stacks.overlays
+        clock = maker.joined.clock()
+        self.same = (
+            following
+            and self._shape is shape
+            and self._labels is labels
+            and self._clock == clock
+            and self._overlays == overlays
         )
+        self._frame, self._shape, self._labels = frame, shape, labels
+        self._clock, self._overlays = clock, overlays
+        return self.kept if following else {}
+
+
+class _Maker:
+    """Makes rows of one frame."""
+
+    def __init__(
+        self, joined: Joined, stacks: Stacks, placements: Mapping[str, Placement], memos: Memos
+    ) -> None:
+        self.joined, self.stacks = joined, stacks
+        self._placements, self._memos = placements, memos
+        shape = joined.structure.shape
+        self._spaces = memos.memo("spaces", dict[str, Inodes | None]).of(
+            "", (shape,), lambda: {one.id: joined.spaces(one) for one in joined.entities}
+        )
+        self._users = memos.memo("users", dict[str, tuple[str, ...]]).of(
+            "", (shape, stacks.overlays), lambda: layers.users(stacks, self._spaces)
+        )
+        self._sharing = memos.memo("sharing", dict[str, dict[str, tuple[str, ...]]]).of(
+            "", (shape,), lambda: _sharing(joined, self._spaces)
+        )
+        self.labels = security.labels(joined.sample, memos)
+        self.memo = memos.memo("containers", Container)
+
+    def again(self, entity: Entity, group: Group, used: Used, kept: _Kept) -> bool:
+        """Return whether its row is the one of before, where what holds for all is as it was."""
+        if (
+            kept.entity is not entity
+            or kept.pids is not group.pids
+            or kept.place is not self._placements[entity.id]
+            or kept.used.paused is not used.paused
+            or not kept.plain
+            or not self._is_plain(entity)
+        ):
+            return False
+        self.memo.again(entity.id)
+        return True
+
+    def anew(self, entity: Entity, group: Group, used: Used, kept: _Kept | None) -> _Kept:
+        """Return its row: the one of before where all that it is made from is equal."""
+        joined, inodes = self.joined, self._spaces[entity.id]
+        place, world = self._placements[entity.id], joined.world
+        mnt, host = inodes[MNT] if inodes else None, world.host[MNT]
         parts = _Parts(
-            rootfs=rootfs,
-            place=placements[entity.id],
-            shared_with=sharing.get(entity.id, {}),
-            paused=resources.frozen(meter, group, placements[entity.id]),
+            rootfs=layers.rootfs(
+                self.stacks,
+                inodes,
+                self._users,
+                container=entity.id,
+                digests=entity.named.layer_digests if entity.named is not None else (),
+                memos=self._memos,
+            ),
+            place=place,
+            shared_with=self._sharing.get(entity.id, {}),
+            paused=used.paused,
             command=_command(joined, entity),
             begun=joined.started_at(group.init),
-            security=security.derive(joined, group.init, spaces[entity.id], memos),
-            evidence=reasons.of(
-                entity.id,
-                (joined.structure.shape,),
-                partial(evidence, joined.world, entity, spaces[entity.id]),
-            ),
-            shared_with_host=_shared_with_host(joined, entity, spaces[entity.id]),
+            security=security.made_from(joined, group.init, inodes, self.labels),
         )
-        used = resources.resources(meter, entity, placements[entity.id], memos)
-        inputs = (*_about(entity, group), spaces[entity.id], *parts)
-        row = memo.of(entity.id, inputs, partial(_running, entity, joined, parts))
-        found.append(whole.of(entity.id, (row, used), partial(_using, row, used)))
-    return tuple(found)
+        around = (world.host, world.host_known, world.inside, world.own_pid in group.pids)
+        roots = (world.roots.get(mnt or 0), world.roots.get(host or 0))
+        inputs = (*_about(entity, group), inodes, *parts, *around, *roots)
+        row = self.memo.of(entity.id, inputs, partial(_running, entity, joined, parts))
+        whole = kept.whole if kept and kept.row is row and kept.used is used else _using(row, used)
+        return _Kept(entity, group.pids, place, self._is_plain(entity), row, used, whole)
+
+    def _is_plain(self, entity: Entity) -> bool:
+        if not self.stacks.uppers:
+            return True
+        inodes = self._spaces[entity.id]
+        overlay = self.stacks.overlays.get(inodes[MNT] or 0) if inodes else None
+        return overlay is None or overlay.upperdir not in self.stacks.uppers
 
 
 def _using(row: Container, used: Used) -> Container:
@@ -92,9 +187,7 @@ class _Parts(NamedTuple):
     paused: bool
     command: tuple[str, ...]
     begun: datetime | None
-    security: Security
-    evidence: tuple[str, ...]
-    shared_with_host: tuple[str, ...]
+    security: security.Made
 
 
 def _about(entity: Entity, group: Group) -> tuple[object, ...]:
@@ -109,8 +202,9 @@ def _about(entity: Entity, group: Group) -> tuple[object, ...]:
         entity.parent,
         entity.pod,
         entity.role,
-        group.init.pid,
-        group.init.comm,
+        group.init,
+        group.kind,
+        group.label,
         group.pids,
     )
 
@@ -145,13 +239,13 @@ def _running(entity: Entity, joined: Joined, parts: _Parts) -> Container:
         runtime=(named.runtime if named else None) or (supervisor.runtime if supervisor else None),
         shim=_shim(entity),
         namespaces=dict(zip(TYPES, inodes, strict=True)) if inodes else {},
-        shared_with_host=parts.shared_with_host,
+        shared_with_host=_shared_with_host(joined, entity, inodes),
         shared_with=parts.shared_with,
         cgroups=_by_controller(parts.place),
         rootfs=parts.rootfs,
         resources=None,
-        security=parts.security,
-        evidence=parts.evidence,
+        security=security.of(parts.security),
+        evidence=evidence(joined.world, entity, inodes),
         parent=entity.parent,
         role=entity.role,
         cgroup_manager=named.cgroup_manager if named else None,

@@ -1,6 +1,6 @@
 """What a container uses and may use: from its own cgroups, or else summed over its processes."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -21,7 +21,7 @@ from inspector.domains.network import derive as network
 from inspector.domains.network.model import NetworkUsage
 from inspector.join import Entity, Joined
 from inspector.memos import Memos
-from inspector.placement import Placement
+from inspector.placement import Placement, hierarchy
 from inspector.sample import Sample, elapsed
 
 
@@ -37,12 +37,16 @@ class Meter:
     networks: Mapping[int, NamespaceNetwork]
     earlier_networks: Mapping[int, NamespaceNetwork]
     network_seconds: float | None
+    moved: Collection[Key] | None
+    """The cgroups that may not be what they were in the frame before; None: any."""
 
 
 def meter(joined: Joined, table: Table, previous: Sample | None, memos: Memos) -> Meter:
     """Index the sample before."""
     uses = memos.one(_Uses)
-    uses.before, uses.kept = uses.kept, {}
+    following = uses.frame == memos.frame - 1 and uses.roots == table.roots
+    uses.before, uses.kept = uses.kept if following else {}, {}
+    uses.frame, uses.roots = memos.frame, table.roots
     reading = previous.get(processes.KEY) if previous is not None else None
     earlier = {one.pid: one for one in reading.processes} if reading else {}
     return Meter(
@@ -53,6 +57,7 @@ def meter(joined: Joined, table: Table, previous: Sample | None, memos: Memos) -
         networks=network.by_namespace(joined.sample),
         earlier_networks=network.by_namespace(previous),
         network_seconds=network.seconds(previous, joined.sample),
+        moved=still.unsettled(memos),
     )
 
 
@@ -61,11 +66,16 @@ class Used(NamedTuple):
 
     resources: Resources
     findings: tuple[Finding, ...]
+    paused: bool = False
+    """Whether the kernel holds its own cgroup, or the one of its first process, frozen."""
 
 
 class _Kept(NamedTuple):
     """What a container used in the frame before, and what that is made from."""
 
+    init: Process
+    keys: frozenset[Key]
+    """Every cgroup that any of it may come from."""
     place: Placement
     placed: tuple[Key, ...]
     """Its cgroups, whether they hold nobody else or not, and whether they are there."""
@@ -86,6 +96,8 @@ class _Uses:
     def __init__(self) -> None:
         self.kept: dict[str, _Kept] = {}
         self.before: dict[str, _Kept] = {}
+        self.frame = 0
+        self.roots: Mapping[str, str] = {}
 
 
 def resources(meter: Meter, entity: Entity, place: Placement, memos: Memos) -> Used:
@@ -100,16 +112,34 @@ def resources(meter: Meter, entity: Entity, place: Placement, memos: Memos) -> U
     uses = memos.one(_Uses)
     kept = uses.before.get(entity.id)
     network = _network(meter, group, meter.joined.spaces(entity), memos)
-    now = _same(meter, group, place, network, kept) or _anew(meter, group, place, network)
-    uses.kept[entity.id] = now
-    return now.used
+    if kept is None or not _untouched(meter, group, place, network, kept):
+        now = _same(meter, group, place, network, kept) or _anew(meter, group, place, network)
+        paused = frozen(meter, group, place)
+        if now.used.paused != paused:
+            now = now._replace(used=now.used._replace(paused=paused))
+        kept = now
+    uses.kept[entity.id] = kept
+    return kept.used
+
+
+def _untouched(
+    meter: Meter, group: Group, place: Placement, network: NetworkUsage | None, kept: _Kept
+) -> bool:
+    """Return whether nothing that it is made from can have changed: then it need not be compared."""
+    if meter.moved is None or kept.init is not group.init or kept.network is not network:
+        return False
+    if kept.place is not place or not kept.keys.isdisjoint(meter.moved):
+        return False
+    return kept.counted or _resting(meter, group) == kept.summed
 
 
 def _same(
     meter: Meter, group: Group, place: Placement, network: NetworkUsage | None, kept: _Kept | None
 ) -> _Kept | None:
     """Return what is kept, with the pressure of now, where all else is as it was; else None."""
-    if kept is None or kept.place != place or kept.network is not network:
+    if kept is None or kept.init is not group.init or kept.network is not network:
+        return None
+    if kept.place is not place and kept.place != place:
         return None
     table = meter.table
     abouts = _abouts(table, kept.own)
@@ -122,9 +152,9 @@ def _same(
     own = [table.current[key] for key in kept.own]
     pressure = derive.pressure(table, own)
     if pressure is kept.used.resources.pressure:
-        return kept
+        return kept if kept.place is place else kept._replace(place=place)
     changed = structs.replace(kept.used.resources, pressure=pressure)
-    return kept._replace(used=Used(changed, kept.used.findings))
+    return kept._replace(place=place, used=kept.used._replace(resources=changed))
 
 
 def _abouts(table: Table, keys: Iterable[Key]) -> tuple[tuple[object, ...] | None, ...]:
@@ -152,7 +182,14 @@ def _anew(meter: Meter, group: Group, place: Placement, network: NetworkUsage | 
     keys = tuple((name, table.local(name, path)) for name, path in place.paths.items())
     mine = tuple((one.hierarchy, one.path) for one in own)
     summed = None if counted else _resting(meter, group)
+    inner = tuple(
+        (name, table.local(name, path))
+        for name in place.own
+        if (path := _inner(group, name)) is not None
+    )
     return _Kept(
+        init=group.init,
+        keys=frozenset((*keys, *inner)),
         place=place,
         placed=keys,
         own=mine,
@@ -211,14 +248,16 @@ def _resources(
 def frozen(meter: Meter, group: Group, place: Placement) -> bool:
     """Return whether the kernel holds its own cgroup, or the one of its first process, frozen."""
     for name in place.own:
-        inner = next(
-            (one.path for one in group.init.cgroups if ",".join(one.controllers) == name), None
-        )
-        for path in {place.paths[name], inner}:
+        for path in {place.paths[name], _inner(group, name)}:
             found = meter.table.find(name, path) if path is not None else None
             if found is not None and found.frozen:
                 return True
     return False
+
+
+def _inner(group: Group, name: str) -> str | None:
+    """Return which cgroup of a hierarchy its first process is in."""
+    return next((one.path for one in group.init.cgroups if hierarchy(one) == name), None)
 
 
 def _members(meter: Meter, group: Group) -> list[Process]:

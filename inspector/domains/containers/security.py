@@ -1,7 +1,6 @@
 """What the kernel holds a container's first process to."""
 
-from collections.abc import Iterable
-from functools import partial
+from collections.abc import Iterable, Mapping
 from typing import Final, Literal, NamedTuple
 
 from collectors.kernel import security
@@ -13,6 +12,7 @@ from inspector.domains.containers import capabilities
 from inspector.domains.containers.model import IdMapping, Security
 from inspector.join import Joined
 from inspector.memos import Memos
+from inspector.sample import Sample
 
 _SECCOMP: Final[dict[int, Literal["disabled", "strict", "filter"]]] = {
     0: "disabled",
@@ -21,20 +21,24 @@ _SECCOMP: Final[dict[int, Literal["disabled", "strict", "filter"]]] = {
 }
 
 
-def derive(joined: Joined, init: Process, inodes: Inodes | None, memos: Memos) -> Security:
-    """Return it from the first process's status, its namespaces and its mounts."""
-    made = _Made(
+def made_from(
+    joined: Joined, init: Process, inodes: Inodes | None, labelled: Mapping[int, str | None]
+) -> "Made":
+    """Return the first process's status, its namespaces and its mounts: what it is made from.
+
+    `labelled` is told by `labels`.
+    """
+    return Made(
         init=init,
         listed=_mounts(joined, inodes),
-        lsm=_lsm(joined, inodes, memos),
+        lsm=labelled.get(inodes[MNT] or 0) if inodes is not None else None,
         privileged=_privileged(joined, init, inodes),
         uid_map=_id_map(joined, inodes, "uid_map"),
         gid_map=_id_map(joined, inodes, "gid_map"),
     )
-    return memos.memo("security", Security).of(init.pid, made, partial(_security, made))
 
 
-class _Made(NamedTuple):
+class Made(NamedTuple):
     """What it is made from."""
 
     init: Process
@@ -45,7 +49,8 @@ class _Made(NamedTuple):
     gid_map: tuple[IdMap, ...] | None
 
 
-def _security(made: _Made) -> Security:
+def of(made: Made) -> Security:
+    """Return it as the dump shows it."""
     init, listed = made.init, made.listed
     return Security(
         capabilities={
@@ -102,14 +107,13 @@ def _protects(mount: MountInfo) -> bool:
     )
 
 
-def _lsm(joined: Joined, inodes: Inodes | None, memos: Memos) -> str | None:
-    reading = joined.sample.get(security.KEY)
-    if reading is None or inodes is None:
-        return None
-    labels = memos.memo("labels", dict[int, str | None]).of(
-        "", (reading.labels,), lambda: {one.namespace: one.lsm for one in reversed(reading.labels)}
+def labels(sample: Sample, memos: Memos) -> Mapping[int, str | None]:
+    """Return the label of each mount namespace's processes, where it was read."""
+    reading = sample.get(security.KEY)
+    said = reading.labels if reading is not None else ()
+    return memos.memo("labels", dict[int, str | None]).of(
+        "", (said,), lambda: {one.namespace: one.lsm for one in reversed(said)}
     )
-    return labels.get(inodes[MNT] or 0)
 
 
 def _privileged(joined: Joined, init: Process, inodes: Inodes | None) -> bool:
