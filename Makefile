@@ -11,7 +11,8 @@ TEST_PACKAGES := \
 	systemd dbus dbus-user-session libpam-systemd kmod iproute2 iptables e2fsprogs procps \
 	user-mode-linux busybox-static jq strace tmux \
 	containerd runc crun docker.io podman conmon catatonit uidmap slirp4netns bubblewrap flatpak lxc systemd-container \
-	chromium rootlesskit fuse-overlayfs erofs-utils squashfs-tools btrfs-progs passt
+	chromium rootlesskit fuse-overlayfs erofs-utils squashfs-tools btrfs-progs passt \
+	buildah runsc
 
 # For the lane of machines under emulation.
 QEMU_PACKAGES := qemu-system-x86 busybox-static kmod cpio xz-utils e2fsprogs systemd

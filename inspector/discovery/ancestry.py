@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from collectors.kernel.processes import Process
+from inspector.discovery import naming
 
 _DEPTH: Final = 4
 """A supervisor is the parent; with a wrapper or a forked stage in between, a little further up."""
@@ -27,6 +28,8 @@ class Supervisor(NamedTuple):
     pod: str | None = None
 
 
+_GVISOR: Final = "runsc-sandbox"
+"""gVisor's kernel: a program of the host's in which all processes of a container run."""
 _TOOLS: Final[Mapping[str, tuple[str | None, bool]]] = {
     "systemd-nspawn": ("systemd-nspawn", True),
     "lxc-start": ("lxc", True),
@@ -40,6 +43,9 @@ _TOOLS: Final[Mapping[str, tuple[str | None, bool]]] = {
     "youki": ("youki", False),
     "buildkit-runc": ("buildkit", False),
     "buildkitd": ("buildkit", False),
+    "buildah-oci-runtime": ("buildah", False),
+    "buildah-chroot-exec": ("buildah", True),
+    _GVISOR: ("gvisor", True),
     "apptainer": ("apptainer", True),
     "singularity": ("apptainer", True),
     "minijail0": ("minijail", True),
@@ -50,6 +56,8 @@ HELPERS: Final = frozenset(
     {
         "aardvark-dns",
         "buildah",
+        "buildah-chroot-runtime",
+        "buildah-oci-runtime",
         "buildkitd",
         "catatonit",
         "conmon",
@@ -77,8 +85,15 @@ def supervisor(
     The first process itself counts too: bubblewrap stays as process 1 of its sandbox.
     """
     itself = _tool(init)
-    if itself is not None and itself.shim:
+    if itself is not None and itself.shim and itself.tool != _GVISOR:
         return _outermost(processes, init, itself)
+    # What gVisor runs for an engine has that one's shim above it.
+    return _above(processes, init, group) or (itself if itself and itself.shim else None)
+
+
+def _above(
+    processes: Mapping[int, Process], init: Process, group: Collection[int]
+) -> Supervisor | None:
     pid = init.ppid
     for _ in range(_DEPTH):
         process = processes.get(pid)
@@ -140,8 +155,16 @@ def _tool(process: Process) -> Supervisor | None:
             version = name if shim else None
             machine = _machine(process.command) if name == "systemd-nspawn" else None
             machine = _lxc_name(process.command) if engine == "lxc" else machine
+            machine = _runsc_id(process.command) if engine == "gvisor" else machine
             return Supervisor(
-                process.pid, name, engine, shim, version=version, id=machine, name=machine
+                process.pid,
+                name,
+                engine,
+                shim,
+                version=version,
+                id=machine,
+                name=machine,
+                runtime="runsc" if engine == "gvisor" else None,
             )
     return None
 
@@ -158,6 +181,12 @@ def _machine(command: Sequence[str]) -> str | None:
 
 def _lxc_name(command: Sequence[str]) -> str | None:
     return _option(command, "-n", "--name")
+
+
+def _runsc_id(command: Sequence[str]) -> str | None:
+    """Read `runsc-sandbox OPTIONS boot OPTIONS ID`; what is drawn at random is an engine's to tell."""
+    said = command[-1] if "boot" in command[:-1] else None
+    return None if said is None or naming.is_random(said) else said
 
 
 def _is_shim(word: str) -> bool:
