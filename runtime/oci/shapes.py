@@ -38,6 +38,8 @@ _HOOK: Final = {"path!": _ABSOLUTE, "args": _TEXTS, "env": _TEXTS, "timeout": Nu
 _MAP: Final = [{"containerID!": _ID, "hostID!": _ID, "size!": Number(1, (1 << 32) - 1)}]
 _RATES: Final = [{"major!": _U32, "minor!": _U32, "rate!": _U64}]
 _DEVICE_NUMBER: Final = Number(-1, (1 << 32) - 1)
+_MAJOR, _MINOR = Number(0, (1 << 12) - 1), Number(0, (1 << 20) - 1)
+"""What a node can have (linux/kdev_t.h): mknod(2) would take the lower bits of more for another device."""
 
 HOOKS: Final = (
     *("prestart", "createRuntime", "createContainer"),
@@ -162,8 +164,8 @@ _LINUX: Final = {
         {
             "type!": frozenset({"c", "b", "u", "p"}),
             "path!": _ABSOLUTE,
-            "major": _U32,
-            "minor": _U32,
+            "major": _MAJOR,
+            "minor": _MINOR,
             "fileMode": Number(0, 0o7777),
             "uid": _ID,
             "gid": _ID,
