@@ -3,15 +3,97 @@
 import os
 from collections.abc import Iterator
 from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from collectors.errors import CollectError, Gone, Missing, Problem, Problems
+from collectors.formats.pid_stat import PidStat
 from collectors.root import Directory, Root
 from runtime.errors import FormatError
+
+if TYPE_CHECKING:
+    from collectors.kept import File
+
+
+class Entry:
+    """One process as long as it lasts, and what its readers keep of it.
+
+    `version`, `counted` and `moved` are the walks in which anything, its counters, or its cgroup
+    were last found to have possibly changed; a reader that read later has nothing to read.
+    """
+
+    __slots__ = (
+        "active",
+        "born",
+        "counted",
+        "ended",
+        "file",
+        "kept",
+        "moved",
+        "pid",
+        "stat",
+        "ticks",
+        "token",
+        "version",
+        "walked",
+    )
+
+    def __init__(self, pid: int, walk: int, *, born: int | None = None) -> None:
+        self.pid = pid
+        self.ticks: int | None = None
+        """When it started; None until somebody has read it."""
+        self.stat: PidStat | None = None
+        self.version = self.counted = self.moved = walk
+        self.born = walk if born is None else born
+        self.active = False
+        """Whether it ran since it was last read in full."""
+        self.token: bytes | None = None
+        """What changes when it runs."""
+        self.file: File | None = None
+        self.ended = False
+        self.walked = False
+        """Whether a walk has met it before this one."""
+        self.kept: dict[str, Any] = {}
+        """By reader: what it read, and in which walk."""
+
+    def identify(self, stat: PidStat) -> bool:
+        """Take in what was read of it; False when it is another process by now."""
+        if self.ticks is not None and self.ticks != stat.start_ticks:
+            return False
+        self.ticks, self.stat = stat.start_ticks, stat
+        return True
 
 
 def pids(root: Root) -> list[int]:
     """Return the pids that are listed, ascending; raise as `Root.names` does."""
     return sorted(int(name) for name in root.names("proc") if name.isascii() and name.isdigit())
+
+
+def has_many(root: Root, many: int) -> bool:
+    """Return whether about so many processes, or more, are there.
+
+    The kernel counts them as links of its /proc (fs/proc/root.c), beside some twenty other directories.
+    """
+    try:
+        return os.stat(root.resolve("proc")).st_nlink >= many
+    except OSError:
+        return False
+
+
+class Untold:
+    """Knows whether as many threads as before are there that an iterator does not tell of."""
+
+    def __init__(self) -> None:
+        """Know of none."""
+        self._missing: int | None = 0
+
+    def renew(self, root: Root, told: int) -> bool:
+        """Take how many were told of; return whether others, or more, may be missing than before."""
+        before = self._missing
+        try:
+            self._missing = int(root.read("proc/loadavg").split()[3].partition(b"/")[2]) - told
+        except (CollectError, IndexError, ValueError):
+            self._missing = None
+        return self._missing is None or self._missing != before
 
 
 def opened(root: Root, problems: Problems, below: str = "") -> Iterator[tuple[int, Directory]]:
@@ -83,3 +165,13 @@ def mounted(root: Root) -> bool:
 def malformed(directory: Directory, file: str, error: FormatError, problems: Problems) -> None:
     """Add a file of an open directory that was not understood."""
     problems.malformed(directory.path(file), error)
+
+
+def what_tells(root: Root) -> str:
+    """Return the file that tells of running; schedstat is zeros where the kernel does not count."""
+    process = "self" if root.live else "1"
+    try:
+        data = root.read(f"proc/{process}/schedstat")
+    except CollectError:
+        return "stat"
+    return "stat" if data.split() == [b"0", b"0", b"0"] or not data.strip() else "schedstat"

@@ -4,20 +4,24 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from itertools import compress
+from operator import ne
+from typing import TYPE_CHECKING
 
 from collectors import procfs
 from collectors.bpf import tasks as tokens
 from collectors.bpf.tasks import Tasks, connect
 from collectors.errors import CollectError, Gone, Missing
 from collectors.formats import pid_stat
-from collectors.formats.pid_stat import PidStat
 from collectors.kept import File, Kept
+from collectors.procfs import Entry
 from collectors.root import Root
 from runtime.errors import FormatError
 
 if TYPE_CHECKING:
     from collectors.bpf.details import Detail
+
+__all__ = ["ACTIVE", "IDLE", "YOUNG", "Entry", "Table"]
 
 YOUNG = 8
 """Frames in which a new process, or a new program, is read in full each time that it ran."""
@@ -29,57 +33,10 @@ _OVER = 512
 """So many processes that ended are remembered."""
 _MANY = 1000
 """From so many processes on the iterator is worth its loading for one walk alone."""
+_WALKS = 64
+"""So many walks are remembered, each with those that it found something to be read of."""
 _FRESH_SECONDS = 2.0
 """A walk that is older is not shared with another collector."""
-
-
-class Entry:
-    """One process as long as it lasts, and what its readers keep of it.
-
-    `version`, `counted` and `moved` are the walks in which anything, its counters, or its cgroup
-    were last found to have possibly changed; a reader that read later has nothing to read.
-    """
-
-    __slots__ = (
-        "active",
-        "born",
-        "counted",
-        "ended",
-        "file",
-        "kept",
-        "moved",
-        "pid",
-        "stat",
-        "ticks",
-        "token",
-        "version",
-        "walked",
-    )
-
-    def __init__(self, pid: int, walk: int, *, born: int | None = None) -> None:
-        self.pid = pid
-        self.ticks: int | None = None
-        """When it started; None until somebody has read it."""
-        self.stat: PidStat | None = None
-        self.version = self.counted = self.moved = walk
-        self.born = walk if born is None else born
-        self.active = False
-        """Whether it ran since it was last read in full."""
-        self.token: bytes | None = None
-        """What changes when it runs."""
-        self.file: File | None = None
-        self.ended = False
-        self.walked = False
-        """Whether a walk has met it before this one."""
-        self.kept: dict[str, Any] = {}
-        """By reader: what it read, and in which walk."""
-
-    def identify(self, stat: PidStat) -> bool:
-        """Take in what was read of it; False when it is another process by now."""
-        if self.ticks is not None and self.ticks != stat.start_ticks:
-            return False
-        self.ticks, self.stat = stat.start_ticks, stat
-        return True
 
 
 class Table:
@@ -114,16 +71,21 @@ class Table:
         self._file: str | None = None
         self._tasks: Tasks | None = None
         self._connected = False
+        self._tokens: dict[int, bytes] | None = None
+        """What the iterator told in the walk before, by pid; None where it did not."""
+        self._restless: set[int] = set()  # who is `active`, once the iterator tells
+        self._touched: deque[tuple[int, list[Entry]]] = deque(maxlen=_WALKS)
+        """By walk, of those told by the iterator: who may have something to be read."""
         self._untold: list[int] = []
         """Processes that are listed, and that the iterator does not tell of."""
         self._listed_at = -ACTIVE
+        self._unlike = procfs.Untold()
         self._forgotten: dict[int, Entry] = {}
         self._over: deque[tuple[int, int]] = deque(maxlen=_OVER)
         """The pids of those that ended lately, each behind the walk in which it was missed."""
         self._told_since: int | None = None
         """The walk from which on the iterator has told of every process."""
-        self._surveyed = self._joined = 0
-        self.walk = 0
+        self._surveyed = self._joined = self.walk = 0
         self.numbers: list[int] = []
 
     def view(self, root: Root, reader: str) -> Sequence[Entry]:
@@ -185,7 +147,7 @@ class Table:
         return pid in self._entries
 
     def everyone(self) -> Sequence[Entry]:
-        """Return the processes of the newest walk."""
+        """Return those of the newest walk."""
         return tuple(self._entries.values())
 
     def stirred(self, since: int) -> tuple[Sequence[Entry], Sequence[int]] | None:
@@ -197,13 +159,22 @@ class Table:
             return None
         if len(self._over) == _OVER and self._over[0][0] > since:
             return None
+        touched = self.touched(since)
         there = [
             entry
-            for entry in self._entries.values()
+            for entry in (self._entries.values() if touched is None else touched)
             if entry.counted > since or entry.version > since or entry.moved > since
         ]
         there += [self._entries[pid] for pid in self._untold if pid in self._entries]
         return there, [pid for walk, pid in self._over if walk > since]
+
+    def touched(self, since: int) -> Sequence[Entry] | None:
+        """Return those there of whom anything can have changed after a walk, each once; None: of all."""
+        walks = tuple(self._touched)
+        if not walks or walks[0][0] > since + 1 or walks[-1][0] != self.walk:
+            return None
+        found = {one.pid: one for walk, some in walks if walk > since for one in some}
+        return [one for pid, one in found.items() if self._entries.get(pid) is one]
 
     def survey(self, *, changed: bool) -> None:
         """Take in that the namespaces of this walk's processes were read, and differ from before."""
@@ -226,8 +197,8 @@ class Table:
         if root is not self._root or self._kept is None:
             self._entries.clear()
             self._root, self._kept = root, Kept(root)
-            self._tasks, self._connected = None, False
-            self._untold, self._listed_at = [], -ACTIVE
+            self._tasks, self._connected, self._tokens = None, False, None
+            self._untold, self._listed_at, self._unlike = [], -ACTIVE, procfs.Untold()
         self.walk += 1
         told = self._told(root)
         if told is None:
@@ -236,31 +207,71 @@ class Table:
             self._told_since = self.walk
         self.numbers = self._listed(root, told)
         self._kept.renew()
-        before, now = self._entries, {}
-        if before and self._file is None and (told is None or self._untold):
-            self._file = _what_tells(root)
-        # Those that are there at the first walk count as old.
-        born = self.walk - YOUNG if self.walk == 1 else self.walk
-        for pid in self.numbers:
-            entry = before.pop(pid, None) or Entry(pid, self.walk, born=born)
-            token = told.get(pid) if told is not None else None
-            if token is not None:
-                now[pid] = self._compared(entry, token)
-            else:
-                now[pid] = self._looked(entry) if entry.walked else entry
-            now[pid].walked = True
-        self._entries = now
-        gone, self._forgotten = before | self._forgotten, {}
+        if self._entries and self._file is None and (told is None or self._untold):
+            self._file = procfs.what_tells(root)
+        if told is not None and self._tokens is not None:
+            gone = self._advance(told, self._tokens)
+        else:
+            gone = self._begin(told or {})
+        self._tokens = told
+        gone, self._forgotten = gone | self._forgotten, {}
         if gone:
             self._ended(gone, told=told is not None)
         self._walked_at = time.monotonic()
         self._served = set()
 
+    def _begin(self, told: dict[int, bytes]) -> dict[int, Entry]:
+        """Look at every process that is listed; return those of before that are not any more."""
+        before = self._entries
+        now: dict[int, Entry] = {}
+        self._touched.clear()
+        # Those that are there at the first walk count as old.
+        born = self.walk - YOUNG if self.walk == 1 else self.walk
+        for pid in self.numbers:
+            entry = before.pop(pid, None) or Entry(pid, self.walk, born=born)
+            now[pid] = self._met(entry, told.get(pid))
+        self._entries = now
+        self._restless = {pid for pid, entry in now.items() if entry.active}
+        return before
+
+    def _advance(self, told: dict[int, bytes], before: dict[int, bytes]) -> dict[int, Entry]:
+        """Look at those of whom another thing is told than before; return those that are not there.
+
+        The others are as they were, but for those that ran, whose turn comes to be read again.
+        """
+        entries = self._entries
+        there = told.keys() | self._untold
+        gone = {pid: entries.pop(pid) for pid in entries.keys() - there}
+        fresh = there - entries.keys()
+        for pid in fresh:
+            entries[pid] = Entry(pid, self.walk)
+        due = set(compress(told, map(ne, told.values(), map(before.get, told))))
+        due.update(fresh, self._restless, self._untold)
+        due &= there
+        for pid in due:
+            entries[pid] = self._met(entries[pid], told.get(pid))
+        touched = [entries[pid] for pid in due]
+        self._restless = {entry.pid for entry in touched if entry.active}
+        self._touched.append((self.walk, touched))
+        if fresh:
+            self._entries = {pid: entries[pid] for pid in self.numbers}
+        return gone
+
+    def _met(self, entry: Entry, token: bytes | None) -> Entry:
+        """Return an entry with what may have changed marked, or the one of another process."""
+        if token is not None:
+            entry = self._compared(entry, token)
+        elif entry.walked:
+            entry = self._looked(entry)
+        entry.walked = True
+        return entry
+
     def _told(self, root: Root) -> dict[int, bytes] | None:
-        """Return what the iterator tells of each process; None where it cannot be had."""
-        if not self._connected and (self.walk > 1 or len(procfs.pids(root)) >= _MANY):
+        """Return what the iterator tells of each; None where it cannot be had."""
+        if not self._connected and (self.walk > 1 or procfs.has_many(root, _MANY)):
             self._connected = True
             self._tasks = connect(root) if self._quick else None
+            return self._tasks.taken() if self._tasks is not None else None
         if self._tasks is None:
             return None
         root.reads.files += 1
@@ -271,15 +282,14 @@ class Table:
             return None
 
     def _listed(self, root: Root, told: dict[int, bytes] | None) -> list[int]:
-        """Return the pids, ascending: those told of, and those that a security module keeps from that.
-
-        The latter are found in a walk's `ACTIVE`th turn.
-        """
-        if told is None:
+        """Return the pids, ascending; in a turn those are looked for that a security module keeps back."""
+        if told is None or self._tasks is None:
             return procfs.pids(root)
         if self._listed_at + ACTIVE <= self.walk:
-            self._untold = [pid for pid in procfs.pids(root) if pid not in told]
             self._listed_at = self.walk
+            other = self._unlike.renew(root, self._tasks.threads)
+            if other or not self._entries.keys() >= {*self._untold}:
+                self._untold = [pid for pid in procfs.pids(root) if pid not in told]
         return sorted({*told, *self._untold}) if self._untold else list(told)
 
     def _compared(self, entry: Entry, token: bytes) -> Entry:
@@ -388,13 +398,3 @@ class Table:
         if self._kept is not None and entry.file is not None:
             self._kept.close(entry.file)
         entry.ended = True
-
-
-def _what_tells(root: Root) -> str:
-    """Return the file that tells of running; schedstat is zeros where the kernel does not count."""
-    process = "self" if root.live else "1"
-    try:
-        data = root.read(f"proc/{process}/schedstat")
-    except CollectError:
-        return "stat"
-    return "stat" if data.split() == [b"0", b"0", b"0"] or not data.strip() else "schedstat"

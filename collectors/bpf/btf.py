@@ -20,6 +20,16 @@ _DEPTH: Final = 16
 """So many nameless structures, or arrays, within each other are looked into."""
 
 
+class _Lengths(dict[int, int]):
+    """How many words a type takes, by its second one: its kind, and how many members it has."""
+
+    def __missing__(self, info: int) -> int:
+        kind = info >> 24 & 31
+        length = 3 + _FIXED.get(kind, 0) + _EACH.get(kind, 0) * (info & 0xFFFF)
+        self[info] = length
+        return length
+
+
 class Btf:
     """Looks types up in the bytes of /sys/kernel/btf/vmlinux."""
 
@@ -66,20 +76,19 @@ class Btf:
         return total
 
     def _index(self) -> list[int]:
-        words, at, index, end = self._words, 0, [0], len(self._words)
-        named = self._named
-        fixed = [_FIXED.get(kind, 0) for kind in range(32)]
-        each = [_EACH.get(kind, 0) for kind in range(32)]
+        """Return where each type is, by its id, and note those of the wanted names."""
+        words, named, at, index = self._words, self._named, 0, [0]
+        lengths, append = _Lengths(), index.append
         try:
-            while at < end:
-                if words[at] in named:
-                    named[words[at]].append(len(index))
-                index.append(at)
-                info = words[at + 1]
-                kind = info >> 24 & 31
-                at += 3 + fixed[kind] + each[kind] * (info & 0xFFFF)
+            while True:
+                name, info = words[at], words[at + 1]
+                if name in named:
+                    named[name].append(len(index))
+                append(at)
+                at += lengths[info]
         except IndexError:
-            raise FormatError("BTF is cut short") from None
+            if at != len(words):
+                raise FormatError("BTF is cut short") from None
         return index
 
     def _kind(self, at: int) -> int:

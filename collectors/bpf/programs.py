@@ -6,6 +6,7 @@ import os
 import struct
 from collections.abc import Iterator, Sequence
 from functools import cache
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from collectors.bpf.btf import Btf
@@ -68,22 +69,27 @@ def copying(types: Btf, fields: Sequence[Field], *, leaders: bool = False) -> by
 def _instructions(types: Btf, fields: Sequence[Field], *, leaders: bool) -> Iterator[bytes]:
     body: list[bytes] = []
     size = sum(one.size for one in fields)
-    place = -size
+    places = [place - size for place in accumulate((one.size for one in fields), initial=0)]
     held: tuple[str, str] | None = None
-    for one in fields:
-        *steps, last = one.path
-        # A pointer that is loaded costs the verifier a search through all types: r8 keeps the first.
-        if steps and steps[0] != held:
-            held = steps[0]
-            body.append(load(8, 7, types.offset(*held)))
+    # A pointer that is loaded from the task costs the verifier several searches through all types:
+    # each is loaded once, into r8, for all that begin with it.
+    for one, place in sorted(zip(fields, places, strict=False), key=lambda each: each[0].path[0]):
+        first, *steps = one.path
+        pointer = steps or (one.size == 8 and _is_followed(first, fields))
+        if pointer and first != held:
+            held = first
+            body.append(load(8, 7, types.offset(*first)))
+        if pointer and not steps:
+            body.append(store(10, place, 8))
+            continue
         source = 8 if steps else 7
-        for step in steps[1:]:
+        for step in steps[:-1]:
             body.append(load(9, source, types.offset(*step)))
             source = 9
+        last = one.path[-1]
         wide = 8 if one.size == 8 and last != ("task_struct", "tgid") else 4
         body.append(load(1, source, types.offset(*last), wide))
         body.append(store(10, place, 1, one.size))
-        place += one.size
     body += written(size)
     if leaders:
         body[:0] = [
@@ -97,6 +103,11 @@ def _instructions(types: Btf, fields: Sequence[Field], *, leaders: bool) -> Iter
     yield from body
     yield instruction(0xB7, to=0)  # r0 = 0: go on
     yield instruction(0x95)  # exit
+
+
+def _is_followed(member: tuple[str, str], fields: Sequence[Field]) -> bool:
+    """Return whether a member is a pointer that leads to another field."""
+    return any(one.path[0] == member and len(one.path) > 1 for one in fields)
 
 
 def written(size: int) -> list[bytes]:

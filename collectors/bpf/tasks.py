@@ -161,6 +161,9 @@ class Tasks:
         self._link = link
         self._files = files
         self._details = details
+        self._first: dict[int, bytes] | None = None
+        self.threads = 0
+        """How many threads the last reading told of."""
 
     def __del__(self) -> None:
         """Unload the programs."""
@@ -197,6 +200,16 @@ class Tasks:
         except OSError:
             return None
 
+    def agrees(self, root: Root) -> bool:
+        """Read, and return whether it is as /proc tells; raise OSError."""
+        self._first = self.read()
+        return _agrees(self._first, root)
+
+    def taken(self) -> dict[int, bytes] | None:
+        """Return once what `agrees` read."""
+        first, self._first = self._first, None
+        return first
+
     def read(self) -> dict[int, bytes]:
         """Return a token of each process by its pid, ascending; raise OSError.
 
@@ -204,7 +217,9 @@ class Tasks:
         """
         found: dict[int, bytes] = {}
         others: dict[int, list[bytes]] = {}
-        for process, task, token in _RECORD.iter_unpack(programs.read(self._link)):
+        data = programs.read(self._link)
+        self.threads = len(data) // SIZE
+        for process, task, token in _RECORD.iter_unpack(data):
             if process == task:
                 found[process] = token
             else:
@@ -233,7 +248,7 @@ def connect(root: Root) -> Tasks | None:
             _over_files(types),
             _details(types, root),
         )
-        return tasks if _agrees(tasks.read(), root) else None
+        return tasks if tasks.agrees(root) else None
     except (OSError, CollectError, FormatError):
         return None
 

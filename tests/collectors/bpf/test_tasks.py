@@ -1,6 +1,7 @@
 """The iterator over tasks says what /proc does, and tells each kind of change from the others."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from collectors.bpf import tasks
 from collectors.bpf.tasks import Tasks
 from collectors.formats import pid_stat
 from collectors.root import Root
+from collectors.table import ACTIVE, YOUNG, Table
 from tests.collectors.kernel import made
 
 pytestmark = pytest.mark.root
@@ -193,3 +195,42 @@ def test_who_may_not_load_programs_goes_without():
         cwd=Path(__file__).parents[3],
     )
     assert done.stdout == b"None\n"
+
+
+def test_walks_of_a_table_touch_what_ran_began_or_ended_and_no_other(reader: Tasks):
+    del reader  # there is one: then the table has one too
+    table, root = Table(), Root()
+    table.view(root, "test")
+    with made.crowd(20) as parent, made.process("say('ready')\nfor line in sys.stdin: say(line)"):
+        for _ in range(YOUNG + ACTIVE + 2):
+            since = table.walk
+            table.view(root, "test")
+        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        crowd = {int(pid) for pid in children}
+        assert len(crowd) == 20
+        touched = table.touched(since)
+        assert touched is not None
+        assert not crowd & {one.pid for one in touched}
+        os.kill(min(crowd), signal.SIGSTOP)
+        os.kill(max(crowd), signal.SIGKILL)
+        with made.process("say('ready')\nwait()") as (pid, _):
+            entries = table.view(root, "test")
+            touched = table.touched(since)
+        assert touched is not None
+        assert pid in {one.pid for one in touched}
+        assert {one.pid for one in touched} & crowd <= {min(crowd), max(crowd)}
+        assert min(crowd) in {one.pid for one in touched}
+        assert [one.pid for one in entries] == sorted({one.pid for one in entries})
+    assert table.touched(0) is None
+
+
+def test_each_walk_by_the_iterator_finds_what_a_new_table_does(reader: Tasks):
+    del reader
+    table, root = Table(), Root()
+    for _ in range(6):
+        with made.process("say('ready')\nwait()") as (pid, _):
+            told = {one.pid for one in table.view(root, "test")}
+            after = {one.pid for one in Table(quick=False).view(root, "test")}
+            assert pid in told
+            assert len(told ^ after) < 10  # what else begins and ends here meanwhile
+    assert pid not in {one.pid for one in table.view(root, "test")}

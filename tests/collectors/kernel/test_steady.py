@@ -146,6 +146,15 @@ def test_unshare_of_an_old_process_is_seen_within_its_turn(frames: Frames):
         frames.until(lambda _: frames.spaces[pid]["uts"] == inode, ACTIVE)
 
 
+def test_what_an_old_process_did_before_it_slept_again_is_seen_within_its_turn(frames: Frames):
+    with obedient() as (pid, tell):
+        for _ in range(YOUNG + ACTIVE + 2):
+            frames.next()
+        assert frames.next()[pid].no_new_privs is False
+        tell("libc.prctl(38, 1, 0, 0, 0)")  # PR_SET_NO_NEW_PRIVS, which no token has
+        frames.until(lambda found: found[pid].no_new_privs is True, ACTIVE)
+
+
 @pytest.mark.root
 def test_unshare_of_a_young_process_is_seen_in_the_next_frame(frames: Frames):
     frames.steady()
