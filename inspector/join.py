@@ -1,21 +1,25 @@
 """Joins what the kernel shows with what engines say: every container, and whose each process is."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from collectors.engine import EngineContainer
 from collectors.kernel import host, mounts, namespaces, processes
 from collectors.kernel.processes import Process
 from inspector import succession
-from inspector.discovery import ancestry, cgroup_names, claims, groups, naming, roles, world
+from inspector.discovery import ancestry, claims, groups, naming, roles, world
 from inspector.discovery.ancestry import Supervisor
 from inspector.discovery.groups import Found, Group
 from inspector.discovery.roles import Role
-from inspector.discovery.standing import Standings
+from inspector.discovery.standing import Roll, Standings
 from inspector.discovery.world import Inodes, World
 from inspector.memos import Memos
 from inspector.sample import Sample
+
+if TYPE_CHECKING:
+    from collectors.kernel.namespaces import Membership
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,8 @@ class _Last:
 
     def __init__(self) -> None:
         self.said: tuple[object, ...] = ()
+        self.memberships: Sequence[Membership] = ()
+        self.spaces: Mapping[int, Membership] = {}
         self.structure: Structure | None = None
 
 
@@ -78,6 +84,16 @@ class Joined:
     groups: tuple[Group, ...]
     structure: Structure
     """What of this does not change with counters: the same object while it is so."""
+    roll: Roll
+
+    def earlier(self, previous: Sample | None) -> Mapping[int, Process]:
+        """Return the processes of the sample before, by pid."""
+        reading = previous.get(processes.KEY) if previous is not None else None
+        if reading is None:
+            return {}
+        if self.roll.before is not None and self.roll.before.listed is reading.processes:
+            return self.roll.before.newest
+        return {one.pid: one for one in reading.processes}
 
     def spaces(self, entity: Entity) -> Inodes | None:
         """Return a container's namespaces: those of its first process."""
@@ -103,16 +119,16 @@ def join(sample: Sample, memos: Memos | None = None) -> Joined:
     """Find the containers, name them, and tell whose each process is."""
     memos = memos or Memos()
     read = sample.get(processes.KEY)
-    listed = read.processes if read else ()
-    standing = memos.one(Standings).of(listed)
-    structure = _structured(sample, standing, memos)
+    roll = memos.one(Standings).of(read.processes if read else ())
+    structure = _structured(sample, roll, memos)
     return Joined(
         sample=sample,
-        world=replace(structure.world, processes={one.pid: one for one in listed}),
+        world=replace(structure.world, processes=roll.newest),
         entities=structure.entities,
         owners=structure.owners,
         groups=structure.groups,
         structure=structure,
+        roll=roll,
     )
 
 
@@ -130,25 +146,27 @@ def _said(sample: Sample) -> tuple[object, ...]:
     )
 
 
-def _structured(sample: Sample, standing: Iterable[Process], memos: Memos) -> Structure:
+def _structured(sample: Sample, roll: Roll, memos: Memos) -> Structure:
     """Return the one of the frame before while that is so, or as it follows from it, or a new one."""
     spaces = sample.get(namespaces.KEY)
-    census = succession.Census(
-        {one.pid: one for one in standing},
-        {one.pid: one for one in spaces.memberships} if spaces else {},
-    )
     last, said = memos.one(_Last), _said(sample)
+    memberships = spaces.memberships if spaces else ()
+    if last.memberships != memberships:
+        last.memberships, last.spaces = memberships, {one.pid: one for one in memberships}
+    census = succession.Census(roll.standing, last.spaces)
     before = last.structure
     made = None
     if before is not None and said == last.said:
-        made = _followed(sample, before, census)
+        made = _followed(sample, before, census, roll)
     last.said = said
     last.structure = made or _structure(sample, census)
     return last.structure
 
 
-def _followed(sample: Sample, before: Structure, census: succession.Census) -> Structure | None:
-    change = succession.turnover(before.census, census)
+def _followed(
+    sample: Sample, before: Structure, census: succession.Census, roll: Roll
+) -> Structure | None:
+    change = succession.turnover(before.census, census, roll)
     if change is None:
         return None
     if not (change.born or change.gone):
@@ -213,7 +231,7 @@ def _entities(
         id(group): ancestry.supervisor(seen.processes, group.init, group.pids)
         for group in found.groups
     }
-    left = _Unmatched(named, seen)
+    left = claims.Unmatched(named, seen)
     drafts: list[tuple[Group | None, EngineContainer | None, Supervisor | None]] = []
     for group in found.groups:
         supervisor = supervisors[id(group)]
@@ -246,86 +264,6 @@ def host_name(sample: Sample) -> str | None:
     """Return the host's name, where it was read."""
     reading = sample.get(host.KEY)
     return reading.hostname if reading else None
-
-
-class _Unmatched:
-    """The engines' records that no container with processes has been given yet."""
-
-    def __init__(self, named: Iterable[EngineContainer], seen: World) -> None:
-        self._seen = seen
-        self._left = dict(enumerate(named))
-        self._by_id: dict[str, list[int]] = {}
-        self._by_pid: dict[int, int] = {}
-        self._by_cgroup: dict[str, int] = {}
-        for at, container in self._left.items():
-            self._by_id.setdefault(container.id, []).append(at)
-            if container.pid is not None:
-                self._by_pid.setdefault(container.pid, at)
-            # Without cgroups of their own many are in one: then the first process alone decides.
-            if container.cgroup and container.cgroup != "/" and container.pid not in seen.processes:
-                self._by_cgroup.setdefault(container.cgroup, at)
-
-    def take(self, group: Group, supervisor: Supervisor | None) -> EngineContainer | None:
-        """Return a container's record: by id, else by its processes, else by its cgroup."""
-        for at in self._candidates(group, supervisor):
-            record = self._left.get(at)
-            if record is None or _contradicts(group, record):
-                continue
-            if claims.may_name(self._seen, group.init.pid, record):
-                return self._left.pop(at)
-        return None
-
-    def rest(self) -> Iterable[EngineContainer]:
-        """Return those that were not taken."""
-        return self._left.values()
-
-    def _candidates(self, group: Group, supervisor: Supervisor | None) -> Iterator[int]:
-        yield from self._by_name(group, supervisor)
-        for pid in (group.init.pid, *sorted(group.pids)):
-            if pid in self._by_pid:
-                yield self._by_pid[pid]
-        for entry in group.init.cgroups:
-            path = cgroup_names.own_path(entry.path, group.label)
-            if path in self._by_cgroup:
-                yield self._by_cgroup[path]
-
-    def _by_name(self, group: Group, supervisor: Supervisor | None) -> Iterator[int]:
-        names = [group.label.id] if group.label else []
-        # The shim's own id is the pod's, where the cgroup has another one drawn at random.
-        if supervisor is not None and supervisor.id and not any(len(name) == 64 for name in names):
-            names.append(supervisor.id)
-        for name in names:
-            for at in self._by_id.get(name, ()):
-                # A name that a person chose may be there twice: the first process decides.
-                if naming.is_random(name) or self._may_be(at, group, supervisor):
-                    yield at
-            if naming.is_random(name) and not self._by_id.get(name):
-                yield from (
-                    at for at, container in self._left.items() if naming.matches(name, container)
-                )
-
-    def _may_be(self, at: int, group: Group, supervisor: Supervisor | None) -> bool:
-        """Return whether a record of the same name can be this container's."""
-        record = self._left.get(at)
-        if record is None:
-            return False
-        if record.pid is not None:
-            return record.pid in group.pids
-        engine = group.label.engine if group.label is not None else None
-        engine = engine or (supervisor.engine if supervisor is not None else None)
-        return engine in {None, record.engine} or record.engine in naming.RUNTIMES
-
-
-def _contradicts(group: Group, record: EngineContainer) -> bool:
-    """Return whether an engine says of a container's process what its cgroup's name denies.
-
-    Who asks for a cgroup with an id drawn at random in its name has made that container: a record
-    with another id is wrong about the process, however that came.
-    """
-    label = group.label
-    if label is None or not naming.is_random(label.id) or naming.matches(label.id, record):
-        return False
-    return label.engine is not None or naming.is_random(record.id)
 
 
 def _identity(

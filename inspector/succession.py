@@ -7,6 +7,7 @@ from collectors.kernel.namespaces import Membership
 from collectors.kernel.processes import Process
 from inspector.discovery import cgroup_names
 from inspector.discovery.groups import Group, outermost
+from inspector.discovery.standing import Roll
 from inspector.discovery.world import ENDED, Inodes, World
 
 
@@ -42,24 +43,29 @@ class Known:
     """Pids that decide more than whose a process is: engines and supervisors go by them."""
 
 
-def turnover(before: Census, now: Census) -> Turnover | None:
-    """Return who came and went; None where one that stayed is not what it was."""
-    born: list[Process] = []
-    for pid, process in now.processes.items():
-        was = before.processes.get(pid)
-        if was is not process:
-            if was is not None:
-                return None
-            born.append(process)
-    gone = [one for pid, one in before.processes.items() if pid not in now.processes]
-    came: list[Membership] = []
-    for pid, member in now.spaces.items():
-        had = before.spaces.get(pid)
-        if had is not member and had != member:
-            if had is not None:
-                return None
-            came.append(member)
-    left = [one for pid, one in before.spaces.items() if pid not in now.spaces]
+def turnover(before: Census, now: Census, roll: Roll) -> Turnover | None:
+    """Return who came and went; None where one that stayed is not what it was.
+
+    `roll` has the processes of now, and may tell how they differ from those of before.
+    """
+    if roll.altered:
+        return None
+    if roll.before is not None and roll.before.standing is before.processes:
+        born, gone = roll.born, roll.gone
+    elif any(one is not before.processes.get(pid, one) for pid, one in now.processes.items()):
+        return None
+    else:
+        born = [one for pid, one in now.processes.items() if pid not in before.processes]
+        gone = [one for pid, one in before.processes.items() if pid not in now.processes]
+    others: list[Membership] = []
+    left: list[Membership] = []
+    if now.spaces is not before.spaces:
+        known = set(map(id, before.spaces.values()))
+        others = [one for one in now.spaces.values() if id(one) not in known]
+        left = [one for pid, one in before.spaces.items() if pid not in now.spaces]
+    came = [one for one in others if before.spaces.get(one.pid) != one]
+    if any(one.pid in before.spaces for one in came):
+        return None
     if not {one.pid for one in came} <= {one.pid for one in born}:
         return None
     if not {one.pid for one in left} <= {one.pid for one in gone}:

@@ -1,6 +1,5 @@
 """A frame that is derived from what is known of the one before says what one derived afresh does."""
 
-import operator
 import random
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from collectors.kernel import processes
+from collectors.kernel import cgroups, processes
 from collectors.kernel.processes import Process
 from collectors.registry import collectors
 from collectors.root import Root
@@ -140,6 +139,65 @@ def test_a_worker_of_the_kernels_that_does_something_else_changes_nothing():
 
     standings = Standings()
     first = standings.of(listed("kworker/0:1-events", "sh"))
-    assert all(map(operator.is_, first, standings.of(listed("kworker/0:1-mm_percpu_wq", "sh"))))
+    second = standings.of(listed("kworker/0:1-mm_percpu_wq", "sh"))
+    assert second.standing is first.standing
+    assert (set(second.changed), second.altered) == ({1, 2, 7, 8}, False)
     other = standings.of(listed("kworker/0:1-events", "bash"))
-    assert [one.pid for one, two in zip(other, first, strict=True) if one is not two] == [8]
+    assert [pid for pid, one in other.standing.items() if one is not first.standing[pid]] == [8]
+    assert other.altered
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.lists(st.tuples(st.integers(1, 6), st.integers(0, 2), st.booleans()), max_size=6),
+        max_size=6,
+    )
+)
+def test_a_roll_tells_how_the_processes_differ_from_those_before(
+    rolls: list[list[tuple[int, int, bool]]],
+):
+    """Each process is a pid, counters, and whether its program is another one; they may be in any order."""
+    made: dict[tuple[int, int, bool], Process] = {}
+    host, standings, last = Host(), Standings(), None
+    for told in rolls:
+        listed: list[Process] = []
+        for pid, ticks, other in told:
+            if (pid, ticks, other) not in made:
+                one = host.process(pid, 1, "b" if other else "a", ns=own(0), inside=[pid])
+                made[pid, ticks, other] = msgspec.structs.replace(one, utime_ticks=ticks)
+            listed.append(made[pid, ticks, other])
+        roll = standings.of(tuple(listed))
+        assert dict(roll.newest) == {one.pid: one for one in listed}
+        assert [(pid, one.comm) for pid, one in roll.standing.items()] == [
+            (pid, one.comm) for pid, one in roll.newest.items()
+        ]
+        if roll.before is not None:
+            assert last is not None
+            assert (roll.before.listed, roll.before.newest) == (last.listed, last.newest)
+            was, now = last.newest, roll.newest
+            assert {one.pid for one in roll.born} == now.keys() - was.keys()
+            assert {one.pid for one in roll.gone} == was.keys() - now.keys()
+            stayed = now.keys() & was.keys()
+            assert set(roll.changed) == {pid for pid in stayed if now[pid] is not was[pid]}
+            assert roll.altered == any(now[pid].comm != was[pid].comm for pid in stayed)
+            assert (roll.standing is last.standing) <= (now.keys() == was.keys())
+        last = roll
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(seed=st.integers(0, 2**32), v1=st.booleans())
+def test_a_window_says_of_records_that_are_the_same_objects_what_it_does_of_copies(
+    seed: int, v1: bool
+):
+    churn = Churn(random.Random(seed), v1=v1)
+    window, other = Window(seconds=3.0, apart=0.9), Window(seconds=3.0, apart=0.9)
+    for _ in range(12):
+        sample = churn.sample()
+        readings = dict(sample.readings)
+        reading = sample.get(cgroups.KEY)
+        if reading is not None:
+            copies = tuple(msgspec.structs.replace(one) for one in reading.cgroups)
+            readings[cgroups.KEY.name] = msgspec.structs.replace(reading, cgroups=copies)
+        assert window.add(sample) == other.add(msgspec.structs.replace(sample, readings=readings))
+        churn.happen()

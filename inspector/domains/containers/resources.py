@@ -47,13 +47,11 @@ def meter(joined: Joined, table: Table, previous: Sample | None, memos: Memos) -
     following = uses.frame == memos.frame - 1 and uses.roots == table.roots
     uses.before, uses.kept = uses.kept if following else {}, {}
     uses.frame, uses.roots = memos.frame, table.roots
-    reading = previous.get(processes.KEY) if previous is not None else None
-    earlier = {one.pid: one for one in reading.processes} if reading else {}
     return Meter(
         joined=joined,
         table=table,
         previous=previous,
-        earlier=earlier,
+        earlier=joined.earlier(previous),
         networks=network.by_namespace(joined.sample),
         earlier_networks=network.by_namespace(previous),
         network_seconds=network.seconds(previous, joined.sample),

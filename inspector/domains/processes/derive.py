@@ -1,23 +1,40 @@
 """Processes: whose each is, and how much of a core it used since the sample before."""
 
-from itertools import pairwise
+from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple
 
-from collectors.kernel import host, processes
+from collectors.kernel import processes
 from collectors.kernel.namespaces import TYPES
 from collectors.kernel.processes import Process as Raw
 from inspector.discovery.world import Inodes
 from inspector.domains.processes.model import Process
-from inspector.join import Joined
+from inspector.join import Joined, Structure
 from inspector.memos import Memos
 from inspector.sample import Sample, elapsed, rate
 
 
+class _Row(NamedTuple):
+    """A row, and what it was made from."""
+
+    raw: Raw
+    inodes: Inodes | None
+    owner: str | None
+    busy: float | None
+    row: Process
+
+
 class _Rows:
-    """The rows of the frame before, each with what it was made from."""
+    """Those of the frame before."""
 
     def __init__(self) -> None:
         self.about: object = None
-        self.kept: dict[int, tuple[Raw, Inodes | None, str | None, float | None, Process]] = {}
+        self.frame = 0
+        self.structure: Structure | None = None
+        self.kept: dict[int, _Row] = {}
+        self.shown: dict[int, Process] = {}
+        """By pid, in their order."""
+        self.moving: set[int] = set()
+        """Those that have run, or may have."""
 
 
 def derive(
@@ -27,47 +44,79 @@ def derive(
     reading = joined.sample.get(processes.KEY)
     if reading is None:
         return ()
-    rows = (memos or Memos()).one(_Rows)
-    booted = joined.sample.get(host.KEY)
-    about = (booted.booted_at if booted else None, reading.ticks_per_second)
-    known = rows.kept if rows.about == about else {}
-    before = _before(previous)
+    memos = memos or Memos()
+    rows = memos.one(_Rows)
     seconds = elapsed(previous, joined.sample, processes.KEY)
-    hertz = reading.ticks_per_second
-    members, owners = joined.world.members, joined.owners
-    now: dict[int, tuple[Raw, Inodes | None, str | None, float | None, Process]] = {}
-    listed = reading.processes
-    if any(one.pid > two.pid for one, two in pairwise(listed)):
-        listed = tuple(sorted(listed, key=lambda process: process.pid))
-    for raw in listed:
-        pid = raw.pid
-        then = before.get(pid)
-        if then is raw:
-            busy = None if seconds is None else 0.0
-        elif then is None or then.start_ticks != raw.start_ticks:
-            busy = None
-        else:
-            used = then.utime_ticks + then.stime_ticks
-            busy = rate(used, raw.utime_ticks + raw.stime_ticks, seconds)
-            busy = None if busy is None else busy / hertz
-        inodes, owner = members.get(pid), owners.get(pid)
-        kept = known.get(pid)
-        if (
-            kept is None
-            or (kept[0] is not raw and kept[0] != raw)
-            or (kept[1] is not inodes and kept[1] != inodes)
-            or kept[2] != owner
-            or kept[3] != busy
-        ):
-            kept = (raw, inodes, owner, busy, _process(joined, raw, inodes, busy, hertz=hertz))
-        now[pid] = kept
-    rows.about, rows.kept = about, now
-    return tuple([kept[4] for kept in now.values()])
+    about = (joined.clock(), reading.ticks_per_second, seconds is None)
+    resting = None if seconds is None else 0.0
+    if rows.about != about:
+        rows.kept = {}
+    before = joined.earlier(previous)
+    touched = (
+        _touched(rows, joined, before) if rows.frame == memos.frame - 1 and rows.kept else None
+    )
+    rows.about, rows.frame, rows.structure = about, memos.frame, joined.structure
+    if touched is None:
+        known, rows.kept, rows.shown, rows.moving = rows.kept, {}, {}, set()
+        pids: Iterable[int] = sorted(joined.roll.newest)
+    else:
+        known, pids = rows.kept, touched
+        rows.moving = set()
+    for pid in pids:
+        raw = joined.roll.newest[pid]
+        busy = _busy(before.get(pid), raw, seconds, hertz=reading.ticks_per_second)
+        kept = _row(joined, known.get(pid), raw, busy, hertz=reading.ticks_per_second)
+        if busy != resting:
+            rows.moving.add(pid)
+        rows.kept[pid] = kept
+        rows.shown[pid] = kept.row
+    return tuple(rows.shown.values())
 
 
-def _before(previous: Sample | None) -> dict[int, Raw]:
-    earlier = previous.get(processes.KEY) if previous is not None else None
-    return {one.pid: one for one in earlier.processes} if earlier else {}
+def _touched(rows: _Rows, joined: Joined, before: Mapping[int, Raw]) -> Collection[int] | None:
+    """Return those whose rows may be others, and forget those that went; None: any may."""
+    roll, structure = joined.roll, joined.structure
+    if roll.before is None or roll.before.newest is not before:
+        return None
+    change = structure.change
+    if structure is not rows.structure:
+        last = rows.structure
+        if change is None or last is None or last.shape is not structure.shape:
+            return None
+        if change.since is not last.census:
+            return None
+    born = sorted(one.pid for one in roll.born)
+    if born and rows.shown and born[0] < next(reversed(rows.shown)):
+        return None
+    for one in roll.gone:
+        del rows.kept[one.pid], rows.shown[one.pid]
+        rows.moving.discard(one.pid)
+    # What has run before, and no more, uses 0 of a core now.
+    return [*(rows.moving | set(roll.changed)), *born]
+
+
+def _busy(then: Raw | None, raw: Raw, seconds: float | None, *, hertz: int) -> float | None:
+    """Return how much of a core it used."""
+    if then is raw:
+        return None if seconds is None else 0.0
+    if then is None or then.start_ticks != raw.start_ticks:
+        return None
+    used = then.utime_ticks + then.stime_ticks
+    busy = rate(used, raw.utime_ticks + raw.stime_ticks, seconds)
+    return None if busy is None else busy / hertz
+
+
+def _row(joined: Joined, kept: _Row | None, raw: Raw, busy: float | None, *, hertz: int) -> _Row:
+    inodes, owner = joined.world.members.get(raw.pid), joined.owners.get(raw.pid)
+    if (
+        kept is None
+        or (kept.raw is not raw and kept.raw != raw)
+        or (kept.inodes is not inodes and kept.inodes != inodes)
+        or kept.owner != owner
+        or kept.busy != busy
+    ):
+        return _Row(raw, inodes, owner, busy, _process(joined, raw, inodes, busy, hertz=hertz))
+    return kept
 
 
 def _process(
