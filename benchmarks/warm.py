@@ -37,14 +37,14 @@ def make(bundle: str) -> tuple[Spec, Manager, launcher.Launched]:
     config.check(spec)
     cgroup = Manager(spec["linux"]["cgroupsPath"])
     rootfs = os.path.join(bundle, spec["root"]["path"])
-    with launcher.ahead(spec, rootfs=rootfs, cgroup=cgroup):
+    with launcher.ahead(spec, rootfs=rootfs, cgroup=cgroup) as create:
         cgroup.create(spec["linux"]["resources"])
-    try:
-        launched = launcher.create(spec, rootfs=rootfs, cgroup=cgroup, stdio=STREAMS)
-        launched.start()
-    except BaseException:
-        cgroup.delete()
-        raise
+        try:
+            launched = create(cgroup, STREAMS)
+            launched.start()
+        except BaseException:
+            cgroup.delete()
+            raise
     return spec, cgroup, launched
 
 

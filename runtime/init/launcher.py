@@ -55,19 +55,30 @@ def ahead(
     cgroup: Manager,
     seccomp_cache: str | None = None,
     manner: plan.Manner = plan.Manner(),  # noqa: B008 - immutable
-) -> Generator[None]:
-    """Have a spare, if there is one, begin with a container whose cgroups are made meanwhile.
+) -> "Generator[Callable[[Manager, Streams | None], Launched]]":
+    """Have a spare, if there is one, begin with a container whose cgroups are to be made.
 
-    The arguments are those of `create` after it. If making them fails the spare ends.
+    They are made inside. What it gives is `create` with the same arguments, for the cgroups as they
+    were made. At the end a spare that has not become the container's init is no more.
     """
     for each in spares:
         who = plan.Identity(_name(cgroup), os.path.dirname(rootfs))
         each.begin(spec, _job(spec, rootfs, cgroup, seccomp_cache, who, manner))
+
+    def make(cgroup: Manager, stdio: Streams | None) -> Launched:
+        return create(
+            spec,
+            rootfs=rootfs,
+            cgroup=cgroup,
+            stdio=stdio,
+            seccomp_cache=seccomp_cache,
+            manner=manner,
+        )
+
     try:
-        yield
-    except BaseException:
+        yield make
+    finally:
         drop()
-        raise
 
 
 def drop() -> None:
@@ -138,11 +149,7 @@ def _of_spare(
     spec: Spec, job: plan.Job, cgroup: Manager, *, stdio: Streams | None, answers: Answers
 ) -> Launched | None:
     """Return the init that a spare has become; None if there is none that can."""
-    if not spares:
-        return None
-    if not spares[0].begin(spec, job):
-        if spares[0].begun:  # with what came to nothing
-            drop()
+    if not spares or not spares[0].begin(spec, job):
         return None
     taken = spares.pop()
     try:

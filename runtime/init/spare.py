@@ -64,11 +64,6 @@ class Spare:
         """Its pid."""
         return self._cloned.pid
 
-    @property
-    def begun(self) -> bool:
-        """Whether it has been told of a container."""
-        return self._job is not None
-
     def job(self, spec: Spec, cgroup: Manager) -> Job | None:
         """Return the job that it has begun with, if it is for a spec, and the cgroups are as foreseen."""
         job = self._job if self._spec is spec else None

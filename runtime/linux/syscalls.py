@@ -174,6 +174,12 @@ def prctl(option: int, *arguments: int) -> int:
     return result
 
 
+def name_process(name: bytes) -> None:
+    """Show another name in /proc/self/comm, of at most 15 bytes (prctl(2), PR_SET_NAME)."""
+    buffer = ctypes.create_string_buffer(name, 16)
+    prctl(constants.PR_SET_NAME, ctypes.addressof(buffer))
+
+
 _CAPABILITY_VERSION_3: Final = 0x20080522
 
 

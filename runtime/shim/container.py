@@ -91,27 +91,12 @@ class Container:
 
         support.refuse(self.spec)
         try:
+            root = self._rootfs
             if request.rootfs:
-                rootfs.mount_all(request.rootfs, self._rootfs, maps=launcher.id_maps(self.spec))
-                root = self._rootfs
+                rootfs.mount_all(request.rootfs, root, maps=launcher.id_maps(self.spec))
             else:
                 root = os.path.join(request.bundle, self.spec["root"]["path"])
-            self._cgroup = placing.made(self.cgroup, self.spec)
-            self.state.cgroup, self.state.unit = self.cgroup.path, self.cgroup.unit
-            self.init.launch(
-                self._host.loop,
-                lambda stdio: launcher.create(
-                    self.spec,
-                    rootfs=root,
-                    cgroup=self.cgroup,
-                    stdio=stdio,
-                    seccomp_cache=self._host.seccomp_cache,
-                    manner=SIBLING,
-                ),
-                log=self._log,
-                hold=self._host.home is None,
-            )
-            self.cgroup.settled()
+            self._launch(root, cache=self._host.seccomp_cache)
         except BaseException:
             self._take_down()
             raise
@@ -124,6 +109,20 @@ class Container:
         self.state.pid, self.state.pid_ticks = pid, bundle.start_ticks(pid)
         self._save()
         self._host.publisher.created(request, pid)
+
+    def _launch(self, root: str, *, cache: str) -> None:
+        with launcher.ahead(
+            self.spec, rootfs=root, cgroup=self.cgroup, seccomp_cache=cache, manner=SIBLING
+        ) as create:
+            self._cgroup = placing.made(self.cgroup, self.spec)
+            self.state.cgroup, self.state.unit = self.cgroup.path, self.cgroup.unit
+            self.init.launch(
+                self._host.loop,
+                lambda stdio: create(self.cgroup, stdio),
+                log=self._log,
+                hold=self._host.home is None,
+            )
+        self.cgroup.settled()
 
     def _watch_oom(self) -> None:
         self._oom = self._oom or self.cgroup.oom_events()

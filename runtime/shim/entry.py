@@ -38,6 +38,7 @@ _WITH_VALUE = (
     "-lock-fd",
 )
 _GROUPS = ("io.containerd.runc.v2.group", "io.kubernetes.cri.sandbox-id")
+_COMM = b"containerd-shim"
 _KILLED = 128 + signal.SIGKILL
 
 
@@ -120,9 +121,32 @@ def start(arguments: Arguments) -> None:
     _print(address.encode())
 
 
-def serve(line: Sequence[str], *, lock: int, answer: int) -> None:
-    """Be the server itself, for a client of ours, which reads its address from `answer`."""
-    _stay(line, lock=lock, tell=answer, bound=None)
+class Order:
+    """What a server is to be: its command line, and the descriptors that it is handed."""
+
+    __slots__ = ("bound", "line", "lock", "tell")
+
+    def __init__(
+        self, line: Sequence[str], *, lock: int, tell: int, bound: socket.socket | None = None
+    ) -> None:
+        self.line = line
+        self.lock = lock
+        """Closed when the server can be found; -1 if there is none."""
+        self.tell = tell
+        """Takes the socket's address when the server can be found."""
+        self.bound = bound
+        """The socket; without one the server binds its own."""
+
+    @property
+    def descriptors(self) -> set[int]:
+        """What is handed over."""
+        bound = -1 if self.bound is None else self.bound.fileno()
+        return {self.lock, self.tell, bound} - {-1}
+
+
+def serve(order: Order) -> None:
+    """Be the server itself, as a fork that is for nothing else."""
+    stay(lambda: order, lambda: order.line, hold=order.descriptors)
 
 
 def _group(container_id: str) -> str:
@@ -195,7 +219,7 @@ def _daemonise(listener: socket.socket, arguments: Arguments) -> None:
     lock = int(arguments.get("-lock-fd") or -1)
     if lock < 0:
         _raise_oom_score()
-    leave(lambda: _stay(sys.argv[1:], lock=lock, tell=tell, bound=listener))
+    leave(lambda: serve(Order(sys.argv[1:], lock=lock, tell=tell, bound=listener)))
 
 
 def leave(action: Callable[[], None]) -> NoReturn:
@@ -210,27 +234,32 @@ def leave(action: Callable[[], None]) -> NoReturn:
         os._exit(status)
 
 
-def _stay(line: Sequence[str], *, lock: int, tell: int, bound: socket.socket | None) -> None:
+def stay(
+    take: Callable[[], Order], hear: Callable[[], Sequence[str]], *, hold: set[int], when: int = -1
+) -> None:
     """Be the process that stays; a worker does the rest.
 
-    When the server can be found the socket's address is written into `tell`, and `lock` is closed if
-    there is one. Without a socket that is bound the first worker binds one.
+    Both are told what they are to be, the first worker by `take`, which may wait, this process by
+    `hear`, when the descriptor `when` can be read. Of the descriptors `hold` stay open meanwhile.
     """
     from runtime.shim import keeper, server  # noqa: PLC0415  # a `start` that finds its group needs none
 
     os.setsid()
-    _name_process()
     keep = keeper.Keeper()
+    heard: list[Sequence[str]] = []
 
     def work() -> None:
-        arguments = Arguments(line)
         found = keep.remembered()
         if found is None:
-            handed = {tell, lock} if bound is None else {tell, lock, bound.fileno()}
-            _close_inherited({*keep.descriptors, *handed} - {-1})
+            _close_inherited({*keep.descriptors, *hold})
+            order = take()
+            syscalls.name_process(_COMM)
             log_to("log")
-            listener = bound or _bind(arguments)
+            arguments = Arguments(order.line)
+            listener = order.bound or _bind(arguments)
         else:
+            order = None
+            arguments = Arguments(heard[0])
             listener = socket.socket(fileno=found["listener"])
         shim = server.ShimServer(
             listener,
@@ -238,14 +267,19 @@ def _stay(line: Sequence[str], *, lock: int, tell: int, bound: socket.socket | N
             namespace=arguments.get("-namespace"),
             ttrpc_address=os.environ.get("TTRPC_ADDRESS", ""),
         )
-        if found is None:
+        if order is not None:
             address = f"unix://{listener.getsockname()}"
-            _announce(address, pid=keep.pid, lock=lock, tell=tell)
-        else:
+            _announce(address, pid=keep.pid, order=order)
+        elif found is not None:
             shim.go_on(found)
         shim.run()
 
-    keep.run(work)
+    def begun() -> None:
+        # Nothing is opened: the worker, which has the same table of descriptors, may be clearing it.
+        heard.append(hear())
+        syscalls.name_process(_COMM)
+
+    keep.run(work, begun, when=when)
 
 
 def _bind(arguments: Arguments) -> socket.socket:
@@ -257,18 +291,12 @@ def _bind(arguments: Arguments) -> socket.socket:
     return listener
 
 
-def _announce(address: str, *, pid: int, lock: int, tell: int) -> None:
+def _announce(address: str, *, pid: int, order: Order) -> None:
     bundle.Shim(pid=pid, ticks=bundle.start_ticks(pid), address=address).save(".")
-    if lock >= 0:
-        os.close(lock)  # from now on whoever gets the lock finds this process
-    os.write(tell, address.encode())
-    os.close(tell)
-
-
-def _name_process() -> None:
-    descriptor = os.open("/proc/self/comm", os.O_WRONLY | os.O_CLOEXEC)
-    os.write(descriptor, b"containerd-shim")
-    os.close(descriptor)
+    if order.lock >= 0:
+        os.close(order.lock)  # from now on whoever gets the lock finds this process
+    os.write(order.tell, address.encode())
+    os.close(order.tell)
 
 
 def _close_inherited(keep: set[int]) -> None:

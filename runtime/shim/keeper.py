@@ -51,9 +51,10 @@ class Keeper:
 
     # Of the keeper
 
-    def run(self, work: Callable[[], None]) -> None:
+    def run(self, work: Callable[[], None], begun: Callable[[], None], *, when: int = -1) -> None:
         """Have `work` done, in forks, until one of them returns from it.
 
+        `begun` is called here when the first has been forked, and `when` can be read if it is given.
         If one fails this process ends too, with status 1; the worker has said why.
         """
         syscalls.prctl(constants.PR_SET_CHILD_SUBREAPER, 1)
@@ -69,12 +70,23 @@ class Keeper:
         self._worker = _fork_with_files()
         if not self._worker:
             self._be_worker(work)
+        while when >= 0 and not self._readable(when):
+            if self._collect(work):
+                return
+        begun()
         while True:
             # Nothing is opened or closed here: what has the number by now may be a worker's.
             (awake if self._worker else asleep).poll()
             self._have_worker(work)
             if self._collect(work):
                 return
+
+    def _readable(self, descriptor: int) -> bool:
+        """Wait until it is, or something else has come; tell which."""
+        told = select.poll()
+        for each in (descriptor, self._wakeup):
+            told.register(each, select.POLLIN)
+        return any(each == descriptor for each, _ in told.poll())
 
     def _have_worker(self, work: Callable[[], None]) -> None:
         while not self._worker:

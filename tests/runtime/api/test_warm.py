@@ -18,6 +18,11 @@ def parent(pid):
         return int(next(line.split()[1] for line in file if line.startswith("PPid:")))
 
 
+def children(pid):
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        return {int(each) for each in file.read().split()}
+
+
 async def started(engine, *command, **more):
     container = await engine.create(ContainerOptions(image="@host", command=command, **more))
     return await engine.start(container.id)
@@ -96,6 +101,68 @@ async def test_a_shim_s_own_memory_does_not_creep_up(warm, capsys):
     assert private < 1536
 
 
+async def waiting(engine):
+    """Return the processes of the shim that waits for its container: three, its keeper first."""
+    zygote = engine._engine._zygote._process.pid
+    async with asyncio.timeout(20):
+        while True:
+            found = [[pid, *sorted(children(pid))] for pid in children(zygote)]
+            if ready := [pids for pids in found if len(pids) == 3 and not is_named(pids[0])]:
+                return ready[0]  # with its worker, and an init to be
+            await asyncio.sleep(0.01)
+
+
+def is_named(pid):
+    return Path(f"/proc/{pid}/comm").read_text() == "containerd-shim\n"
+
+
+async def gone(pids):
+    async with asyncio.timeout(20):
+        while any(Path(f"/proc/{pid}").exists() for pid in pids):
+            await asyncio.sleep(0.01)
+
+
+async def test_a_container_gets_the_shim_that_was_forked_in_advance(warm):
+    keeper, *_ = await waiting(warm)
+    first = await started(warm, "sleep", "1000")
+    assert first.shim.pid == keeper
+    assert parent(first.pid) == keeper
+    another, *_ = await waiting(warm)
+    assert another != keeper
+    assert (await started(warm, "sleep", "1000")).shim.pid == another
+
+
+async def test_a_container_that_its_init_to_be_cannot_become_has_another_one(warm):
+    keeper, *below = await waiting(warm)
+    container = await started(warm, "sleep", "1000", userns="auto")
+    assert container.shim.pid == keeper
+    assert parent(container.pid) == keeper
+    async with asyncio.timeout(20):
+        while len(children(keeper)) != 2:  # its worker, and the container's init
+            await asyncio.sleep(0.01)
+    assert container.pid in children(keeper)
+    assert len(set(below) & children(keeper)) == 1
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+async def test_what_waits_and_was_killed_is_done_without(warm, which):
+    pids = await waiting(warm)
+    os.kill(pids[which], signal.SIGKILL)
+    await gone(pids if which < 2 else pids[2:])
+    container = await started(warm, "true")
+    assert (await warm.wait(container.id)).code == 0
+
+
+@pytest.mark.parametrize("killed", [False, True])
+async def test_what_waits_ends_with_the_warm_process(warm, killed):
+    pids = await waiting(warm)
+    if killed:
+        os.kill(warm._engine._zygote._process.pid, signal.SIGKILL)
+    else:
+        await warm.close()
+    await gone(pids)
+
+
 async def test_many_start_at_once_and_leave_no_zombie(warm):
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(started(warm, "sleep", "1000")) for _ in range(6)]
@@ -103,15 +170,11 @@ async def test_many_start_at_once_and_leave_no_zombie(warm):
     assert len(shims) == 6
     zygote = warm._engine._zygote._process.pid
 
-    def children():
-        with open(f"/proc/{zygote}/task/{zygote}/children") as file:
-            return {int(each) for each in file.read().split()}
-
-    assert children() == shims
+    assert shims <= children(zygote)
     for task in tasks:
         await warm.remove(task.result().id, force=True)
     async with asyncio.timeout(5):
-        while children():
+        while len(children(zygote)) != 1:  # the one that waits for its container
             await asyncio.sleep(0.01)
 
 
