@@ -11,7 +11,13 @@ from collectors.errors import CollectError, Denied, Gone, Missing, Unsupported
 from runtime.formats import text
 
 _CHUNK = 65536
+_SHORT = 4096
+"""Of the first read of a file that is told in one piece: what is longer is read on."""
+_RECORD = 64
+"""Longer than any record of those of them that have several: so much less than a page is the end."""
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+_LEAF = 2
+"""Links of a directory with none below it: its name, and its own `.`."""
 _GONE = (errno.ESRCH, errno.ENODEV)
 _DENIED = (errno.EACCES, errno.EPERM)
 _UNSUPPORTED = (errno.EINVAL, errno.EOPNOTSUPP)
@@ -48,6 +54,14 @@ class Root:
         self.reads.files += 1
         try:
             return _read(self.resolve(name), most_bytes=most_bytes)
+        except OSError as error:
+            raise translate(error, name, operation(error)) from error
+
+    def told(self, name: str) -> bytes:
+        """Return a file of the kernel's that is told in one piece, as `Directory.told` does."""
+        self.reads.files += 1
+        try:
+            return _told(self.resolve(name))
         except OSError as error:
             raise translate(error, name, operation(error)) from error
 
@@ -118,6 +132,18 @@ class Directory:
         except OSError as error:
             raise translate(error, self.path(name), operation(error)) from error
 
+    def told(self, name: str) -> bytes:
+        """Return a file that the kernel tells in one piece, or in lines of a number; raise as `read`.
+
+        Of such a file, as a cgroup's are, a read gives all that fits (seq_file.rst): one that is short
+        by more than a line was the last, and no other is made to learn that.
+        """
+        self._reads.files += 1
+        try:
+            return _told(name, self.fd)
+        except OSError as error:
+            raise translate(error, self.path(name), operation(error)) from error
+
     def directory(self, name: str) -> "Directory":
         """Open a directory relative to this one, to list it too; raise as `Root.read` does."""
         self._reads.files += 1
@@ -145,6 +171,19 @@ class Directory:
         except OSError as error:
             raise translate(error, self.name, "readdir") from error
         return files, directories
+
+    def counted_entries(self) -> tuple[list[str], list[str]]:
+        """Return the same of a filesystem whose directories count those below them as links.
+
+        cgroupfs does (kernfs): of one that has none all names are files, and no entry is looked at.
+        """
+        try:
+            names = os.listdir(self.fd)
+            if os.fstat(self.fd).st_nlink == _LEAF:
+                return names, []
+        except OSError as error:
+            raise translate(error, self.name, "readdir") from error
+        return self.entries()
 
     def inode(self) -> int:
         """Return its own inode."""
@@ -222,5 +261,20 @@ def _read(path: str, directory: int | None = None, *, most_bytes: int | None = N
             rest.append(chunk)
             size += len(chunk)
         return data + b"".join(rest) if size > len(data) else data
+    finally:
+        os.close(fd)
+
+
+def _told(path: str, directory: int | None = None) -> bytes:
+    fd = os.open(path, _FLAGS, dir_fd=directory)
+    try:
+        data = os.read(fd, _SHORT)
+        if len(data) <= _SHORT - _RECORD:
+            return data
+        chunk, rest = data, [data]
+        while chunk:
+            chunk = os.read(fd, _CHUNK)
+            rest.append(chunk)
+        return b"".join(rest)
     finally:
         os.close(fd)

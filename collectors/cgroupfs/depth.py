@@ -1,15 +1,16 @@
 """What a cgroup says besides: protection, local events, cpuset, io limits, hugetlb, rdma, misc, NUMA."""
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache, partial
+from typing import Any, Final, TypeAlias
 
 from collectors.cgroupfs.group import Group
 from collectors.cgroupfs.records import Counted, Cpuset, Depth, Hugetlb, IoLimit
-from collectors.formats import keyed
+from collectors.formats import keyed, scalar
 from collectors.formats.scalar import no_limit
 from runtime.errors import FormatError
-from runtime.formats import nested
+from runtime.formats import flat, nested
 
 _HUGETLB: Final = re.compile(r"hugetlb\.([0-9]+[KMGT]B)\.(?:current|usage_in_bytes)")
 _IO_KEYS: Final = (
@@ -19,61 +20,24 @@ _IO_KEYS: Final = (
     ("wiops", "write_ops", "blkio.throttle.write_iops_device"),
 )
 """Version 2's key in io.max, ours, and version 1's file."""
+_WEIGHTS: Final = ("io.weight", "io.bfq.weight", "blkio.weight", "blkio.bfq.weight")
+_Field: TypeAlias = tuple[str, str, Callable[[bytes], object]]
+"""A field of `Depth`, the file that tells it, and how that is parsed."""
+_Said: TypeAlias = Mapping[str, object]
+"""Some of its fields."""
+_Joined: TypeAlias = Callable[[Group], _Said]
 
 
-def read(group: Group, *, numa: bool = False) -> Depth:
-    """Read it; `numa` asks for memory.numa_stat too."""
-    version2 = group.hierarchy.version == 2
-    stat = group.flat("cgroup.stat")
-    events = group.flat("memory.events.local")
-    pids_events = group.flat("pids.events")
-    swap_events = group.flat("memory.swap.events")
-    return Depth(
-        type=group.read("cgroup.type", keyed.line),
-        subtree_control=group.read("cgroup.subtree_control", keyed.words),
-        descendants=stat.get("nr_descendants"),
-        dying_descendants=stat.get("nr_dying_descendants"),
-        descendants_limit=group.limit("cgroup.max.descendants"),
-        depth_limit=group.limit("cgroup.max.depth"),
-        cpu_throttled_local_usec=_throttled(group, version2=version2),
-        cpu_usage_percpu_usec=group.read("cpuacct.usage_percpu", _percpu),
-        cpuset=_cpuset(group, version2=version2),
-        cpu_burst_limit_usec=group.number("cpu.max.burst" if version2 else "cpu.cfs_burst_us"),
-        cpu_idle=_flag(group.number("cpu.idle")),
-        memory_min_bytes=group.limit("memory.min"),
-        memory_low_bytes=group.limit("memory.low"),
-        memory_soft_limit_bytes=no_limit(group.number("memory.soft_limit_in_bytes")),
-        memory_oom_group=_flag(group.number("memory.oom.group")),
-        memory_events_local=events or None,
-        zswap_bytes=group.number("memory.zswap.current"),
-        zswap_limit_bytes=group.limit("memory.zswap.max"),
-        zswap_writeback=_flag(group.number("memory.zswap.writeback")),
-        swap_peak_bytes=group.number("memory.swap.peak"),
-        swap_high_bytes=group.limit("memory.swap.high"),
-        swap_events=swap_events or None,
-        tcp_bytes=group.number("memory.kmem.tcp.usage_in_bytes"),
-        swappiness=group.number("memory.swappiness"),
-        io_weight=_weight(group),
-        io_limits=_io_limits(group, version2=version2),
-        pids_peak=group.number("pids.peak"),
-        pids_events=pids_events or None,
-        hugetlb=_hugetlb(group),
-        rdma=_rdma(group),
-        misc=_misc(group),
-        numa=(group.read("memory.numa_stat", keyed.numa) or {}) if numa else {},
-    )
+def _flag(data: bytes) -> bool:
+    return scalar.number(data) != 0
 
 
-def _flag(value: int | None) -> bool | None:
-    return None if value is None else value != 0
+def _with_no_limit(data: bytes) -> int | None:
+    return no_limit(scalar.number(data))
 
 
-def _throttled(group: Group, *, version2: bool) -> int | None:
-    local = group.flat("cpu.stat.local")
-    if version2:
-        return local.get("throttled_usec")
-    nanoseconds = local.get("throttled_time")
-    return None if nanoseconds is None else nanoseconds // 1000
+def _filled(data: bytes) -> Mapping[str, int] | None:
+    return flat.parse(data) or None
 
 
 def _percpu(data: bytes) -> tuple[int, ...]:
@@ -84,60 +48,134 @@ def _percpu(data: bytes) -> tuple[int, ...]:
     return tuple(int(word) // 1000 for word in words)
 
 
-def _cpuset(group: Group, *, version2: bool) -> Cpuset | None:
-    if "cpuset.cpus" not in group and "cpuset.cpus.effective" not in group:
-        return None
-    effective = "cpuset.{}.effective" if version2 else "cpuset.effective_{}"
-    return Cpuset(
-        cpus=group.cpus_or_nodes("cpuset.cpus"),
-        mems=group.cpus_or_nodes("cpuset.mems"),
-        effective_cpus=group.cpus_or_nodes(effective.format("cpus")),
-        effective_mems=group.cpus_or_nodes(effective.format("mems")),
-        partition=group.read("cpuset.cpus.partition", keyed.line),
-        memory_migrate=_flag(group.number("cpuset.memory_migrate")),
+_PLAIN: Final[Sequence[_Field]] = (
+    ("type", "cgroup.type", keyed.line),
+    ("subtree_control", "cgroup.subtree_control", keyed.words),
+    ("descendants_limit", "cgroup.max.descendants", scalar.limit),
+    ("depth_limit", "cgroup.max.depth", scalar.limit),
+    ("cpu_usage_percpu_usec", "cpuacct.usage_percpu", _percpu),
+    ("cpu_burst_limit_usec", "cpu.max.burst", scalar.number),
+    ("cpu_burst_limit_usec", "cpu.cfs_burst_us", scalar.number),
+    ("cpu_idle", "cpu.idle", _flag),
+    ("memory_min_bytes", "memory.min", scalar.limit),
+    ("memory_low_bytes", "memory.low", scalar.limit),
+    ("memory_soft_limit_bytes", "memory.soft_limit_in_bytes", _with_no_limit),
+    ("memory_oom_group", "memory.oom.group", _flag),
+    ("memory_events_local", "memory.events.local", _filled),
+    ("zswap_bytes", "memory.zswap.current", scalar.number),
+    ("zswap_limit_bytes", "memory.zswap.max", scalar.limit),
+    ("zswap_writeback", "memory.zswap.writeback", _flag),
+    ("swap_peak_bytes", "memory.swap.peak", scalar.number),
+    ("swap_high_bytes", "memory.swap.high", scalar.limit),
+    ("swap_events", "memory.swap.events", _filled),
+    ("tcp_bytes", "memory.kmem.tcp.usage_in_bytes", scalar.number),
+    ("swappiness", "memory.swappiness", scalar.number),
+    ("pids_peak", "pids.peak", scalar.number),
+    ("pids_events", "pids.events", _filled),
+)
+"""What one file alone tells."""
+
+
+def read(group: Group, *, numa: bool = False) -> Depth:
+    """Read it; `numa` asks for memory.numa_stat too."""
+    plain, joined = plan(group.memory.files)
+    said: dict[str, Any] = {field: group.read(file, parse) for field, file, parse in plain}
+    for one in joined:
+        said.update(one(group))
+    if numa:
+        said["numa"] = group.read("memory.numa_stat", keyed.numa) or {}
+    return Depth(**said)
+
+
+def is_any(group: Group) -> bool:
+    """Return whether a cgroup has any file that is read for it."""
+    return any(plan(group.memory.files))
+
+
+@lru_cache(maxsize=256)
+def plan(files: frozenset[str]) -> tuple[Sequence[_Field], Sequence[_Joined]]:
+    """Return what is to be read of the cgroups that have these files: many have the same."""
+    sizes = sorted(match[1] for file in files if (match := _HUGETLB.fullmatch(file)))
+    joined: Sequence[tuple[_Joined, Iterable[str]]] = (
+        (_below, ("cgroup.stat",)),
+        (_throttled, ("cpu.stat.local",)),
+        (_cpuset, ("cpuset.cpus", "cpuset.cpus.effective")),
+        (_weight, _WEIGHTS),
+        (_io_limits, ("io.max", *(file for _, _, file in _IO_KEYS))),
+        (partial(_hugetlb, sizes=sizes), files if sizes else ()),
+        (_rdma, ("rdma.current", "rdma.max")),
+        (_misc, ("misc.current", "misc.max")),
+    )
+    return (
+        tuple(one for one in _PLAIN if one[1] in files),
+        tuple(one for one, told_by in joined if not files.isdisjoint(told_by)),
     )
 
 
-def _weight(group: Group) -> int | None:
-    """Return its share of the device where others want it too; who sets it depends on the scheduler."""
-    for file in ("io.weight", "io.bfq.weight"):
-        if file in group:
-            return group.flat(file).get("default")
-    for file in ("blkio.weight", "blkio.bfq.weight"):
-        if file in group:
-            return group.number(file)
-    return None
+def _below(group: Group) -> _Said:
+    stat = group.flat("cgroup.stat")
+    return {
+        "descendants": stat.get("nr_descendants"),
+        "dying_descendants": stat.get("nr_dying_descendants"),
+    }
 
 
-def _io_limits(group: Group, *, version2: bool) -> Mapping[str, IoLimit]:
+def _throttled(group: Group) -> _Said:
+    local = group.flat("cpu.stat.local")
+    if group.hierarchy.version == 2:
+        return {"cpu_throttled_local_usec": local.get("throttled_usec")}
+    nanoseconds = local.get("throttled_time")
+    return {"cpu_throttled_local_usec": None if nanoseconds is None else nanoseconds // 1000}
+
+
+def _cpuset(group: Group) -> _Said:
+    effective = "cpuset.{}.effective" if group.hierarchy.version == 2 else "cpuset.effective_{}"
+    return {
+        "cpuset": Cpuset(
+            cpus=group.cpus_or_nodes("cpuset.cpus"),
+            mems=group.cpus_or_nodes("cpuset.mems"),
+            effective_cpus=group.cpus_or_nodes(effective.format("cpus")),
+            effective_mems=group.cpus_or_nodes(effective.format("mems")),
+            partition=group.read("cpuset.cpus.partition", keyed.line),
+            memory_migrate=group.read("cpuset.memory_migrate", _flag),
+        )
+    }
+
+
+def _weight(group: Group) -> _Said:
+    """Tell its share of the device where others want it too; who sets it depends on the scheduler."""
+    file = next(file for file in _WEIGHTS if file in group)
+    if file.startswith("io."):
+        return {"io_weight": group.flat(file).get("default")}
+    return {"io_weight": group.number(file)}
+
+
+def _io_limits(group: Group) -> _Said:
     found: dict[str, dict[str, int | None]] = {}
-    if version2:
+    if group.hierarchy.version == 2:
         for device, said in (group.read("io.max", nested.parse) or {}).items():
             found[device] = {ours: _count(said.get(key)) for key, ours, _ in _IO_KEYS}
     else:
         for _, ours, file in _IO_KEYS:
             for device, value in group.flat(file).items():
                 found.setdefault(device, {})[ours] = value
-    return {
+    limits = {
         device: IoLimit(**limits)
         for device, limits in found.items()
         if any(value is not None for value in limits.values())
     }
+    return {"io_limits": limits}
 
 
-def _hugetlb(group: Group) -> Mapping[str, Hugetlb]:
+def _hugetlb(group: Group, *, sizes: Iterable[str]) -> _Said:
     found: dict[str, Hugetlb] = {}
-    for file in group.memory.files:
-        match = _HUGETLB.fullmatch(file)
-        if match is None:
-            continue
-        size = match[1]
+    for size in sizes:
         one = _of_size(group, f"hugetlb.{size}")
         if any((one.current_bytes, one.failures, one.reserved_bytes)) or (
             one.limit_bytes is not None or one.reserved_limit_bytes is not None
         ):
             found[size] = one
-    return found
+    return {"hugetlb": found}
 
 
 def _of_size(group: Group, prefix: str) -> Hugetlb:
@@ -159,10 +197,10 @@ def _of_size(group: Group, prefix: str) -> Hugetlb:
     )
 
 
-def _rdma(group: Group) -> Mapping[str, Mapping[str, Counted]]:
+def _rdma(group: Group) -> _Said:
     used = group.read("rdma.current", nested.parse) or {}
     limits = group.read("rdma.max", nested.parse) or {}
-    return {
+    counted = {
         device: {
             resource: Counted(
                 _count(used.get(device, {}).get(resource)),
@@ -172,12 +210,14 @@ def _rdma(group: Group) -> Mapping[str, Mapping[str, Counted]]:
         }
         for device in _either(used, limits)
     }
+    return {"rdma": counted}
 
 
-def _misc(group: Group) -> Mapping[str, Counted]:
+def _misc(group: Group) -> _Said:
     used = group.read("misc.current", keyed.limits) or {}
     limits = group.read("misc.max", keyed.limits) or {}
-    return {name: Counted(used.get(name), limits.get(name)) for name in _either(used, limits)}
+    counted = {name: Counted(used.get(name), limits.get(name)) for name in _either(used, limits)}
+    return {"misc": counted}
 
 
 def _either(one: Iterable[str], other: Iterable[str]) -> Iterable[str]:

@@ -1,4 +1,4 @@
-"""One cgroup's directory, open: reads such of its files as are there, a failed one costing itself only."""
+"""A cgroup's open directory, each of whose files costs itself only, and what is kept of cgroups between readings."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -6,7 +6,7 @@ from functools import cache
 from types import TracebackType
 from typing import Self, TypeVar, cast
 
-from collectors.cgroupfs.records import Hierarchy
+from collectors.cgroupfs.records import Cgroup, Depth, Hierarchy
 from collectors.errors import CollectError, Gone, Missing, Problems
 from collectors.formats import cpuset, scalar
 from collectors.kept import File, Kept
@@ -46,6 +46,22 @@ _STATIC = (
     ".writeback",
 )
 """How the names of files end that change only when somebody writes them, there or above."""
+PULSES = (
+    "cpu.stat",
+    "cpuacct.usage",
+    "memory.current",
+    "memory.usage_in_bytes",
+    "pids.current",
+    "freezer.state",
+    "io.stat",
+    "blkio.throttle.io_service_bytes_recursive",
+    "blkio.throttle.io_service_bytes",
+)
+"""What is read of every cgroup in every frame: while these say the same, nothing ran and nothing grew."""
+MEMBERS = "cgroup.procs"
+"""It has a member a line. And version 1 lists them when it is first read, and tells an open file the
+same for a second after each reading (cgroup_pidlist_start): so it is opened each time."""
+_PULSES = frozenset((*PULSES, MEMBERS))
 
 
 @cache
@@ -62,7 +78,17 @@ def is_handed_down(file: str) -> bool:
 class Memory:
     """What is known of a cgroup from the readings before."""
 
-    __slots__ = ("bytes", "children", "directory", "files", "handles", "inode", "values")
+    __slots__ = (
+        "bytes",
+        "children",
+        "directory",
+        "files",
+        "handles",
+        "inode",
+        "members",
+        "pulse",
+        "values",
+    )
 
     def __init__(
         self, directory: str, inode: int, files: frozenset[str], children: Sequence[str]
@@ -70,8 +96,12 @@ class Memory:
         self.directory = directory
         """Its name within the root."""
         self.inode = inode
-        self.files = files
+        self.files = _shared(files)
         self.children = children
+        self.members: int | None = None
+        """How many processes are in it, where that is known without its file."""
+        self.pulse: dict[str, bytes] = {}
+        """What the files of `PULSES` said in the first reading."""
         self.values: dict[str, object] = {}
         """What the files that seldom change said."""
         self.bytes: dict[str, bytes] = {}
@@ -82,11 +112,14 @@ class Memory:
         """Return the file to be read again and again."""
         handle = self.handles.get(file)
         if handle is None:
-            # It has a member a line. And version 1 lists them when it is first read, and tells an open
-            # file the same for a second after each reading (cgroup_pidlist_start).
-            keep = file != "cgroup.procs"
-            handle = self.handles[file] = File(f"{self.directory}/{file}", keep=keep)
+            handle = self.handles[file] = File(f"{self.directory}/{file}")
         return handle
+
+
+@cache
+def _shared(files: frozenset[str]) -> frozenset[str]:
+    """Return the same object for all cgroups with these files: what is worked out of them is kept by it."""
+    return files
 
 
 class Group:
@@ -119,7 +152,8 @@ class Group:
         name = f"{hierarchy.mountpoint}{path.rstrip('/')}"
         directory = root.directory(name, listed=True)
         try:
-            files, children = directory.entries()
+            entries = directory.counted_entries if root.live else directory.entries
+            files, children = entries()
             memory = Memory(name, directory.inode(), frozenset(files), sorted(children))
         except BaseException:
             os.close(directory.fd)
@@ -128,8 +162,22 @@ class Group:
         self._directory = directory
         return self
 
-    def again(self, problems: Problems, kept: Kept, *, everything: bool) -> None:
-        """Begin another reading of it; what is static is read only if `everything` is."""
+    def reopen(self) -> None:
+        """Open its directory again, until `close`; raise `Gone` where that is another cgroup's now."""
+        try:
+            directory = self._root.directory(self.memory.directory)
+        except Missing as error:
+            raise Gone(error.path, error.operation, error.message) from error
+        self._directory = directory
+        if directory.inode() != self.memory.inode:
+            self.close()
+            raise self._replaced()
+
+    def again(self, problems: Problems, kept: Kept | None, *, everything: bool) -> None:
+        """Begin another reading of it; what is static is read only if `everything` is.
+
+        What changes is read by `kept`, or opened each time.
+        """
         self._problems = problems
         self._kept = kept
         self._all = everything
@@ -186,14 +234,17 @@ class Group:
     def bytes(self, file: str) -> bytes:
         """Return a file's bytes, read once in a frame; raise as `Root.read` does."""
         memory = self.memory
-        data = memory.bytes.pop(file, None)
+        data = memory.bytes.pop(file, None) if memory.bytes else None
         if data is not None:
             return data
-        if self._kept is None or is_static(file):
-            if self._directory is not None:
-                return self._directory.read(file)
-            return self._root.read(f"{memory.directory}/{file}")
-        return self._kept.read(memory.handle(file))
+        if self._kept is not None and file != MEMBERS and not is_static(file):
+            return self._kept.read(memory.handle(file))
+        if self._directory is None:
+            return self._root.told(f"{memory.directory}/{file}")
+        data = self._directory.told(file)
+        if file in _PULSES:
+            memory.pulse[file] = data
+        return data
 
     def number(self, file: str) -> int | None:
         """Return a file's number."""
@@ -209,7 +260,9 @@ class Group:
 
     def members(self) -> int | None:
         """Return how many processes are in it itself."""
-        return self.read("cgroup.procs", lambda data: data.count(b"\n"))
+        if self.memory.members is not None:
+            return self.memory.members
+        return self.read(MEMBERS, _lines)
 
     def cpus_or_nodes(self, *files: str) -> str | None:
         """Return the first list among the files that is there and not empty."""
@@ -230,4 +283,102 @@ class Group:
         except Missing as error:
             raise Gone(error.path, error.operation, error.message) from error
         if not same:
-            raise Gone(self._path(""), "open", "another cgroup has its path now")
+            raise self._replaced()
+
+    def _replaced(self) -> Gone:
+        return Gone(self._path(""), "open", "another cgroup has its path now")
+
+
+class Known:
+    """One cgroup as it was last read."""
+
+    __slots__ = (
+        "below",
+        "depth",
+        "falling",
+        "files",
+        "group",
+        "key",
+        "name",
+        "period",
+        "place",
+        "pulse",
+        "pulses",
+        "record",
+        "relist",
+        "reread",
+        "seen",
+        "stirred",
+        "touched",
+        "tree",
+        "wake",
+        "watch",
+    )
+
+    def __init__(self, tree: "Tree", key: tuple[str, str], group: Group) -> None:
+        self.tree = tree
+        self.key = key
+        self.group = group
+        self.below: Sequence[str] = ()
+        """The paths of those below it, the last first."""
+        self.name: tuple[frozenset[str], str] | None = None
+        """As processes tell it; None where they do not."""
+        self.record: Cgroup | None = None
+        self.depth: Depth | None = None
+        """What was read besides, when the record last was."""
+        self.pulse: tuple[bytes, ...] = ()
+        self.files: list[str] = []
+        """Those that are its pulse."""
+        self.pulses: list[File] = []
+        self.falling = 0
+        """As `v2.falling` says."""
+        self.touched = False
+        """Whether a rule of it was written since."""
+        self.reread = False
+        """Whether its files were read since it was last asked."""
+        self.relist = False
+        """Whether cgroups were made or removed below it since."""
+        self.watch = -1
+        """The listener's; -1 where it could not be watched, and is listed each time."""
+        self.seen = 0
+        self.stirred = 0
+        """The last frame before which something ran in it."""
+        self.period = 1
+        """In every how many frames it is visited while nothing is heard of it."""
+        self.wake = 0
+        """The frame of the next visit."""
+        self.place = 0
+        """Which of its tree it is."""
+
+
+class Tree:
+    """One hierarchy's cgroups as they were last met, each before those below it."""
+
+    __slots__ = ("due", "hierarchy", "known", "records", "seen", "whole")
+
+    def __init__(self, hierarchy: Hierarchy) -> None:
+        self.hierarchy = hierarchy
+        self.known: list[Known] = []
+        self.records: list[Cgroup] = []
+        self.whole = False
+        """Whether they are all there still: of each it would be heard that one was made or removed."""
+        self.due: dict[int, list[Known]] = {}
+        """Whom to visit in which frame, who then sleeps until a later one excepted."""
+        self.seen = 0
+
+    def is_same(self, hierarchy: Hierarchy) -> bool:
+        """Return whether this is still what is mounted there; version 2 gets other controllers."""
+        mine = self.hierarchy
+        return (mine.version, mine.root) == (hierarchy.version, hierarchy.root) and (
+            mine.version == 2 or mine.controllers == hierarchy.controllers
+        )
+
+
+def pulse_files(files: frozenset[str]) -> list[str]:
+    """Return those that are its pulse."""
+    found = [one for one in PULSES if one in files and f"{one}_recursive" not in files]
+    return found or [MEMBERS]
+
+
+def _lines(data: bytes) -> int:
+    return data.count(b"\n")

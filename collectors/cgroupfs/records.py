@@ -1,6 +1,7 @@
 """What is read of a cgroup: the records that version 1 and version 2 share."""
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Literal, Protocol
 
 from msgspec import Struct
@@ -194,12 +195,16 @@ class Depth(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Activity(Protocol):
-    """What is known of where processes ran, came and went since the frame before."""
+    """What is known of where processes ran, came and went since the frame before.
 
-    def is_quiet(self, cgroup: tuple[frozenset[str], str], processes: int | None) -> bool:
-        """Return whether none did in a cgroup: its hierarchy's controllers, none of version 2, and path."""
+    A cgroup is named by its hierarchy's controllers, none of version 2, and its path.
+    """
+
+    @property
+    def stirred(self) -> AbstractSet[tuple[frozenset[str], str]]:
+        """The cgroups in which, or below which, one ran, came or went."""
         ...
 
-    def differs(self, cgroup: tuple[frozenset[str], str], processes: int | None) -> bool:
-        """Return whether so many of them came or went that it has another number now."""
+    def members(self, cgroup: tuple[frozenset[str], str]) -> int:
+        """Return how many are known to be in a cgroup itself."""
         ...

@@ -20,25 +20,17 @@ class Activity:
 
     def __init__(self, stirred: Iterable[Name], members: Mapping[Name, int]) -> None:
         """Take the cgroups themselves; those above them are stirred too."""
-        self._stirred: set[Name] = set()
+        self.stirred: set[Name] = set()
         self._members = members
         for hierarchy, path in stirred:
             above = path
-            while (hierarchy, above) not in self._stirred:
-                self._stirred.add((hierarchy, above))
+            while (hierarchy, above) not in self.stirred:
+                self.stirred.add((hierarchy, above))
                 above = above.rpartition("/")[0] or "/"
 
-    def is_quiet(self, cgroup: Name, processes: int | None) -> bool:
-        """Return whether nothing in it, or below, ran, came or went.
-
-        `processes` is how many it said that it has. Where that is not how many are known to be in
-        it, threads of another one's are, or hidden ones: then nothing is known.
-        """
-        return cgroup not in self._stirred and self._members.get(cgroup, 0) == processes
-
-    def differs(self, cgroup: Name, processes: int | None) -> bool:
-        """Return whether it has come to have another number of processes than it said."""
-        return cgroup in self._stirred and self._members.get(cgroup, 0) != processes
+    def members(self, cgroup: Name) -> int:
+        """Return how many processes are known to be in it itself."""
+        return self._members.get(cgroup, 0)
 
 
 class Stirred:

@@ -11,7 +11,7 @@ from collectors.root import Root, translate
 from tests.collectors.kernel import made
 
 
-@pytest.mark.parametrize("size", [0, 1, 3071, 3072, 4096, 65536, 65537, 300_000])
+@pytest.mark.parametrize("size", [0, 1, 3071, 3072, 4031, 4033, 4096, 65536, 65537, 300_000])
 def test_a_file_of_any_size_is_read_in_full(tmp_path: Path, size: int):
     data = os.urandom(size)
     (tmp_path / "file").write_bytes(data)
@@ -19,6 +19,21 @@ def test_a_file_of_any_size_is_read_in_full(tmp_path: Path, size: int):
     assert root.read("file") == data
     with root.directory("") as directory:
         assert directory.read("file") == data
+        assert directory.told("file") == root.told("file") == data
+
+
+def test_a_directory_of_a_filesystem_that_counts_is_listed_by_kind_too(tmp_path: Path):
+    for name in ("inner", "leaf"):
+        (tmp_path / name).mkdir()
+    for name in ("file", "leaf/one", "leaf/two"):
+        (tmp_path / name).write_bytes(b"")
+    root = Root(str(tmp_path))
+    with root.directory("", listed=True) as directory:
+        files, below = directory.counted_entries()
+        assert (files, sorted(below)) == (["file"], ["inner", "leaf"])
+    with root.directory("leaf", listed=True) as directory:
+        files, below = directory.counted_entries()
+        assert (sorted(files), below) == (["one", "two"], [])
 
 
 def test_a_file_of_proc_that_is_longer_than_a_page_is_read_in_full():

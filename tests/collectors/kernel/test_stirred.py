@@ -14,8 +14,8 @@ import pytest
 
 from collectors.bpf import tasks
 from collectors.cgroupfs import v2
+from collectors.cgroupfs.again import REST, TURN, WARM
 from collectors.cgroupfs.group import Group
-from collectors.cgroupfs.walk import REST, TURN, WARM
 from collectors.errors import Problems
 from collectors.formats.pressure import Pressure, PressureLine
 from collectors.kept import File, Kept
@@ -146,16 +146,21 @@ def test_a_cgroup_at_rest_is_read_in_full_in_its_turn_alone(
     group: Made, monkeypatch: pytest.MonkeyPatch
 ):
     often: Counter[str] = Counter()
-    read = Kept.read
+    read, told = Kept.read, Root.told
 
     def noted(kept: Kept, file: File) -> bytes:
         often[file.name] += 1
         return read(kept, file)
 
+    def opened(root: Root, name: str) -> bytes:
+        often[name] += 1
+        return told(root, name)
+
     frames = Frames(group)
     with child(*group.entrances()):
         frames.rest()
         monkeypatch.setattr(Kept, "read", noted)
+        monkeypatch.setattr(Root, "told", opened)
         for _ in range(REST):
             frames.next()
     for hierarchy in group.hierarchies:
