@@ -20,6 +20,8 @@ from runtime.formats.mountinfo import MountInfo
 T = TypeVar("T")
 _TURN = 10
 """Walks after which a table of mounts is read again though nothing was mounted."""
+_LINES = 20_000
+"""So many different lines of mounts are remembered."""
 _REFUSALS = 8
 """After so many processes that are there and do not tell, no other one is asked."""
 
@@ -58,6 +60,8 @@ class MountTables:
         self._met: set[int] = set()
         self._read: dict[int, _MountTable] = {}
         self._parsed: dict[int, tuple[bytes, tuple[MountInfo, ...]]] = {}
+        self._lines: dict[bytes, mountinfo.Tail] = {}
+        """What was understood of lines: namespaces are copies of others, and their lines alike."""
 
     def read(self, root: Root, pid: int) -> bytes:
         """Return a process's file; raise as `Root.read` does."""
@@ -110,10 +114,20 @@ class MountTables:
         data = self.read(root, pid)
         before, mounts = self._parsed.get(pid, (b"", ()))
         if data != before:
-            mounts = mountinfo.parse(data)
+            if len(self._lines) > _LINES:
+                self._lines.clear()
+            mounts = mountinfo.parse(data, self._lines)
             if self._table is not None:
                 self._parsed[pid] = (data, mounts)
         return mounts
+
+
+class Mounted(NamedTuple):
+    """The mounts of every mount namespace, and what could not be read."""
+
+    namespaces: Mapping[int, tuple[int, tuple[MountInfo, ...]]]
+    """By inode: the process that was asked, and what it sees."""
+    problems: tuple[Problem, ...]
 
 
 class Members:
@@ -136,6 +150,10 @@ class Members:
         self._told: dict[Kind, tuple[int, Found]] = {}
         """What the table knew, and in which walk."""
         self._mounts: dict[int, tuple[int, tuple[MountInfo, ...]]] = {}
+        self._mounted: tuple[int, Mounted] | None = None
+        """In which walk of the table it was told, and that."""
+        self._changed: dict[tuple[Kind, int], tuple[int, set[int]]] = {}
+        """By kind and what it was asked since: in which walk of the table, and the answer."""
 
     def of(self, root: Root, kind: Kind) -> Found:
         """Return as `members` does."""
@@ -196,6 +214,30 @@ class Members:
         self._mounts[inode] = found
         return found
 
+    def mounted(self, root: Root) -> Mounted:
+        """Return what `mounts` does of every namespace, without those that went away; raise as `of`.
+
+        It is looked for once in a walk of the table, and is the same object while all is as it was.
+        """
+        by_namespace, denied = self.of(root, "mnt")
+        before = self._mounted
+        if before is not None and self._table is not None and before[0] == self.walk:
+            return before[1]
+        problems = list(denied)
+        found: dict[int, tuple[int, tuple[MountInfo, ...]]] = {}
+        for inode, pids in by_namespace.items():
+            try:
+                found[inode] = self.mounts(root, inode, pids)
+            except Gone:
+                continue
+            except CollectError as error:
+                problems.append(error.problem())
+        answer = Mounted(found, tuple(problems))
+        if before is not None and before[1] == answer:
+            answer = before[1]
+        self._mounted = self.walk, answer
+        return answer
+
     def opened(self) -> tuple[Opened, Sequence[int]] | None:
         """Return what processes have open now, and those of which that is not told; None where of none."""
         opened = self._table.opened() if self._table is not None else None
@@ -218,14 +260,22 @@ class Members:
         if self._table is None or since == 0:
             return None, self._table.walk if self._table is not None else 0
         number = TYPES.index(kind)
+        entries = self._table.look(root)
+        known = self._changed.get((kind, since))
+        if known is not None and known[0] == self._table.walk:
+            return known[1], self._table.walk
         found: set[int] = set()
-        for entry in self._table.look(root):
+        for entry in entries:
             if entry.version <= since and entry.counted <= since and entry.moved <= since:
                 continue
             seen: Seen | None = entry.kept.get(NAME)
             inode = seen.spaces.inodes[number] if seen is not None and seen.spaces else None
             if inode is not None:
                 found.add(inode)
+        self._changed = {
+            key: one for key, one in self._changed.items() if one[0] == self._table.walk
+        }
+        self._changed[kind, since] = self._table.walk, found
         return found, self._table.walk
 
 

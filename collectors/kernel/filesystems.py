@@ -8,15 +8,15 @@ cross no other; and for all of them together half a second is waited, by a threa
 import os
 import threading
 import time
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
 from msgspec import Struct
 
 from collectors.collector import Key
-from collectors.errors import CollectError, Problem
-from collectors.members import Members, ask, mounts_of
+from collectors.errors import Problem
+from collectors.members import Members, Mounted
 from collectors.root import Root
 from collectors.syscalls import open_in_root
 from runtime.formats.mountinfo import MountInfo
@@ -87,6 +87,9 @@ class Reader:
         self._due = 0.0
         self._silent: dict[str, threading.Thread] = {}
         """Who waits for an answer, by device."""
+        self._mounted: Mounted | None = None
+        self._known: Mapping[str, Sequence[_Door]] = {}
+        """Where to ask, as long as the same is mounted."""
 
     def read(self, root: Root) -> FilesystemsReading:
         """Return what each answered; those that do not in time are in `problems`."""
@@ -128,27 +131,22 @@ class Reader:
             self._silent[asked[-1]] = thread
         return dict(told)
 
-    def _doors(self, root: Root) -> dict[str, list[_Door]]:
+    def _doors(self, root: Root) -> Mapping[str, Sequence[_Door]]:
         """Return some mounts of each filesystem, the host's own before a container's: one may be hidden."""
-        by_namespace, _ = self._who.of(root, "mnt")
+        mounted = self._who.mounted(root)
+        if mounted is self._mounted:
+            return self._known
         own = os.stat("/proc/self/ns/mnt").st_ino
         found: dict[str, list[_Door]] = {}
-        for inode, pids in sorted(by_namespace.items(), key=lambda one: (one[0] != own, one[1][0])):
-            try:
-                pid, mounts = ask(
-                    root,
-                    "mnt",
-                    inode,
-                    pids=pids,
-                    question=lambda pid: mounts_of(root, pid, self._who.tables),
-                )
-            except CollectError:
-                continue  # said by who reads the mounts
+        for inode, (pid, mounts) in sorted(
+            mounted.namespaces.items(), key=lambda one: (one[0] != own, one[1][0])
+        ):
             process = "self" if inode == own else str(pid)
             for mount in mounts:
                 known = found.get(mount.device, ())
                 if len(known) < _DOORS and answers(mount, mounts, self._local):
                     found.setdefault(mount.device, []).append(_Door(mount.device, process, mount))
+        self._mounted, self._known = mounted, found
         return found
 
 

@@ -7,8 +7,8 @@ from posixpath import dirname, join, normpath
 from msgspec import Struct, structs
 
 from collectors.collector import Key
-from collectors.errors import CollectError, Denied, Gone, Missing, Problem
-from collectors.members import Members, namespace
+from collectors.errors import CollectError, Denied, Missing, Problem
+from collectors.members import Members, Mounted, namespace
 from collectors.overlay import options
 from collectors.overlay.records import FileChange, LayerSize, Overlay, UpperReading
 from collectors.overlay.scan import layer_sizes, scan
@@ -34,6 +34,8 @@ _ALL_SECONDS = 1.0
 """A reading's budget: for each upper directory, and for all of them together."""
 _REST = 20
 """Times that a walk took, until the next one."""
+_AGAIN_SECONDS = 10.0
+"""Until it is looked again where layers are, though nothing was mounted."""
 _ANCESTORS = 4
 
 
@@ -67,14 +69,22 @@ class Reader:
 
     def __init__(self, who: Members | None = None) -> None:
         """Remember nothing yet; `who` walks /proc, for others too."""
-        self._who = who
+        self._who = who or Members()
         self._walks: dict[str, _Walk] = {}
+        self._mounted: Mounted | None = None
+        self._overlays: tuple[Overlay, ...] = ()
+        self._found_at = 0.0
 
     def read(self, root: Root) -> LayersReading:
         """Find the overlays, and walk the upper directories whose turn it is."""
-        overlays, problems = find(root, self._who)
-        uppers = {one.upperdir: one for one in overlays if one.upperdir is not None}
         now = time.monotonic()
+        mounted = self._who.mounted(root)
+        problems = list(mounted.problems)
+        if mounted is not self._mounted or now - self._found_at >= _AGAIN_SECONDS:
+            self._overlays = _found(root, mounted)
+            self._mounted, self._found_at = mounted, now
+        overlays = self._overlays
+        uppers = {one.upperdir: one for one in overlays if one.upperdir is not None}
         self._walks = {path: walk for path, walk in self._walks.items() if path in uppers}
         due = [path for path in uppers if path not in self._walks or self._walks[path].due(now)]
         share = min(_SECONDS, _ALL_SECONDS / max(1, len(due)))
@@ -110,18 +120,13 @@ def _walk(root: Root, overlay: Overlay, seconds: float, before: _Walk | None) ->
 
 def find(root: Root, who: Members | None = None) -> tuple[tuple[Overlay, ...], list[Problem]]:
     """Return the overlays that are the root mount of a mount namespace other than the host's."""
-    who = who or Members()
-    by_namespace, denied = who.of(root, "mnt")
-    problems = list(denied)
+    mounted = (who or Members()).mounted(root)
+    return _found(root, mounted), list(mounted.problems)
+
+
+def _found(root: Root, mounted: Mounted) -> tuple[Overlay, ...]:
     host = _host(root)
-    seen: dict[int, tuple[int, tuple[MountInfo, ...]]] = {}
-    for inode, pids in by_namespace.items():
-        try:
-            seen[inode] = who.mounts(root, inode, pids)
-        except Gone:
-            continue
-        except CollectError as error:
-            problems.append(error.problem())
+    seen = dict(mounted.namespaces)
     _, host_mounts = seen.pop(host, (0, ())) if host is not None else (0, ())
     # The host's own root may be an overlay, as on a live medium or within a container: namespaces
     # that services made for themselves share it, and are not containers for that.
@@ -133,7 +138,7 @@ def find(root: Root, who: Members | None = None) -> tuple[tuple[Overlay, ...], l
         if top is None or top.fstype != "overlay" or (own and top.device == own.device):
             continue
         overlays.append(_overlay(root, inode, top, views.get(top.device, _View("", None))))
-    return tuple(overlays), problems
+    return tuple(overlays)
 
 
 class _View(Struct, frozen=True):

@@ -1,11 +1,9 @@
 """Reads the mounts of every mount namespace, each once: /proc/PID/mountinfo."""
 
-from collections.abc import Sequence
-
 from msgspec import Struct
 
 from collectors.collector import Key
-from collectors.errors import CollectError, Gone, Problem
+from collectors.errors import CollectError, Problem
 from collectors.members import Members
 from collectors.root import Root
 from runtime.formats.mountinfo import MountInfo
@@ -55,24 +53,17 @@ class Reader:
 
     def read(self, root: Root) -> MountsReading:
         """Return the mounts of every namespace, as `read` does."""
-        by_namespace, denied = self._who.of(root, "mnt")
-        problems = list(denied)
-        found: dict[int, tuple[int, NamespaceMounts]] = {}
-        for inode, pids in by_namespace.items():
-            try:
-                found[inode] = self._namespace(root, inode, pids)
-            except Gone:
-                continue
-            except CollectError as error:
-                problems.append(error.problem())
-        self._known = found
-        return MountsReading(tuple([one for _, one in found.values()]), tuple(problems))
+        mounted = self._who.mounted(root)
+        self._known = {
+            inode: self._namespace(root, inode, pid, mounts)
+            for inode, (pid, mounts) in mounted.namespaces.items()
+        }
+        return MountsReading(tuple([one for _, one in self._known.values()]), mounted.problems)
 
     def _namespace(
-        self, root: Root, inode: int, pids: Sequence[int]
+        self, root: Root, inode: int, pid: int, mounts: tuple[MountInfo, ...]
     ) -> tuple[int, NamespaceMounts]:
         """Return it with its walk: chroot(2) needs its process to run, pivot_root(2) changes mounts."""
-        pid, mounts = self._who.mounts(root, inode, pids)
         known = self._known.get(inode)
         same = known is not None and known[1].pid == pid and known[1].mounts is mounts
         if known is not None and same and self._who.rested(pid, known[0]):

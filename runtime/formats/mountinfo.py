@@ -9,8 +9,8 @@ _ESCAPE = re.compile(rb"\\([0-3][0-7]{2})")
 _OPTION = re.compile(r'[a-z]*context="[^"]*"|[^,]+')
 """Options are parted by commas; only a security context is quoted, and may hold some itself."""
 _DEVICE = re.compile(r"[0-9]+:[0-9]+", re.ASCII)
-_FIXED = 6
-"""Fields before the optional ones."""
+_FIXED = 4
+"""Fields before the optional ones, both numbers left out."""
 
 
 class MountInfo(NamedTuple):
@@ -34,16 +34,33 @@ class MountInfo(NamedTuple):
     super_options: tuple[str, ...]
 
 
-def parse(data: bytes) -> tuple[MountInfo, ...]:
+Tail = tuple[str, str, str, tuple[str, ...], tuple[str, ...], str, str, tuple[str, ...]]
+"""Every field of a `MountInfo` but both numbers."""
+
+
+def parse(data: bytes, known: dict[bytes, Tail] | None = None) -> tuple[MountInfo, ...]:
     """Return the mounts in the file's order; raise `FormatError` on a line that is not one.
 
-    The kernel ends each line with a newline: data that does not was torn, and is refused.
+    The kernel ends each line with a newline: data that does not was torn, and is refused. Mount
+    namespaces are copies of others, their lines alike but for both numbers: `known`, which the
+    caller keeps, has what was understood of the rest.
     """
     lines = data.split(b"\n")
     if lines.pop():
         raise FormatError("mountinfo ends in the middle of a line")
+    known = {} if known is None else known
     seen: dict[str, tuple[str, ...]] = {}
-    return tuple(_line(line, seen) for line in lines)
+    found: list[MountInfo] = []
+    for line in lines:
+        try:
+            mount_id, parent_id, rest = line.split(b" ", 2)
+            tail = known.get(rest)
+            if tail is None:
+                tail = known[rest] = _tail(line, rest, seen)
+            found.append(MountInfo._make((int(mount_id), int(parent_id), *tail)))
+        except ValueError:
+            raise FormatError(f"not a mountinfo line: {line[:160]!r}") from None
+    return tuple(found)
 
 
 def unescape(field: bytes) -> str:
@@ -56,24 +73,22 @@ def unescape(field: bytes) -> str:
     return field.decode("utf-8", "surrogateescape")
 
 
-def _line(line: bytes, seen: dict[str, tuple[str, ...]]) -> MountInfo:
+def _tail(line: bytes, rest: bytes, seen: dict[str, tuple[str, ...]]) -> Tail:
+    """Return all fields of a line behind both numbers."""
     # One space parts two fields, and a field can be empty: a source is whatever mount(2) was told.
-    fields = line.decode("utf-8", "surrogateescape").split(" ")
+    fields = rest.decode("utf-8", "surrogateescape").split(" ")
     try:
         dash = fields.index("-", _FIXED)
-        mount_id, parent_id = int(fields[0]), int(fields[1])
         fstype, source, super_options = fields[dash + 1 :]
     except ValueError:
         raise FormatError(f"not a mountinfo line: {line[:160]!r}") from None
-    if not _DEVICE.fullmatch(fields[2]):
+    if not _DEVICE.fullmatch(fields[0]):
         raise FormatError(f"not a device number in a mountinfo line: {line[:160]!r}")
-    return MountInfo(
-        mount_id,
-        parent_id,
-        fields[2],
-        _text(fields[3]),
-        _text(fields[4]),
-        _options(fields[5], seen),
+    return (
+        fields[0],
+        _text(fields[1]),
+        _text(fields[2]),
+        _options(fields[3], seen),
         tuple(fields[_FIXED:dash]),
         _text(fstype),
         _text(source),

@@ -1,12 +1,18 @@
 """Who is in which namespace: races with processes that go, and pids that are used again."""
 
+import subprocess
+import sys
 import time
+from contextlib import contextmanager
 
 import pytest
 
 from collectors.errors import CollectError, Gone
-from collectors.members import Members, ask, members
+from collectors.kernel import filesystems, layers, mounts, namespaces
+from collectors.members import Members, MountTables, ask, members
 from collectors.root import Root
+from collectors.table import Table
+from tests.collectors.kernel import made
 
 
 def process(base, pid, inode):
@@ -71,3 +77,73 @@ def test_without_a_time_every_question_is_a_walk(root, tmp_path):
     who.of(root, "mnt")
     process(tmp_path, 9, 300)
     assert who.of(root, "mnt")[0][300] == [9]
+
+
+IN_TIME = """
+unshare(NEWNS)
+mount(None, b"/", None, 0x44000, None)  # MS_PRIVATE | MS_REC
+say("ready")
+for line in sys.stdin:
+    mount(b"told", b"/tmp", b"tmpfs", 0, None)
+    say("mounted")
+"""
+
+
+@contextmanager
+def mounting():
+    """Keep a process in a mount namespace of its own; yield its pid and how to have it mount something."""
+    command = [sys.executable, "-I", "-S", "-c", made.PRELUDE + IN_TIME]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+
+        def tell():
+            child.stdin.write(b"\n")
+            child.stdin.flush()
+            assert child.stdout.readline() == b"mounted\n"
+
+        try:
+            assert child.stdout.readline() == b"ready\n"
+            yield child.pid, tell
+        finally:
+            child.stdin.close()
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("quick", [False, True], ids=["proc", "iterator"])
+def test_what_is_mounted_is_looked_for_once_in_a_walk_and_the_same_object_until_it_changes(quick):
+    root, table = Root(), Table(quick=quick)
+    tables = MountTables(table)
+    spaces, who = namespaces.Reader(table, tables), Members(table=table, tables=tables)
+    with mounting() as (pid, tell):
+        inode = made.inode(pid, "mnt")
+
+        def mounted():
+            spaces.read(root)
+            return who.mounted(root)
+
+        seen = [mounted() for _ in range(3)]
+        before = root.reads.files
+        again = who.mounted(root)
+        assert again is seen[-1]
+        assert root.reads.files == before
+        tell()
+        after = mounted()
+        assert after is not again
+        assert [one.source for one in after.namespaces[inode][1]].count("told") == 1
+        assert "told" not in [one.source for one in again.namespaces[inode][1]]
+
+
+@pytest.mark.root
+def test_a_steady_frame_reads_no_file_for_what_is_mounted():
+    root, table = Root(), Table()
+    tables = MountTables(table)
+    spaces, who = namespaces.Reader(table, tables), Members(table=table, tables=tables)
+    readers = mounts.Reader(who), filesystems.Reader(who), layers.Reader(who)
+    with mounting(), mounting():
+        many = []
+        for _ in range(8):
+            spaces.read(root)
+            before = root.reads.files
+            for reader in readers:
+                reader.read(root)
+            many.append(root.reads.files - before)
+    assert min(many[1:]) < many[0] / 4

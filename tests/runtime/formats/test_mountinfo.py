@@ -132,6 +132,29 @@ def test_whatever_the_bytes_the_answer_is_mounts_or_a_format_error(data):
     assert all(isinstance(mount.mountpoint, str) for mount in mounts)
 
 
+def test_lines_that_are_alike_but_for_their_numbers_are_understood_once():
+    known = {}
+    (first,) = mountinfo.parse(LINE, known)
+    (second,) = mountinfo.parse(LINE.replace(b"36 35", b"72 71"), known)
+    assert second == first._replace(mount_id=72, parent_id=71)
+    assert second.super_options is first.super_options
+    assert len(known) == 1
+
+
+@given(st.lists(st.sampled_from([LINE, LINE.replace(b"1", b"2"), b"1 0 0:1 / /x rw - t  r\n"])))
+def test_whatever_was_understood_before_a_file_says_the_same(lines):
+    known = {}
+    for _ in range(2):
+        assert mountinfo.parse(b"".join(lines), known) == mountinfo.parse(b"".join(lines))
+
+
+def test_a_line_that_was_refused_is_refused_again():
+    known = {}
+    for _ in range(2):
+        with pytest.raises(FormatError, match="not a mountinfo line"):
+            mountinfo.parse(b"1 0 0:1 / / rw - tmpfs\n", known)
+
+
 def _mangle(text: bytes, also: bytes = b"") -> bytes:
     """What the kernel's mangle() and seq_escape() do."""
     return b"".join(
