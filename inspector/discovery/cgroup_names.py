@@ -49,6 +49,8 @@ _PATTERNS: Final = (
     # Of an application there may be several at once: the number, or the uuid, tells them apart.
     _pattern("flatpak", r"/app-flatpak-(?P<id>(?P<name>[^/]+)-[0-9]+)\.scope"),
     _pattern("snap", r"/snap\.(?P<id>(?P<name>[^/]+?)(?:-[0-9a-f-]{36})?)\.(?:scope|service)"),
+    # All applications of a snap together: snap-confine makes it itself, in v1's freezer.
+    _pattern("snap", r"^/snap\.(?P<id>(?P<name>[a-z0-9][a-z0-9_-]*))"),
     # With a parent of the user's choice (--cgroup-parent) or below kubepods, the id stands alone.
     _pattern(None, rf"/(?P<id>{_HEX64})"),
 )

@@ -166,6 +166,7 @@ def test_what_is_made_for_kubelet_tells_its_pod_by_its_monitors_words():
             "firefox.firefox",
         ),
         ("/system.slice/snap.lxd.daemon.service", "snap", "lxd.daemon"),
+        ("/snap.hello_1", "snap", "hello_1"),
         ("/system.slice/snap.hello-world.hello-world.service", "snap", "hello-world.hello-world"),
     ],
 )
