@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,15 +33,22 @@ class Kubelet:
     address: str
     parent: str
     """The cgroup that pods are put below."""
+    handler: str = ""
+    """Which of the runtimes of the configuration makes them; the default one where empty."""
 
     async def run_pod(self, name: str, *, namespace: str, uid: str) -> str:
         """Return the id of a new pod's sandbox."""
-        answer = await self._call("RunPodSandbox", {1: self._pod(name, namespace, uid)})
+        pod = self._pod(name, namespace, uid)
+        answer = await self._call("RunPodSandbox", {1: pod, 2: self.handler})
         return _first_text(answer)
 
-    async def run_container(self, sandbox: str, name: str, command: Sequence[str]) -> str:
-        """Return the id of a new running container in a pod."""
+    async def run_container(
+        self, sandbox: str, name: str, command: Sequence[str], *, memory_bytes: int = 0
+    ) -> str:
+        """Return the id of a new running container in a pod, with a limit of memory if one is given."""
         config = {1: {1: name}, 2: {1: PAUSE}, 3: list(command), 9: _labels({"tier": "front"})}
+        if memory_bytes:
+            config[15] = {1: {4: memory_bytes}}
         answer = await self._call(
             "CreateContainer", {1: sandbox, 2: config, 3: self._pod("pod", "space", "uid")}
         )
@@ -52,15 +60,28 @@ class Kubelet:
         """Kill a container at once."""
         await self._call("StopContainer", {1: container})
 
+    async def limit_memory(self, container: str, memory_bytes: int) -> None:
+        """Change the limit of a running container's memory."""
+        await self._call("UpdateContainerResources", {1: container, 2: {4: memory_bytes}})
+
+    async def execute(self, container: str, command: Sequence[str]) -> tuple[int, bytes]:
+        """Run one more process to its end; return its exit status and what it wrote."""
+        answer = decode(await self._call("ExecSync", {1: container, 2: list(command), 3: 20}))
+        return answer.get(3, [0])[0], answer.get(1, [b""])[0]
+
     async def words_of(self, container: str) -> Any:
         """Return what the runtime says of a container: its status with `info`, and its statistics."""
-        status = decode(await self._call("ContainerStatus", {1: container, 2: 1}))
-        info = dict(entry(each) for each in status[2])
-        said = {"status": decode(status[1][0]), "info": json.loads(info["info"])}
+        said = await self.status_of(container)
         if said["status"].get(3) != [_RUNNING]:
             return said
         stats = decode(await self._call("ContainerStats", {1: container}))
         return {**said, "stats": decode(stats[1][0])}
+
+    async def status_of(self, container: str) -> Any:
+        """Return what the runtime says of a container without asking a shim for statistics."""
+        status = decode(await self._call("ContainerStatus", {1: container, 2: 1}))
+        info = dict(entry(each) for each in status[2])
+        return {"status": decode(status[1][0]), "info": json.loads(info["info"])}
 
     async def remove_pod(self, sandbox: str) -> None:
         """Stop a pod with all that is in it, and forget it."""
@@ -83,8 +104,13 @@ class Kubelet:
 
 
 @contextlib.contextmanager
-def containerd(scratch: Path, rootfs_tar: Path) -> Iterator[daemons.Engine]:
-    """Run a containerd with its CRI plugin; yield `ctr` in Kubernetes's namespace."""
+def containerd(
+    scratch: Path, rootfs_tar: Path, *, runtimes: str = "", path: str = os.environ["PATH"]
+) -> Iterator[daemons.Engine]:
+    """Run a containerd with its CRI plugin; yield `ctr` in Kubernetes's namespace.
+
+    `runtimes` are more lines of its configuration; it looks for shims in `path`.
+    """
     directory = Path(tempfile.mkdtemp(prefix="cri", dir=scratch))
     directory.chmod(0o755)
     address = str(directory / "c.sock")
@@ -103,6 +129,7 @@ def containerd(scratch: Path, rootfs_tar: Path) -> Iterator[daemons.Engine]:
         stream_server_port = "0"
         [plugins."io.containerd.grpc.v1.cri".cni]
         conf_dir = "{directory}/cni"
+        {runtimes}
         """
     )
     ctr = daemons.Engine(
@@ -113,7 +140,9 @@ def containerd(scratch: Path, rootfs_tar: Path) -> Iterator[daemons.Engine]:
     )
     image = docker_archive(rootfs_tar, PAUSE, directory / "image.tar")
     with daemons.daemon(
-        ("containerd", "--config", str(configuration)), directory, lambda: ctr("version")
+        ("env", f"PATH={path}", "containerd", "--config", str(configuration)),
+        directory,
+        lambda: ctr("version"),
     ):
         ctr("images", "import", str(image))
         yield ctr

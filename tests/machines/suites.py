@@ -26,8 +26,8 @@ PYTEST: Final = (
     *("--timeout=300", "-m", "root and not machine"),
 )
 OUTCOME: Final = "outcome.json"
-ENGINES: Final = "tests/engines/test_oci_systemd.py"
-"""Docker, Podman and containerd that leave cgroups to systemd, and containers to our runtime."""
+ENGINES: Final = ("tests/engines/test_oci_systemd.py", "tests/engines/test_cri_systemd.py")
+"""Docker, Podman, containerd and pods that leave cgroups to systemd, and containers to our runtime."""
 ROOTLESS: Final = "tests/engines/test_oci_rootless_systemd.py"
 """A user's Podman that leaves cgroups to the user's own systemd."""
 WHOLE: Final = ("tests/live", "tests/runtime")
@@ -74,7 +74,7 @@ NAMESPACES: Final = (
 )
 SUITES: Final = {
     "ns-v1": Suite(
-        tests=(*WHOLE, ENGINES),
+        tests=(*WHOLE, *ENGINES),
         lacks=(
             *MACHINES,
             *NAMESPACES,
@@ -98,7 +98,7 @@ SUITES: Final = {
     ),
     "uml": Suite(
         tests=(
-            *(*WHOLE, ENGINES, ROOTLESS),
+            *(*WHOLE, *ENGINES, ROOTLESS),
             # A hundred births a second are more than it can bear.
             "--ignore=tests/live/test_churn.py",
         ),
