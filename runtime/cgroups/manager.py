@@ -14,7 +14,6 @@ from runtime.errors import (
     FailedPrecondition,
     Internal,
     InvalidArgument,
-    Unimplemented,
 )
 
 if TYPE_CHECKING:
@@ -156,9 +155,8 @@ class Manager:
         """Change the limits that `resources` names; the others stay."""
         self._check(resources)
         self._check_enabled(resources)
-        if resources.get("devices") and self._of("devices") is None:
-            raise Unimplemented("device rules of a running container cannot change on cgroup v2")
         self._apply(resources)
+        self._attach_devices(resources, again=True)
 
     def limits(self, resources: Mapping[str, Any]) -> bool:
         """Tell whether resources ask for a limit that only a cgroup can keep, devices left out."""
@@ -203,7 +201,7 @@ class Manager:
         writes = [Write(file, value) for file, value in values.items()]
         limits.perform(self._directory(hierarchy), writes, key="unified")
 
-    def _attach_devices(self, resources: Mapping[str, Any]) -> None:
+    def _attach_devices(self, resources: Mapping[str, Any], *, again: bool = False) -> None:
         unified = self._unified
         if unified is None or self._of("devices") is not None or not resources.get("devices"):
             return
@@ -212,7 +210,7 @@ class Manager:
         program = bpf.assemble(bpf.DeviceList(devices.rules(resources)))
         directory = os.open(self._directory(unified), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            bpf.attach_devices(directory, program)
+            (bpf.replace_devices if again else bpf.attach_devices)(directory, program)
         except PermissionError:
             # A user may load none; neither can a container of one make a node, or open root's.
             if os.geteuid() == 0 and not idmap.nested():

@@ -15,9 +15,19 @@ from runtime.linux import syscalls
 
 _PROG_LOAD: Final = 5
 _PROG_ATTACH: Final = 8
+_PROG_DETACH: Final = 9
+_PROG_GET_FD_BY_ID: Final = 13
+_OBJ_GET_INFO_BY_FD: Final = 15
+_PROG_QUERY: Final = 16
 _TYPE_CGROUP_DEVICE: Final = 15
 _ATTACH_CGROUP_DEVICE: Final = 6
 _ALLOW_MULTI: Final = 2
+_NAME: Final = b"cinspect_device"
+"""By which programs of this package are told from systemd's; BPF_OBJ_NAME_LEN is 16."""
+_INFO_BYTES, _NAME_AT = 80, 64
+"""How much of struct bpf_prog_info is asked for, and where the name is in it."""
+_MOST_PROGRAMS: Final = 64
+"""As many as a cgroup can have of one kind (kernel/bpf/cgroup.c)."""
 
 _ACCESS: Final = {"m": 1, "r": 2, "w": 4}
 _ALL_ACCESS: Final = 7
@@ -120,12 +130,13 @@ def attach_devices(directory: int, program: bytes) -> None:
     instructions = ctypes.create_string_buffer(program, len(program))
     licence = ctypes.create_string_buffer(b"Apache-2.0")
     attributes = struct.pack(
-        "=IIQQIIQI",
+        "=IIQQIIQII16s",
         _TYPE_CGROUP_DEVICE,
         len(program) // 8,
         ctypes.addressof(instructions),
         ctypes.addressof(licence),
-        *(0, 0, 0, 0),  # no log of the verifier
+        *(0, 0, 0, 0, 0),  # no log of the verifier
+        _NAME,
     )
     loaded = syscalls.call("bpf", _PROG_LOAD, attributes, len(attributes))
     try:
@@ -133,3 +144,41 @@ def attach_devices(directory: int, program: bytes) -> None:
         syscalls.call("bpf", _PROG_ATTACH, request, len(request))
     finally:
         os.close(loaded)
+
+
+def replace_devices(directory: int, program: bytes) -> None:
+    """Let a program decide for a v2 cgroup in place of those that `attach_devices` gave it.
+
+    All that are there must allow a device: in between, what both allow can be used.
+    """
+    before = attached_devices(directory)
+    attach_devices(directory, program)
+    for number in before:
+        request = struct.pack("=III", number, 0, 0)
+        held = syscalls.call("bpf", _PROG_GET_FD_BY_ID, request, len(request))
+        try:
+            if _name(held) == _NAME:
+                request = struct.pack("=IIII", directory, held, _ATTACH_CGROUP_DEVICE, 0)
+                syscalls.call("bpf", _PROG_DETACH, request, len(request))
+        finally:
+            os.close(held)
+
+
+def attached_devices(directory: int) -> list[int]:
+    """Return the numbers of the programs that decide for a v2 cgroup, its ancestors' left out."""
+    numbers = (ctypes.c_uint32 * _MOST_PROGRAMS)()
+    # target, type, flags, the flags of what is attached, where to, how many
+    form = "=IIIIQIxxxx"
+    place = ctypes.addressof(numbers)
+    packed = struct.pack(form, directory, _ATTACH_CGROUP_DEVICE, 0, 0, place, _MOST_PROGRAMS)
+    request = ctypes.create_string_buffer(packed, len(packed))
+    syscalls.call("bpf", _PROG_QUERY, request, len(request))
+    return list(numbers[: struct.unpack(form, request.raw)[5]])
+
+
+def _name(program: int) -> bytes:
+    """Return the name that a program, an open descriptor, was loaded with."""
+    about = ctypes.create_string_buffer(_INFO_BYTES)
+    request = struct.pack("=IIQ", program, len(about), ctypes.addressof(about))
+    syscalls.call("bpf", _OBJ_GET_INFO_BY_FD, request, len(request))
+    return about.raw[_NAME_AT:].rstrip(b"\0")

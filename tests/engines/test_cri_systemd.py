@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -141,7 +142,12 @@ async def test_a_dump_tells_the_pod_of_its_containers(
     runtime: Engine, pod: tuple[Kubelet, str, str]
 ) -> None:
     _, sandbox, container = pod
-    one = seen.container(container, runtime.environment)
-    assert (one["name"], one["pod"], one["role"]) == ("nginx", "shop/web-7d4", "container")
+
+    def named() -> Any:  # where all is slow the socket may not have answered in time at first
+        one = seen.container(container, runtime.environment)
+        return one if one["name"] == "nginx" else None
+
+    one = command.eventually(named, seconds=60)
+    assert (one["pod"], one["role"]) == ("shop/web-7d4", "container")
     assert one["resources"]["memory"]["limit_bytes"] == 64 << 20
     assert seen.container(sandbox, runtime.environment)["role"] == "pod_sandbox"
