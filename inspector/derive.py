@@ -72,7 +72,7 @@ def derive(
         network=network.derive(current, alone.owners(NET), joined.world.host[NET], memos)
         if "network" in asked
         else UNSET,
-        network_namespaces=spaces.derive(joined, alone.owners(NET))
+        network_namespaces=spaces.derive(joined, alone.owners(NET), memos)
         if "network" in asked
         else UNSET,
         tasks=_tasks(joined) if "tasks" in asked else UNSET,

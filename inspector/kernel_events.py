@@ -36,8 +36,9 @@ class KernelEvents:
 
     def __init__(self, frame: Frame, sample: Sample) -> None:
         """Begin with a frame and its sample; what follows is compared with them."""
-        self._counters = Counters()
-        self._attribution = Attribution()
+        self._known = owners.Known()
+        self._counters = Counters(self._known)
+        self._attribution = Attribution(self._known)
         self._heard = Heard()
         self._before, self._sample = frame, sample
         self._watched(sample, _containers(frame), ())
@@ -52,7 +53,7 @@ class KernelEvents:
         heard = current.get(happened.KEY)
         watched = heard.watched if heard is not None else frozenset[int]()
         found: list[Found] = [
-            *_cgroups(current, containers),
+            *_cgroups(current, containers, self._known),
             *_limits(before, after),
             *_namespaces(before, after, earlier, current),
             *_mounts(before, after, watched),
@@ -96,7 +97,9 @@ def _event(current: Sample, topic: str, container: str | None, body: dict[str, o
     )
 
 
-def _cgroups(current: Sample, containers: tuple[Container, ...]) -> Iterator[Found]:
+def _cgroups(
+    current: Sample, containers: tuple[Container, ...], known: owners.Known
+) -> Iterator[Found]:
     """Yield each cgroup once, with the hierarchies that it was made in; one above comes first, and goes last."""
     reading = current.get(cgroups.KEY)
     if reading is None or not reading.changes:
@@ -105,7 +108,7 @@ def _cgroups(current: Sample, containers: tuple[Container, ...]) -> Iterator[Fou
         one.mountpoint: ",".join(one.controllers) if one.version == 1 else UNIFIED
         for one in reading.hierarchies
     }
-    own = owners.by_path(containers)
+    own = known.by_path(containers)
     joined: dict[tuple[str, str, str | None], list[str]] = {}
     for change in reading.changes:
         key = (change.kind, change.path, change.file)
@@ -156,8 +159,11 @@ def _limits_of(resources: Resources) -> dict[str, tuple[float | None, str | None
 
 def _namespaces(before: Frame, after: Frame, earlier: Sample, current: Sample) -> Iterator[Found]:
     """Yield namespaces but those that came, or went, with a container: it is told of already."""
-    old, new = _spaces(earlier), _spaces(current)
-    if old is None or new is None or old.keys() == new.keys():
+    was, now = earlier.get(namespaces.KEY), current.get(namespaces.KEY)
+    if was is None or now is None or was.namespaces is now.namespaces:
+        return
+    old, new = _types(was), _types(now)
+    if old.keys() == new.keys():
         return
     lasting = _running(before) & _running(after)
     for topic, these, others, frame, sample in (
@@ -179,9 +185,8 @@ def _namespaces(before: Frame, after: Frame, earlier: Sample, current: Sample) -
                 yield topic, owner, body | {"processes": len(members[inode])}
 
 
-def _spaces(sample: Sample) -> dict[int, str] | None:
-    reading = sample.get(namespaces.KEY)
-    return None if reading is None else {one.inode: one.type for one in reading.namespaces}
+def _types(reading: namespaces.NamespacesReading) -> dict[int, str]:
+    return {one.inode: one.type for one in reading.namespaces}
 
 
 def _members(sample: Sample, wanted: Collection[int]) -> dict[int, list[int]]:

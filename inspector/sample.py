@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import compress, count
-from operator import is_not
+from operator import eq, is_not
 from typing import TypeVar
 
 from msgspec import Struct
@@ -13,6 +13,7 @@ from collectors.engine import EngineReading
 from collectors.errors import Problem
 
 T = TypeVar("T")
+K = TypeVar("K")
 
 
 class EngineAnswer(Struct, frozen=True, kw_only=True):
@@ -67,3 +68,10 @@ def differing(before: Sequence[object], now: Sequence[object]) -> list[int] | No
     if len(before) != len(now):
         return None
     return list(compress(count(), map(is_not, before, now)))
+
+
+def other_values(before: Mapping[K, object], now: Mapping[K, object]) -> list[K] | None:
+    """Return the keys that have another object now; None where not the same keys are there, in order."""
+    if len(before) != len(now) or not all(map(eq, before, now)):
+        return None
+    return list(compress(now, map(is_not, before.values(), now.values())))

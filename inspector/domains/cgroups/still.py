@@ -1,14 +1,13 @@
 """Tells which cgroups' derived numbers are those of the frame before: nothing that they say has changed."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from itertools import compress
-from operator import eq, is_not
 from typing import TypeVar
 
 from collectors.kernel import cgroups as raw
 from inspector.domains.cgroups import bounds, kills, verdicts
 from inspector.domains.cgroups.limits import THROTTLED, Key, Table, own_limits
 from inspector.memos import Memos
+from inspector.sample import other_values
 
 T = TypeVar("T")
 
@@ -179,10 +178,10 @@ class _Change:
 
     def _candidates(self, last: Table) -> Iterable[Key]:
         """Return those that have to be looked at."""
-        table, depths, were = self._table, self._table.depths, last.depths
-        if table.changed is None or len(depths) != len(were) or not all(map(eq, depths, were)):
+        table = self._table
+        deeper = other_values(last.depths, table.depths)
+        if table.changed is None or deeper is None:
             return table.current
-        deeper = compress(depths, map(is_not, depths.values(), were.values()))
         return {*table.changed, *(key for key in deeper if key in table.current)}
 
     def _upwards(self, keys: Iterable[Key]) -> None:

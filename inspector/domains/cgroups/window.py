@@ -2,13 +2,11 @@
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import compress
-from operator import eq, is_not
 from typing import Final, NamedTuple
 
 from collectors.kernel import cgroups
 from collectors.kernel.cgroups import Cgroup, CgroupsReading, Depth
-from inspector.sample import Sample, differing
+from inspector.sample import Sample, differing, other_values
 
 SECONDS: Final = 60.0
 """How far back it looks."""
@@ -111,12 +109,9 @@ class Window:
         self, listed: Sequence[Cgroup], depths: Mapping[tuple[str, str], Depth]
     ) -> dict[tuple[str, str], Cgroup] | None:
         """Return those that are other records than before; None where not the same ones are there."""
-        places, were = differing(self._listed, listed), self._depths
-        if places is None or len(self._places) != len(listed):
+        places, deeper = differing(self._listed, listed), other_values(self._depths, depths)
+        if places is None or deeper is None or len(self._places) != len(listed):
             return None
-        if len(depths) != len(were) or not all(map(eq, depths, were)):
-            return None
-        deeper = compress(depths, map(is_not, depths.values(), were.values()))
         changed = {key: self._places[key] for key in deeper if key in self._places}
         for at in places:
             now, before = listed[at], self._listed[at]

@@ -10,10 +10,10 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from collectors.kernel import cgroups
-from collectors.kernel.cgroups import Cgroup, CgroupsReading
+from collectors.kernel.cgroups import Cgroup, CgroupsReading, Depth
 from inspector.domains.containers.model import Container
 from inspector.domains.events import owners
-from inspector.sample import Sample
+from inspector.sample import Sample, differing, other_values
 
 _TOPICS: Final = {
     "low": "memory-low",
@@ -43,12 +43,14 @@ class _Grown(NamedTuple):
 class Counters:
     """Compares each reading of the cgroups with the one before."""
 
-    def __init__(self) -> None:
-        """Know none yet."""
-        self._before: dict[Key, Cgroup] = {}
+    def __init__(self, known: owners.Known | None = None) -> None:
+        """Know none yet; what is known of owners may be shared."""
+        self._known = known or owners.Known()
+        self._before: Mapping[Key, Cgroup] = {}
         self._reading: CgroupsReading | None = None
+        self._depths: Mapping[Key, Depth] = {}
         self._pids: Mapping[Key, int] = {}
-        self._owners: dict[str, str] = {}
+        self._owners: Mapping[str, str] = {}
         self._told: dict[tuple[Key, str], tuple[datetime, int]] = {}
 
     def advance(self, sample: Sample, containers: Iterable[Container]) -> list[Found]:
@@ -56,20 +58,46 @@ class Counters:
         reading = sample.get(cgroups.KEY)
         if reading is None or not reading.cgroups:
             return []
-        after = owners.by_path(containers)
-        now = {(one.hierarchy, one.path): one for one in reading.cgroups}
-        pids = _refused(sample)
+        after = self._known.by_path(containers)
+        changed = self._changed(reading)
+        now = {**self._before, **changed} if changed is not None else _by_key(reading.cgroups)
+        others = now if changed is None else changed
+        pids = self._refused(sample)
         found: list[Found] = []
         if self._reading is not None:
-            grown = (*self._memory(now), *_where(_more(self._pids, pids)))
-            found = [*self._states(now, after), *self._tell(grown, now, sample, after)]
+            refused = _more(self._pids, pids) if pids is not self._pids else {}
+            grown = (*self._memory(others), *_where(refused))
+            found = [*self._states(others, after), *self._tell(grown, now, sample, after)]
         self._before, self._reading, self._pids, self._owners = now, reading, pids, after
         return found
 
-    def _memory(self, now: Mapping[Key, Cgroup]) -> Iterator[_Grown]:
+    def _changed(self, reading: CgroupsReading) -> Mapping[Key, Cgroup] | None:
+        """Return those that are other records than before; None where not the same ones are there."""
+        before = self._reading.cgroups if self._reading is not None else ()
+        places = differing(before, reading.cgroups)
+        if places is None or len(self._before) != len(before):
+            return None
+        keys = ((one.hierarchy, one.path) for one in (before[at] for at in places))
+        changed = _by_key(reading.cgroups[at] for at in places)
+        return changed if all(key in changed for key in keys) else None
+
+    def _refused(self, sample: Sample) -> Mapping[Key, int]:
+        """Return how often forks were refused for pids.max, where that was read."""
+        reading = sample.get(cgroups.DEPTH)
+        depths: Mapping[Key, Depth] = reading.depths if reading is not None else {}
+        others = other_values(self._depths, depths)
+        self._depths = depths
+        if others is None:
+            return _refused(depths, depths)
+        if not others:
+            return self._pids
+        kept = {key: count for key, count in self._pids.items() if key not in others}
+        return kept | _refused(depths, others)
+
+    def _memory(self, others: Mapping[Key, Cgroup]) -> Iterator[_Grown]:
         """Yield what grew, where it happened."""
         grown: dict[Key, dict[str, int]] = {}
-        for key, one in now.items():
+        for key, one in others.items():
             before = self._before.get(key)
             if before is one or one.memory is None:
                 continue
@@ -131,9 +159,9 @@ class Counters:
             if change.kind == "removed" and change.path.startswith(below):
                 yield change.path
 
-    def _states(self, now: Mapping[Key, Cgroup], after: Mapping[str, str]) -> Iterator[Found]:
+    def _states(self, others: Mapping[Key, Cgroup], after: Mapping[str, str]) -> Iterator[Found]:
         """Yield what version 2's cgroup.events tells: of containers, their own events do."""
-        for key, one in now.items():
+        for key, one in others.items():
             before = self._before.get(key)
             if before is None or before is one or key[0] or before.inode != one.inode:
                 continue
@@ -163,15 +191,13 @@ def _new(before: Cgroup | None, one: Cgroup) -> dict[str, int]:
     }
 
 
-def _refused(sample: Sample) -> Mapping[Key, int]:
-    """Return how often forks were refused for pids.max, where that was read."""
-    depths = sample.get(cgroups.DEPTH)
-    if depths is None:
-        return {}
+def _by_key(listed: Iterable[Cgroup]) -> dict[Key, Cgroup]:
+    return {(one.hierarchy, one.path): one for one in listed}
+
+
+def _refused(depths: Mapping[Key, Depth], keys: Iterable[Key]) -> dict[Key, int]:
     return {
-        key: one.pids_events.get("max", 0)
-        for key, one in depths.depths.items()
-        if one.pids_events is not None
+        key: events.get("max", 0) for key in keys if (events := depths[key].pids_events) is not None
     }
 
 

@@ -23,19 +23,21 @@ class Heard:
     def __init__(self) -> None:
         """Know nothing yet."""
         self._told: dict[tuple[str, str], float] = {}
-        self._owners: dict[str, str] = {}
-        self._spaces: dict[int, str] = {}
+        self._before: tuple[Container, ...] = ()
 
     def advance(
         self, heard: HappenedReading, containers: Iterable[Container], *, taken_at: datetime
     ) -> list[Event]:
         """Return the events of one reading; `containers` are the new frame's."""
-        containers = tuple(containers)
+        before, self._before = self._before, tuple(containers)
+        found: list[Event] = []
         # What went away since the frame before was still whose it was then.
-        spaces = self._spaces | _spaces(containers)
-        paths = self._owners | owners.by_path(containers)
-        ids = frozenset(one.id for one in containers)
-        found = [*_mounts(heard.mounts, spaces, ids), *self._memory(heard.memory, paths)]
+        if heard.mounts:
+            spaces = _spaces(before) | _spaces(self._before)
+            found += _mounts(heard.mounts, spaces, frozenset(one.id for one in self._before))
+        if heard.memory:
+            paths = owners.by_path(before) | owners.by_path(self._before)
+            found += self._memory(heard.memory, paths)
         for what, number in (
             ("births and ends of processes", heard.lost),
             ("mounts and want of memory", heard.dropped),
@@ -43,7 +45,6 @@ class Heard:
             if number:
                 body = {"what": what, "at_least": number}
                 found.append(_event(taken_at.timestamp(), LOST, None, body))
-        self._spaces, self._owners = _spaces(containers), owners.by_path(containers)
         return found
 
     def _memory(

@@ -31,8 +31,13 @@ Body = dict[str, object]
 class Attribution:
     """Knows from frame to frame whose each process is, and what it runs."""
 
-    def __init__(self) -> None:
-        """Know nobody yet."""
+    def __init__(self, known: owners.Known | None = None) -> None:
+        """Know nobody yet; what is known of cgroups' owners may be shared."""
+        self._known = known or owners.Known()
+        self._members: list[tuple[str, int | None, tuple[int, ...]]] = []
+        self._after: dict[int, str] = {}
+        self._firsts: set[tuple[str, int]] = set()
+        """Of the last containers, as the one before."""
         self._owner: dict[int, str] = {}
         self._command: dict[int, tuple[str, ...]] = {}
         self._first: set[tuple[str, int]] = set()
@@ -50,13 +55,18 @@ class Attribution:
         `told` is what engines said meanwhile: some of it has pids.
         """
         containers = tuple(containers)
-        after = {pid: one.id for one in containers for pid in one.pids}
-        self._first |= {(one.id, one.pid) for one in containers if one.pid is not None}
+        members = [(one.id, one.pid, one.pids) for one in containers]
+        if members != self._members:
+            self._members = members
+            self._after = {pid: name for name, _, pids in members for pid in pids}
+            self._firsts = {(name, pid) for name, pid, _ in members if pid is not None}
+        after = self._after
         births = heard.processes if heard is not None else ()
         found: list[Event] = []
         if births or self._pending:
-            known = _Known(after, _said(told), owners.by_path(containers))
-            self._first |= known.said_first
+            known = _Known(after, _said(told), self._known.by_path(containers))
+            self._first = self._first | self._firsts | known.said_first
+            self._owner = dict(self._owner)
             found += self._adopted(known)
             last = _last_births(births)
             for number, birth in enumerate(births):
@@ -70,7 +80,7 @@ class Attribution:
         # What was lost, or moved, is right again from here on.
         self._owner = after
         self._command = {pid: one for pid, one in self._command.items() if pid in after}
-        self._first = {(one.id, one.pid) for one in containers if one.pid is not None}
+        self._first = self._firsts
         return _limited(found)
 
     def _adopted(self, known: "_Known") -> list[Event]:

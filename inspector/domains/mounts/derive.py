@@ -9,7 +9,7 @@ from collectors.kernel.mounts import MountInfo
 from inspector.domains.mounts import tree
 from inspector.domains.mounts.model import Mount, MountedFilesystem
 from inspector.memos import Memos
-from inspector.sample import Sample
+from inspector.sample import Sample, differing
 
 
 def derive(
@@ -27,14 +27,36 @@ def derive(
     spaces = reading.namespaces if reading else ()
     hosts = next((one.mounts for one in spaces if one.namespace == host), ())
     view = memos.memo("host view", tree.HostView).of("", (hosts,), lambda: tree.HostView(hosts))
-    memo = memos.memo("mounts", tuple[Mount, ...])
-    return tuple(
+    memo, rows = memos.memo("mounts", tuple[Mount, ...]), memos.one(_Rows)
+    if (
+        rows.frame == memos.frame - 1
+        and rows.owners is owners
+        and rows.view is view
+        and differing(rows.spaces, spaces) == []
+    ):
+        memo.keep()
+        rows.frame = memos.frame
+        return rows.rows
+    rows.frame, rows.owners, rows.view, rows.spaces = memos.frame, owners, view, spaces
+    rows.rows = tuple(
         chain.from_iterable(
             memo.of(space.namespace, inputs, partial(_namespace, *inputs))
             for space in spaces
             for inputs in ((space.namespace, space.mounts, owners.get(space.namespace), view),)
         )
     )
+    return rows.rows
+
+
+class _Rows:
+    """Those of the frame before, and what they were made from."""
+
+    def __init__(self) -> None:
+        self.frame = 0
+        self.owners: Mapping[int, str] | None = None
+        self.view: object = None
+        self.spaces: Sequence[mounts.NamespaceMounts] = ()
+        self.rows: tuple[Mount, ...] = ()
 
 
 def of_filesystems(

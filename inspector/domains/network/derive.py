@@ -1,7 +1,8 @@
 """Interfaces of each network namespace, and what a container's own ones carried."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import chain
 
 from collectors.collector import Key
 from collectors.kernel import network, pinned
@@ -9,7 +10,7 @@ from collectors.kernel.network import Interface as RawInterface
 from collectors.kernel.network import NamespaceNetwork, NetworkReading
 from inspector.domains.network.model import Interface, NetworkUsage, Peer
 from inspector.memos import Memos
-from inspector.sample import Sample, elapsed, rate
+from inspector.sample import Sample, differing, elapsed, rate
 
 _COUNTERS = (
     "rx_bytes",
@@ -41,16 +42,40 @@ def derive(
     if empty is not None and empty.links:
         reading = NetworkReading((*reading.namespaces, *empty.links))
     memos = memos or Memos()
-    memo = memos.memo("network", tuple[Interface, ...])
-    peers = memos.memo("peers", dict[tuple[int, int], Peer]).of(
-        "", (_ends(reading),), lambda: _peers(reading)
-    )
-    rows: list[Interface] = []
-    for space in reading.namespaces:
-        number, owner = space.namespace, owners.get(space.namespace)
-        inputs = (space, peers, owner, number == host)
-        rows.extend(memo.of(number, inputs, partial(_namespace, *inputs)))
-    return tuple(rows)
+    memo, rows = memos.memo("network", tuple[Interface, ...]), memos.one(_Rows)
+    spaces = reading.namespaces
+    places = differing(rows.spaces, spaces)
+    if places is not None and [_ends(rows.spaces[at]) for at in places] != [
+        _ends(spaces[at]) for at in places
+    ]:
+        places = None
+    if places is None:
+        rows.peers = _peers(reading)
+    if rows.frame != memos.frame - 1 or (rows.owners, rows.host) != (owners, host):
+        places = None
+    if places is None:
+        rows.parts = [()] * len(spaces)
+        places = list(range(len(spaces)))
+    else:
+        memo.keep()
+    rows.frame, rows.owners, rows.host, rows.spaces = memos.frame, owners, host, spaces
+    for at in places:
+        number = spaces[at].namespace
+        inputs = (spaces[at], rows.peers, owners.get(number), number == host)
+        rows.parts[at] = memo.of(number, inputs, partial(_namespace, *inputs))
+    return tuple(chain.from_iterable(rows.parts))
+
+
+class _Rows:
+    """Those of the frame before, and what they were made from."""
+
+    def __init__(self) -> None:
+        self.frame = 0
+        self.owners: Mapping[int, str] = {}
+        self.host: int | None = None
+        self.spaces: Sequence[NamespaceNetwork] = ()
+        self.peers: Mapping[tuple[int, int], Peer] = {}
+        self.parts: list[tuple[Interface, ...]] = []
 
 
 def _namespace(
@@ -62,13 +87,10 @@ def _namespace(
     return tuple(_interface(space, raw, peers, container, host=host) for raw in space.interfaces)
 
 
-def _ends(reading: NetworkReading) -> list[tuple[object, ...]]:
+def _ends(space: NamespaceNetwork) -> tuple[object, ...]:
     """Return all that pairs are found by."""
-    return [
-        (space.namespace, one.name, one.index, one.peer_index, one.peer_namespace)
-        for space in reading.namespaces
-        for one in space.interfaces
-    ]
+    links = [(one.name, one.index, one.peer_index, one.peer_namespace) for one in space.interfaces]
+    return space.namespace, links
 
 
 def by_namespace(sample: Sample | None) -> dict[int, NamespaceNetwork]:

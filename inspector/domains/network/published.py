@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from collectors.kernel import network, ports, processes
+from collectors.kernel import network, ports
 from collectors.kernel.processes import Process
 from inspector.discovery.world import NET
 from inspector.domains.network.model import Published
@@ -18,19 +18,31 @@ FORWARDERS: Final = frozenset(
 
 
 def derive(
-    joined: Joined, inside: Mapping[int, tuple[str, ...]], more: Iterable[Published] = ()
+    joined: Joined,
+    inside: Mapping[int, tuple[str, ...]],
+    passing: Iterable[Process],
+    more: Iterable[Published] = (),
 ) -> tuple[Published, ...]:
     """Return them, and `more`, by port; `inside` tells the containers of a network namespace.
 
-    Proxies are seen only where all processes were read, as with the section `processes`.
+    Proxies are seen only where all processes were read, as with the section `processes`: `passing`
+    tells them.
     """
-    owners = _addresses(joined, inside)
+    reading = joined.sample.get(ports.KEY)
+    told = bool(reading and reading.forwards) or bool(passing)
+    owners = _addresses(joined, inside) if told else {}
     found = [
         *_rules(joined, owners),
-        *_proxies(joined, owners),
+        *_proxies(passing, owners),
         *more,
     ]
     return tuple(sorted(found, key=lambda one: (one.port, one.protocol, one.address, one.by)))
+
+
+def passing(joined: Joined) -> tuple[Process, ...]:
+    """Return the processes that pass ports on."""
+    names = _PROXIES | FORWARDERS
+    return tuple(one for one in joined.world.processes.values() if one.comm in names)
 
 
 def _rules(joined: Joined, owners: Mapping[str, str]) -> Iterator[Published]:
@@ -49,9 +61,8 @@ def _rules(joined: Joined, owners: Mapping[str, str]) -> Iterator[Published]:
         )
 
 
-def _proxies(joined: Joined, owners: Mapping[str, str]) -> Iterator[Published]:
-    reading = joined.sample.get(processes.KEY)
-    for process in reading.processes if reading else ():
+def _proxies(passing: Iterable[Process], owners: Mapping[str, str]) -> Iterator[Published]:
+    for process in passing:
         if process.comm in _PROXIES:
             found = _proxy(process, owners)
             if found is not None:
