@@ -10,7 +10,7 @@ import os
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any, Final
 
-from runtime.init import layout, mounting, paths
+from runtime.init import hardening, layout, mounting, paths
 from runtime.init.step import Child, Step
 from runtime.linux import constants, mounts, syscalls
 
@@ -106,28 +106,29 @@ class Furniture:
 
         `new` are the namespaces that the container has of those that the pieces were made in.
         """
-        pieces = [piece for piece in self._pieces if _SHOWN.get(piece[0].fstype) in {None, *new}]
-        fitted = [_place(each, pieces) for each in steps]
-        if _untouched(fitted):
-            return [each for each in fitted if not any(_same(each, one) for one in self._inside)]
-        return fitted
+        pieces = {
+            _what(made): Placed(made, tree)
+            for made, tree in self._pieces
+            if _SHOWN.get(made.fstype) in {None, *new}
+        }
+        fitted: list[Step] = []
+        for step in steps:
+            known = isinstance(step, mounting.FilesystemMount)
+            fitted.append((pieces.pop(_what(step), None) or step) if known else step)
+        if not _untouched(fitted):
+            return fitted
+        inside = {_what(each) for each in self._inside}
+        return [
+            each
+            for each in fitted
+            if not isinstance(each, hardening.Device | hardening.Link) or _what(each) not in inside
+        ]
 
 
-def _place(step: Step, pieces: list[tuple[mounting.FilesystemMount, int]]) -> Step:
-    """Return what moves a piece where the step would make the same, each once; else the step."""
-    for piece in pieces:
-        if _same(step, piece[0]):
-            pieces.remove(piece)
-            return Placed(*piece)
-    return step
-
-
-def _same(one: Step, other: Step) -> bool:
-    """Tell whether two steps do the same."""
-    names: Sequence[str] = one.__slots__
-    return type(one) is type(other) and all(
-        getattr(one, name) == getattr(other, name) for name in names
-    )
+def _what(step: Step) -> tuple[object, ...]:
+    """Return what two steps have in common that do the same."""
+    names: Sequence[str] = step.__slots__
+    return (type(step), *[getattr(step, name) for name in names])
 
 
 def _untouched(steps: Sequence[Step]) -> bool:

@@ -14,7 +14,7 @@ from runtime import errors
 from runtime.cgroups.join import Join
 from runtime.errors import FailedPrecondition, Internal, RuntimeFailure
 from runtime.formats.idmap import Extent
-from runtime.init import child, joining, signals
+from runtime.init import child, joining, namespaces, signals
 from runtime.init.ready import REPORT, START, Ready
 from runtime.init.step import Child, Step, explain
 from runtime.linux import constants, idmap, syscalls
@@ -27,15 +27,23 @@ Streams = tuple[int, int, int]
 class Launched:
     """A process that was cloned: its pid as seen here, its pidfd, its terminal's master if any."""
 
-    __slots__ = ("_after", "_sync", "console", "pid", "pidfd")
+    __slots__ = ("_after", "_former", "_sync", "console", "pid", "pidfd")
 
     def __init__(
-        self, pid: int, pidfd: int, *, console: int | None, sync: socket.socket | None
+        self,
+        pid: int,
+        pidfd: int,
+        *,
+        console: int | None,
+        sync: socket.socket | None,
+        former: "syscalls.Cloned | None" = None,
     ) -> None:
+        """`former` is what it was before it went over, which was killed and is waited for later."""
         self.pid = pid
         self.pidfd = pidfd
         self.console = console
         self._sync = sync
+        self._former = former
         self._after: Callable[[int], None] | None = None
 
     def afterwards(self, action: Callable[[int], None]) -> None:
@@ -57,6 +65,7 @@ class Launched:
             except (BrokenPipeError, ConnectionResetError):
                 raise FailedPrecondition("the container's init has ended") from None
             message = _receive(sync)
+        self._reap_former()
         if message:
             raise failure(message)
         if self._after is not None:
@@ -69,6 +78,7 @@ class Launched:
 
     def close(self) -> None:
         """Close the descriptors; an init that still waits ends."""
+        self._reap_former()
         if self._sync is not None:
             self._sync.close()
             self._sync = None
@@ -76,6 +86,11 @@ class Launched:
             if descriptor is not None and descriptor >= 0:
                 os.close(descriptor)
         self.pidfd, self.console = -1, None
+
+    def _reap_former(self) -> None:
+        if self._former is not None:
+            former, self._former = self._former, None
+            reap(former)
 
 
 def _ignore(_pid: int) -> None:
@@ -162,7 +177,7 @@ class Launch:
         state.stdio = self._stdio
         state.stranded = join.attach is not None
         state.ignored = signals.ignored()
-        with unreadable(), _children_in(place):
+        with unreadable(), namespaces.children_in(place.pid_namespace, place.clocks):
             cloned = syscalls.clone3(
                 place.flags
                 | constants.CLONE_CLEAR_SIGHAND
@@ -177,11 +192,12 @@ class Launch:
     def _await(self, family: list[syscalls.Cloned], ours: socket.socket) -> Launched:
         """Answer the child until it is ready; the last of the family is the one that goes on."""
         console: int | None = None
+        former: syscalls.Cloned | None = None
         try:
             while True:
                 message, descriptors = _receive_with_descriptor(ours)
                 if message == b"R":
-                    return self._ready(family[-1], ours, console)
+                    return self._ready(family[-1], ours, console, former)
                 if message == b"C":
                     console = descriptors[0]
                 elif message.startswith(b"F"):
@@ -191,19 +207,30 @@ class Launch:
                 elif message.startswith(b"T"):
                     pid = int(message[1:])
                     family.append(syscalls.Cloned(pid, os.pidfd_open(pid)))
-                    _end(family[0])
+                    _kill(family[0])
+                    former = family[0]
                 else:
                     self._answer(message, family[-1], ours)
         except BaseException:
             if console is not None:
                 os.close(console)
+            if former is not None:
+                reap(former)
             raise
 
-    def _ready(self, cloned: syscalls.Cloned, ours: socket.socket, console: int | None) -> Launched:
+    def _ready(
+        self,
+        cloned: syscalls.Cloned,
+        ours: socket.socket,
+        console: int | None,
+        former: syscalls.Cloned | None,
+    ) -> Launched:
         """Let a child that is ready go on, as far as it may."""
         step = next(each for each in self._steps if isinstance(each, Ready))
         if step.waits:
-            return Launched(cloned.pid, cloned.pidfd, console=console, sync=ours)
+            return Launched(cloned.pid, cloned.pidfd, console=console, sync=ours, former=former)
+        if former is not None:
+            reap(former)
         if step.parks:
             self._answers.on_ready(cloned.pid)
             ours.send(b"P")
@@ -264,41 +291,13 @@ def unreadable() -> Generator[None]:
         syscalls.prctl(constants.PR_SET_DUMPABLE, 1 if readable == 1 else 0)
 
 
-@contextlib.contextmanager
-def _children_in(place: Place) -> Generator[None]:
-    """Have the next child born into a pid namespace that is there, or into a new time namespace."""
-    kinds = [("pid", constants.CLONE_NEWPID)] if place.pid_namespace is not None else []
-    if place.clocks is not None:
-        kinds.append(("time", constants.CLONE_NEWTIME))
-    flags = os.O_RDONLY | os.O_CLOEXEC
-    own = [(os.open(f"/proc/self/ns/{name}", flags), kind) for name, kind in kinds]
-    try:
-        if place.pid_namespace is not None:
-            syscalls.setns(place.pid_namespace, constants.CLONE_NEWPID)
-        if place.clocks is not None:
-            _make_clocks(place.clocks)
-        yield
-    finally:
-        for descriptor, kind in own:
-            syscalls.setns(descriptor, kind)
-            os.close(descriptor)
-
-
-def _make_clocks(offsets: bytes) -> None:
-    syscalls.unshare(constants.CLONE_NEWTIME)
-    if offsets:
-        descriptor = os.open("/proc/self/timens_offsets", os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.write(descriptor, offsets)
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, "linux.timeOffsets") from None
-        finally:
-            os.close(descriptor)
+def _kill(cloned: syscalls.Cloned) -> None:
+    with contextlib.suppress(ProcessLookupError):  # a sibling that its parent has waited for
+        signal.pidfd_send_signal(cloned.pidfd, signal.SIGKILL)
 
 
 def _end(cloned: syscalls.Cloned) -> None:
-    with contextlib.suppress(ProcessLookupError):  # a sibling that its parent has waited for
-        signal.pidfd_send_signal(cloned.pidfd, signal.SIGKILL)
+    _kill(cloned)
     reap(cloned)
 
 

@@ -143,7 +143,7 @@ class FilesystemMount(Step):
             if self._options.copy_up:
                 self._mount_copy(place, data)
             else:
-                self._mount(place, data)
+                self._mount(place, data, inside=child.inside)
         finally:
             os.close(place)
         if self._options.propagation:
@@ -151,8 +151,11 @@ class FilesystemMount(Step):
             mounts.set_attributes(placed, propagation=self._options.propagation & ~constants.MS_REC)
             os.close(placed)
 
-    def _mount(self, place: int, data: str) -> None:
+    def _mount(self, place: int, data: str, *, inside: bool) -> None:
         target, flags = paths.descriptor_path(place), self._options.flags
+        if inside:  # there is no /proc yet
+            os.fchdir(place)
+            target = "."
         if self._options.label:  # quoted: a comma may be in it
             context = f'context="{self._options.label}"'
             data = f"{data},{context}" if data else context
@@ -341,6 +344,10 @@ class CgroupMount(Step):
     def _copy(self) -> None:
         for _, directory, _ in self._hierarchies:
             self._trees.append(mounts.open_tree(constants.AT_FDCWD, directory))
+
+    def give(self, trees: Sequence[int]) -> None:
+        """Take copies that were made elsewhere."""
+        self._trees.extend(trees)
 
     def release(self) -> None:
         """Close the copies."""

@@ -1,12 +1,13 @@
 """Which namespaces a spec asks for: new ones, and ones to join (config-linux.md)."""
 
+import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from typing import Any, NamedTuple
 
 from runtime.errors import FailedPrecondition, InvalidArgument, Unimplemented
 from runtime.formats.spec import entries, section
-from runtime.linux import constants
+from runtime.linux import constants, syscalls
 
 
 class Namespaces(NamedTuple):
@@ -71,3 +72,35 @@ def differing(pid: int) -> int:
             if not os.path.exists(f"/proc/{pid}"):
                 raise FailedPrecondition(f"process {pid} has ended") from None
     return flags
+
+
+@contextlib.contextmanager
+def children_in(pid_namespace: int | None, offsets: bytes | None) -> Generator[None]:
+    """Have the next child born into a pid namespace that is there, or into a new time namespace."""
+    kinds = [("pid", constants.CLONE_NEWPID)] if pid_namespace is not None else []
+    if offsets is not None:
+        kinds.append(("time", constants.CLONE_NEWTIME))
+    flags = os.O_RDONLY | os.O_CLOEXEC
+    own = [(os.open(f"/proc/self/ns/{name}", flags), kind) for name, kind in kinds]
+    try:
+        if pid_namespace is not None:
+            syscalls.setns(pid_namespace, constants.CLONE_NEWPID)
+        if offsets is not None:
+            _make_clocks(offsets)
+        yield
+    finally:
+        for descriptor, kind in own:
+            syscalls.setns(descriptor, kind)
+            os.close(descriptor)
+
+
+def _make_clocks(offsets: bytes) -> None:
+    syscalls.unshare(constants.CLONE_NEWTIME)
+    if offsets:
+        descriptor = os.open("/proc/self/timens_offsets", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(descriptor, offsets)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, "linux.timeOffsets") from None
+        finally:
+            os.close(descriptor)

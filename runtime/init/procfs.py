@@ -28,6 +28,8 @@ class OpenProcfs(Step):
         try:
             found = mounts.filesystem("proc", {})
         except PermissionError:  # the pid namespace belongs to another user namespace
+            if child.inside:
+                raise
             found = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         child.procfs = fcntl.fcntl(found, fcntl.F_DUPFD_CLOEXEC, 10)
         os.close(found)

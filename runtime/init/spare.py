@@ -14,9 +14,11 @@ import marshal
 import os
 import signal
 import socket
+import sys
 from collections.abc import Sequence
 from typing import Final, NoReturn
 
+from runtime.cgroups.join import Join
 from runtime.cgroups.manager import Manager
 from runtime.errors import Internal, RuntimeFailure
 from runtime.formats.spec import Spec
@@ -30,13 +32,14 @@ from runtime.init import (
     mounting,
     namespaces,
     plan,
+    procfs,
     signals,
 )
 from runtime.init.launch import Answers, Launch, Launched, Streams
 from runtime.init.plan import Job
 from runtime.init.ready import Park, Ready
 from runtime.init.step import Child, Step
-from runtime.linux import constants, syscalls
+from runtime.linux import constants, mounts, syscalls
 
 _LARGEST: Final = 1 << 18
 _DESCRIPTORS: Final = 64
@@ -96,18 +99,27 @@ class Spare:
         try:
             if join.attach is not None:
                 return None
-            born = () if join.into is None else (join.into,)
-            streams = stdio or ()
-            told = b"%d%d" % (len(streams), len(born))
-            try:
-                socket.send_fds(self._sync, [told], (*streams, *born, *join.tasks))
-            except OSError:  # it is gone
-                return None
+            self._tell(job, join, stdio or ())
+        except OSError:  # it is gone, or what fails here fails without it too, and is told then
+            return None
         finally:
             join.close()
         ready = Ready(wait=True) if job.manner.park is None else Park(job.manner.park)
         cloned, sync, self._cloned = self._cloned, self._sync, _GONE
         return Launch([ready], stdio=None, answers=answers).follow(cloned, sync)
+
+    def _tell(self, job: Job, join: Join, streams: Sequence[int]) -> None:
+        """Send it its streams, the way into the cgroups, and a mount of each to show inside."""
+        trees: list[int] = []
+        try:
+            for _, directory, _ in job.hierarchies:
+                trees.append(mounts.open_tree(constants.AT_FDCWD, directory))
+            born = () if join.into is None else (join.into,)
+            told = marshal.dumps((len(streams), len(born), len(trees)))
+            socket.send_fds(self._sync, [told], (*streams, *born, *trees, *join.tasks))
+        finally:
+            for each in trees:
+                os.close(each)
 
     def drop(self) -> None:
         """End it, unless it has become an init."""
@@ -168,7 +180,10 @@ def _main(sync: socket.socket, ignored: int) -> NoReturn:
         if made is not None:
             steps = _settle(made, steps, wanted)
         steps = _begin(steps, state, wanted.clone_flags, ahead=made is not None)
-        cgroup = _receive(sync, state)
+        cgroup, trees = _receive(sync, state)
+        for each in steps:
+            if isinstance(each, mounting.CgroupMount):
+                each.give(trees)
         flags = wanted.clone_flags & constants.CLONE_NEWPID | constants.CLONE_CLEAR_SIGHAND
         pid = syscalls.go_over(flags, cgroup=cgroup)
         os.write(sync.fileno(), b"T%d" % pid)
@@ -238,34 +253,54 @@ def _begin(steps: list[Step], state: Child, flags: int, *, ahead: bool) -> list[
     launch.prepare([each for each in steps if not isinstance(each, mounting.CgroupMount)])
     flags &= ~constants.CLONE_NEWPID
     syscalls.unshare(flags & ~_AHEAD if ahead else flags)
-    now, later = _parted(steps)
+    now, later = _parted(steps, pivot=ahead)
+    # Nothing is loaded from here on: it would be looked for among the container's files.
+    sys.meta_path.clear()
     for step in now:
         try:
             step.execute(state)
         except (OSError, RuntimeFailure) as error:
             child.report(state, step, error)
             _linger(state.sync)
+    state.inside = not any(isinstance(each, hardening.PivotRoot) for each in later)
     return later
 
 
-def _parted(steps: Sequence[Step]) -> tuple[list[Step], list[Step]]:
+def _parted(steps: Sequence[Step], *, pivot: bool) -> tuple[list[Step], list[Step]]:
     """Return the steps of the container's tree that can be taken now, and all others.
 
     A proc filesystem takes the pid namespace, and cgroups are mounted when they are there. Both are
-    in places to which no link leads, so what is mounted beside them may come before.
+    in places to which no link leads, so what is mounted beside them may come before; and the pivot
+    too, which waits for the kernel, if `pivot` allows and the others do without the host's paths.
     """
     end = next(index for index, each in enumerate(steps) if isinstance(each, hardening.PivotRoot))
     now: list[Step] = []
     later: list[Step] = []
     waiting: list[str] = []
-    for index, step in enumerate(steps):
-        if index >= end or not _is_of_tree(step) or not _may_come_now(step, waiting):
-            later.append(step)
-            if index < end and _is_of_tree(step):
-                waiting.append(getattr(step, "destination", ""))
-        else:
+    for step in steps[:end]:
+        if isinstance(step, joining.OomScore):
             now.append(step)
-    return now, later
+        elif not _is_of_tree(step):
+            later.append(step)
+        elif _may_come_now(step, waiting):
+            now.append(step)
+        else:
+            later.append(step)
+            waiting.append(getattr(step, "destination", ""))
+    if pivot and type(steps[end]) is hardening.PivotRoot and all(map(_needs_no_path, later)):
+        now.append(steps[end])
+        end += 1
+    return now, [*later, *steps[end:]]
+
+
+def _needs_no_path(step: Step) -> bool:
+    """Tell whether a step is the same after the pivot: what it takes of the host is open."""
+    kinds = (joining.EnterCgroups, joining.PrivateCgroups, joining.Keyring, joining.Names)
+    others = (joining.Rlimit, procfs.OpenProcfs, mounting.CgroupMount, mounting.BindMount)
+    made = (furniture.Placed, hardening.Device, hardening.Link)
+    return isinstance(step, (*kinds, *others, *made)) or (
+        isinstance(step, mounting.FilesystemMount) and step.fstype in {"proc", "tmpfs"}
+    )
 
 
 def _is_of_tree(step: Step) -> bool:
@@ -291,15 +326,19 @@ def _may_come_now(step: Step, waiting: list[str]) -> bool:
     )
 
 
-def _receive(sync: socket.socket, state: Child) -> int | None:
-    """Return the v2 cgroup to be born into, if there is one; streams and v1's files are noted."""
-    told, descriptors, _, _ = socket.recv_fds(sync, 16, _DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
-    if len(told) != 2:
+def _receive(sync: socket.socket, state: Child) -> tuple[int | None, list[int]]:
+    """Return the v2 cgroup to be born into, if there is one, and the cgroups' mounts.
+
+    Streams and v1's files are noted.
+    """
+    told, found, _, _ = socket.recv_fds(sync, 64, _DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
+    descriptors: list[int] = list(found)
+    if not told:
         os._exit(126)  # the parent is gone, or does without
-    streams, born = told[0] - ord("0"), told[1] - ord("0")
+    counts: tuple[int, int, int] = marshal.loads(told)  # noqa: S302 - of this program, in memory
+    streams, born, trees = counts
     if streams:
         state.stdio = (descriptors[0], descriptors[1], descriptors[2])
-        del descriptors[:3]
-    cgroup = descriptors.pop(0) if born else None
-    state.tasks = tuple(descriptors)
-    return cgroup
+    shown = streams + born
+    state.tasks = tuple(descriptors[shown + trees :])
+    return (descriptors[streams] if born else None), descriptors[shown : shown + trees]

@@ -16,6 +16,7 @@ class Child:
         "gid",
         "groups",
         "ignored",
+        "inside",
         "pid",
         "procfs",
         "report",
@@ -35,6 +36,8 @@ class Child:
         """The files of v1 cgroups to enter by."""
         self.stranded = False
         """Whether it must ask to be put into its cgroup."""
+        self.inside = False
+        """Whether the root is the container's before its proc filesystem is there."""
         self.ignored = 0
         """The signals that the parent ignores, a bit each."""
         self.pid = 0
