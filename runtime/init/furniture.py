@@ -106,15 +106,15 @@ class Furniture:
 
         `new` are the namespaces that the container has of those that the pieces were made in.
         """
-        pieces = {
+        pieces: dict[tuple[object, ...], Step] = {
             _what(made): Placed(made, tree)
             for made, tree in self._pieces
             if _SHOWN.get(made.fstype) in {None, *new}
         }
-        fitted: list[Step] = []
-        for step in steps:
-            known = isinstance(step, mounting.FilesystemMount)
-            fitted.append((pieces.pop(_what(step), None) or step) if known else step)
+        fitted = [
+            pieces.pop(_what(each), each) if isinstance(each, mounting.FilesystemMount) else each
+            for each in steps
+        ]
         if not _untouched(fitted):
             return fitted
         inside = {_what(each) for each in self._inside}
