@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import signal
@@ -116,7 +117,8 @@ class Process:
         try:
             self._outputs, self._input = streams.connect(loop, launched.console, self._drained)
         except BaseException:
-            signal.pidfd_send_signal(launched.pidfd, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # which would hide why
+                signal.pidfd_send_signal(launched.pidfd, signal.SIGKILL)
             launched.close()
             raise
 

@@ -59,7 +59,8 @@ def test_a_users_container_is_frozen_and_entered(given: Rootless) -> None:
         assert "frozen 1" in (group / "cgroup.events").read_text()
         assert "(Paused)" in given("ps", "--all")
         given("thaw", "held")
-        assert given("exec", "held", "cat", "/proc/self/cgroup") == "0::/"
+        # In the machines the host's hierarchies of version 1 are told of too.
+        assert given("exec", "held", "cat", "/proc/self/cgroup").splitlines()[-1] == "0::/"
     assert not group.exists()
 
 
