@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from functools import lru_cache
 
 from collectors.cgroupfs.group import Group
 from collectors.cgroupfs.records import Cgroup, Cpu, Memory, Pids
@@ -98,11 +99,14 @@ def _memory(group: Group) -> Memory | None:
 
 def _stat(stat: Mapping[str, int]) -> Mapping[str, int]:
     """Return the numbers that count what is below too, by version 2's names."""
-    return {
-        _NAMES.get(name[6:], name[6:]): value
-        for name, value in stat.items()
-        if name.startswith("total_")
-    }
+    return {name: value for total, value in stat.items() if (name := _name(total)) is not None}
+
+
+@lru_cache(maxsize=512)
+def _name(total: str) -> str | None:
+    """Return version 2's name of a number; None where it does not count what is below."""
+    name = total.removeprefix("total_")
+    return None if name == total else _NAMES.get(name, name)
 
 
 def _memory_events(group: Group) -> Mapping[str, int]:

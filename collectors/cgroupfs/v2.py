@@ -109,7 +109,9 @@ def pressures(group: Group) -> Mapping[str, Pressure] | None:
 
 def falling(record: Cgroup) -> int:
     """Return after how many frames its pressure may have fallen though nothing runs; 0: there is none."""
-    lines = [line for each in (record.pressure or {}).values() for line in (each.some, each.full)]
+    if record.pressure is None:
+        return 0
+    lines = [line for each in record.pressure.values() for line in (each.some, each.full)]
     averages = [(line.avg10, line.avg60, line.avg300) for line in lines if line is not None]
     for frames, values in zip(FALLING, zip(*averages, strict=True), strict=False):
         if any(values):

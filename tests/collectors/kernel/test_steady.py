@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import tracemalloc
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,8 @@ import pytest
 
 from collectors import inotify
 from collectors.bpf import tasks
+from collectors.cgroupfs.again import TURN
+from collectors.cgroupfs.group import pulse_files
 from collectors.kept import File, Kept
 from collectors.kernel import cgroups, namespaces, processes
 from collectors.kernel.processes import Process
@@ -397,6 +400,32 @@ def test_a_steady_frame_lists_no_directory_of_cgroups_and_reads_their_pulse(grou
     assert warm < cold / 2
     assert len(again.cgroups) >= len(first.cgroups) - 50
     assert found(reader.read(root), group) is found(reader.read(root), group)
+
+
+@pytest.mark.root
+def test_a_second_frame_reads_of_each_cgroup_only_what_tells_that_nothing_happened(group: Group):
+    while (group.directory.stat().st_ino + 2) % TURN == 0:  # the second frame would be its turn
+        group.directory.rmdir()
+        group.directory.mkdir()
+    root, reader = Root(), cgroups.Reader()
+    reader.read(root)
+    often: Counter[str] = Counter()
+    read, told = Kept.read, Root.told
+
+    def noted(kept: Kept, file: File) -> bytes:
+        often[file.name] += 1
+        return read(kept, file)
+
+    def opened(root: Root, name: str) -> bytes:
+        often[name] += 1
+        return told(root, name)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Kept, "read", noted)
+        patch.setattr(Root, "told", opened)
+        reader.read(root)
+    again = {os.path.basename(name) for name in often if name.startswith(f"{group.directory}/")}
+    assert again == set(pulse_files(frozenset(os.listdir(group.directory))))
 
 
 @pytest.mark.root

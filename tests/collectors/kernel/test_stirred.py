@@ -1,12 +1,14 @@
 """Cgroups in which nothing ran are hardly read, and what happens in one is seen in the next frame all the same."""
 
+import contextlib
 import os
+import random
 import signal
 import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,8 +16,8 @@ import pytest
 
 from collectors.bpf import tasks
 from collectors.cgroupfs import v2
-from collectors.cgroupfs.again import REST, TURN, WARM
-from collectors.cgroupfs.group import Group
+from collectors.cgroupfs.again import REST, TURN, WARM, Again
+from collectors.cgroupfs.group import Group, Known
 from collectors.errors import Problems
 from collectors.formats.pressure import Pressure, PressureLine
 from collectors.kept import File, Kept
@@ -25,7 +27,7 @@ from collectors.kernel.stirred import Stirred
 from collectors.root import Root
 from collectors.table import Table
 from tests.collectors.kernel.test_cgroups_live import Made, group
-from tests.requirements import lacking
+from tests.requirements import absent_here, lacking
 
 __all__ = ("group",)
 
@@ -82,6 +84,10 @@ class Frames:
     def next(self) -> dict[str, Cgroup]:
         self._processes.read(self._root)
         return self._made.groups(self._cgroups.read(self._root))
+
+    def all(self) -> tuple[Cgroup, ...]:
+        self._processes.read(self._root)
+        return self._cgroups.read(self._root).cgroups
 
     def rest(self) -> None:
         """Go on until all that rests is believed to."""
@@ -174,6 +180,91 @@ def test_a_cgroup_at_rest_is_read_in_full_in_its_turn_alone(
         assert rest
         assert max(rest.values()) <= 3, own  # its rules have a turn too, others may write to it
         assert all(own[name] <= REST // TURN + 3 for name in own if name in GROWING), own
+
+
+def test_a_cgroup_at_rest_is_not_even_visited(group: Made, monkeypatch: pytest.MonkeyPatch):
+    visits: Counter[tuple[str, str]] = Counter()
+    read = Again.read
+
+    def noted(again: Again, known: Known, before: Cgroup, problems: Problems) -> Cgroup:
+        visits[known.key] += 1
+        return read(again, known, before, problems)
+
+    frames = Frames(group)
+    with child(*group.entrances()):
+        frames.rest()
+        frames.rest()  # what pressure there was has begun to fall
+        monkeypatch.setattr(Again, "read", noted)
+        for _ in range(3 * TURN):
+            frames.next()
+    for hierarchy in group.hierarchies:
+        often = visits[hierarchy.mountpoint, group.path]
+        names = {path.name for path in group.directory(hierarchy).iterdir()}
+        if names.isdisjoint(GROWING) and hierarchy.version == 1:
+            assert often <= 1, hierarchy
+        else:
+            assert often <= 3 * TURN // v2.FALLING[0] + 4, hierarchy
+
+
+def act(chance: random.Random, paths: Sequence[Path], pid: int) -> None:
+    """Make, remove or limit a cgroup, or move a process, where that can be done."""
+    path = chance.choice(paths)
+    with contextlib.suppress(OSError):  # with one below it, or none above
+        if not path.is_dir():
+            path.mkdir()
+        elif chance.random() < 0.5:
+            path.rmdir()
+        else:
+            (path / "pids.max").write_text(str(chance.randrange(10, 1000)))
+    if chance.random() < 0.3:
+        with contextlib.suppress(OSError):
+            (chance.choice(paths) / "cgroup.procs").write_text(str(pid))
+
+
+def told(group: Made, found: Iterable[Cgroup]) -> dict[tuple[str, str], tuple[object, ...]]:
+    return {
+        (each.hierarchy, each.path): (each.inode, each.processes, each.pids and each.pids.limit)
+        for each in found
+        if each.path.startswith(group.path)
+    }
+
+
+def test_whatever_is_done_to_cgroups_at_rest_is_told_as_a_first_reading_tells_it(group: Made):
+    file = group.find("pids.max")
+    if file is None:
+        lacking("no hierarchy of this host limits processes")
+    chance, frames = random.Random(7), Frames(group)
+    paths = [file.parent / name for name in ("a", "b", "a/a", "a/b", "b/a")]
+    seen: set[int] = set()
+    with child() as one:
+        frames.rest()
+        for number in range(60):
+            for _ in range(chance.randrange(6) if number % 3 == 0 else 0):
+                act(chance, paths, one.pid)
+            now = told(group, cgroups.read(Root()).cgroups)
+            assert told(group, frames.all()) == now, number
+            seen.add(len(now))
+    assert len(seen) > 3
+
+
+def test_files_that_a_controller_brings_are_read_from_the_next_frame_on(group: Made):
+    unified = next((one for one in group.hierarchies if one.version == 2), None)
+    here = "" if unified is None else (group.directory(unified) / "cgroup.controllers").read_text()
+    if unified is None or "pids" not in here:
+        absent_here("no cgroup of version 2 that may be given the limit of processes")
+    below = group.directory(unified) / "below"
+    below.mkdir()
+    frames = Frames(group)
+    frames.rest()
+
+    def limit() -> int | None:
+        (found,) = [one for one in frames.all() if one.path == f"{group.path}/below"]
+        return found.pids and found.pids.limit
+
+    assert limit() is None
+    (group.directory(unified) / "cgroup.subtree_control").write_text("+pids")
+    (below / "pids.max").write_text("66")
+    assert limit() == 66
 
 
 def test_memory_that_others_take_from_a_cgroup_at_rest_is_seen_in_its_turn(group: Made):
