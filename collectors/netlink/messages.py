@@ -66,6 +66,11 @@ def split(data: bytes) -> Iterator[Message]:
         at += (length + 3) & ~3  # the next one is aligned, as attributes are
 
 
+def attribute(kind: int, value: bytes) -> bytes:
+    """Return one attribute of a request."""
+    return _ATTRIBUTE.pack(4 + len(value), kind) + value + bytes(-len(value) % 4)
+
+
 def attributes(data: bytes) -> Mapping[int, bytes]:
     """Return attributes by type, the last of each; raise `FormatError` for a length that cannot be."""
     return dict(each(data))

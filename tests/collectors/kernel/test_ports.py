@@ -38,6 +38,9 @@ def message(kind, flags, body, seq, family=2, res=0):
     data = struct.pack("=BBH", family, 0, socket.htons(res)) + body
     return struct.pack("=IHHII", 16 + len(data), kind, flags | 1, seq, 0) + data
 NFT = 10 << 8
+"""
+"""How requests to nftables are put together."""
+ONE_RULE = r"""
 rule = b"".join([
     expr("meta", attr(1, 1), attr(2, 16)),           # register 1 = l4proto
     expr("cmp", attr(1, 1), attr(2, 0), value(3, b"\x06")),
@@ -57,6 +60,74 @@ s.settimeout(5)
 for _ in range(3):
     (error,) = struct.unpack_from("=i", s.recv(65536), 16)
     assert error == 0, error
+"""
+SETS = r"""
+def port(number): return number.to_bytes(2, "big")
+def pair(address, number): return socket.inet_aton(address) + port(number) + bytes(2)
+def element(key, data=None, flags=0, end=None):
+    parts = [value(1, key)]
+    parts += [value(2, data)] if data else []
+    parts += [attr(3, flags)] if flags else []
+    parts += [value(10, end)] if end else []
+    return nest(1, *parts)
+def made(name, number, flags, key, *elements, data=0, fields=()):
+    head = attr(1, "own") + attr(2, name) + attr(3, flags) + attr(4, 13) + attr(5, key)
+    head += attr(6, 7) + attr(7, data) if data else b""
+    sizes = [nest(1, attr(1, size)) for size in fields]
+    head += nest(9, nest(2, *sizes)) if fields else b""
+    head += attr(10, number)
+    return [(NFT | 9, head), (NFT | 12, attr(1, "own") + attr(2, name) + nest(3, *elements))]
+TCP = expr("meta", attr(1, 1), attr(2, 16)) + expr("cmp", attr(1, 1), attr(2, 0), value(3, b"\x06"))
+DPORT = expr("payload", attr(1, 1), attr(2, 2), attr(3, 2), attr(4, 2))
+SECOND = expr("payload", attr(1, 9), attr(2, 2), attr(3, 2), attr(4, 2))
+DADDR = expr("payload", attr(1, 1), attr(2, 1), attr(3, 16), attr(4, 4))
+SADDR = expr("payload", attr(1, 1), attr(2, 1), attr(3, 12), attr(4, 4))
+PROTOCOL = expr("meta", attr(1, 1), attr(2, 16))
+ADDRESS = expr("immediate", attr(1, 1), value(2, socket.inet_aton("10.0.0.5")))
+TO = expr("nat", attr(1, 1), attr(2, 2), attr(3, 1))
+TO_BOTH = expr("nat", attr(1, 1), attr(2, 2), attr(3, 1), attr(5, 9))
+def lookup(name, *more): return expr("lookup", attr(1, name), attr(2, 1), *more)
+MAP = attr(3, 1)
+INTERVAL, IS_MAP, CONCAT = 4, 8, 0x80
+requests = [
+    (NFT | 0, attr(1, "own")),
+    (NFT | 3, attr(1, "own") + attr(3, "pre") + nest(4, attr(1, 0), attr(2, (-100) & 0xffffffff)) + attr(7, "nat")),
+    # tcp dport map { 80 : 10.0.0.2 . 8080, 443 : 10.0.0.3 . 8443 }
+    *made("m", 1, IS_MAP, 2, element(port(80), pair("10.0.0.2", 8080)),
+          element(port(443), pair("10.0.0.3", 8443)), data=8),
+    # tcp dport { 100-200, 300, 65000-65535 }
+    *made("s", 2, INTERVAL, 2, element(port(100)), element(port(201), flags=1), element(port(300)),
+          element(port(301), flags=1), element(port(65000))),
+    # ip daddr . tcp dport map { 10.1.1.1 . 22 : 10.0.0.8 . 2222 }
+    *made("a", 3, IS_MAP, 8, element(pair("10.1.1.1", 22), pair("10.0.0.8", 2222)), data=8),
+    # meta l4proto . th dport map { udp . 53 : 10.0.0.9 . 5353 }
+    *made("p", 4, IS_MAP, 8, element(b"\x11\0\0\0" + port(53) + bytes(2), pair("10.0.0.9", 5353)), data=8),
+    # ip daddr . tcp dport map { 10.1.1.3 . 90-95 : 10.0.0.14 . 9000 }
+    *made("r", 5, IS_MAP | INTERVAL | CONCAT, 8,
+          element(pair("10.1.1.3", 90), pair("10.0.0.14", 9000), end=pair("10.1.1.3", 95)), data=8, fields=(4, 2)),
+    # ip saddr { 10.9.9.9 }
+    *made("from", 6, 0, 4, element(socket.inet_aton("10.9.9.9"))),
+]
+for rule in (
+    TCP + DPORT + lookup("m", MAP) + TO_BOTH,
+    TCP + DPORT + lookup("s") + ADDRESS + TO,
+    TCP + DADDR + SECOND + lookup("a", MAP) + TO_BOTH,
+    PROTOCOL + SECOND + lookup("p", MAP) + TO_BOTH,
+    TCP + DADDR + SECOND + lookup("r", MAP) + TO_BOTH,
+    TCP + SADDR + lookup("from") + DPORT + expr("cmp", attr(1, 1), attr(2, 0), value(3, port(7))) + ADDRESS + TO,
+    TCP + DPORT + lookup("s", attr(5, 1)) + ADDRESS + TO,
+    TCP + SADDR + lookup("from") + DPORT + lookup("s"),
+):
+    requests.append((NFT | 6, attr(1, "own") + attr(2, "pre") + nest(4, rule)))
+s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12)
+batch = message(16, 0, b"", 1, 0, 10)
+for number, (kind, body) in enumerate(requests):
+    batch += message(kind, 0xC00 | 4, body, number + 2)
+s.send(batch + message(17, 0, b"", 99, 0, 10))
+s.settimeout(5)
+for number in range(len(requests)):
+    (error,) = struct.unpack_from("=i", s.recv(65536), 16)
+    assert error == 0, (number, error)
 """
 HERE = Path(__file__).parent.parent.parent.parent
 
@@ -120,10 +191,45 @@ def test_rules_of_ip6tables_have_their_addresses():
 def test_a_rule_of_nftables_own_expressions_is_understood(tmp_path):
     # As `tcp dport 8080 dnat to 10.88.0.2:80`; iptables has expressions of its own kind.
     make = tmp_path / "make.py"
-    make.write_text(MAKE)
+    make.write_text(MAKE + ONE_RULE)
     (one,) = forwards(f"{sys.executable} {make}")
     assert (one["protocol"], one["port"]) == ("tcp", 8080)
     assert (one["to_address"], one["to_port"], one["rule"]) == ("10.88.0.2", 80, "ip own pre")
+
+
+@pytest.mark.root
+def test_sets_and_maps_of_nftables_are_understood(tmp_path):
+    make = tmp_path / "make.py"
+    make.write_text(MAKE + SETS)
+    found = forwards(f"{sys.executable} {make}")
+    assert sorted(
+        (
+            one["protocol"],
+            one["address"],
+            one["port"],
+            one["last_port"],
+            one["to_address"],
+            one["to_port"],
+        )
+        for one in found
+        if one["address"] is None
+    ) == [
+        ("tcp", None, 7, None, "10.0.0.5", 7),
+        ("tcp", None, 80, None, "10.0.0.2", 8080),
+        ("tcp", None, 100, 200, "10.0.0.5", 100),
+        ("tcp", None, 300, None, "10.0.0.5", 300),
+        ("tcp", None, 443, None, "10.0.0.3", 8443),
+        ("tcp", None, 65000, 65535, "10.0.0.5", 65000),
+        ("udp", None, 53, None, "10.0.0.9", 5353),
+    ]
+    assert [
+        (one["address"], one["port"], one["last_port"], one["to_address"], one["to_port"])
+        for one in found
+        if one["address"] is not None
+    ] == [
+        ("10.1.1.1", 22, None, "10.0.0.8", 2222),
+        ("10.1.1.3", 90, 95, "10.0.0.14", 9000),
+    ]
 
 
 IPTABLES = ("iptables-nft", "iptables-legacy")
@@ -293,7 +399,7 @@ def test_whatever_the_bytes_there_is_a_rule_or_none_or_a_format_error(data):
 
 
 @given(
-    st.sampled_from(["meta", "payload", "cmp", "immediate", "nat", "match", "target"]),
+    st.sampled_from(["meta", "payload", "cmp", "immediate", "lookup", "nat", "match", "target"]),
     st.binary(max_size=120),
 )
 def test_a_torn_expression_is_none_or_a_format_error(name, data):
@@ -312,3 +418,37 @@ def test_a_torn_expression_is_none_or_a_format_error(name, data):
         assert nat.parse(body) == ()
     except FormatError:
         return
+
+
+def attribute(kind: int, value: bytes) -> bytes:
+    size = 4 + len(value)
+    return struct.pack("=HH", size, kind) + value + bytes(-size % 4)
+
+
+def expression(name: str, *numbers: tuple[int, int | bytes]) -> bytes:
+    parts = [
+        attribute(kind, one if isinstance(one, bytes) else one.to_bytes(4, "big"))
+        for kind, one in numbers
+    ]
+    return attribute(1, attribute(1, name.encode() + b"\0") + attribute(2, b"".join(parts)))
+
+
+@given(st.lists(st.builds(nat._Element, *[st.binary(max_size=24)] * 3)))
+def test_whatever_is_in_a_map_there_are_ports_or_none(elements):
+    body = bytes([2, 0, 0, 0]) + attribute(
+        4,
+        expression("payload", (1, 1), (2, 1), (3, 16), (4, 4))
+        + expression("payload", (1, 9), (2, 2), (3, 2), (4, 2))
+        + expression("lookup", (1, b"m\0"), (2, 1), (3, 1))
+        + expression("nat", (1, 1), (2, 2), (3, 1), (5, 9)),
+    )
+    asked = []
+
+    def told(family, table, name):
+        asked.append((family, table, name))
+        return elements
+
+    found = nat.parse(body, told)
+    assert asked == [(2, b"", b"m\0")]
+    assert len(found) <= len(elements)
+    assert all(0 <= one.port <= 65535 and one.to_address.count(".") == 3 for one in found)
