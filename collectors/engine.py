@@ -93,6 +93,8 @@ class EngineReading(Struct, frozen=True):
     """New since the reading before; on the first one, those that the engine keeps."""
     problems: tuple[Problem, ...] = ()
     """What of it could not be read, where the rest could."""
+    said_by: int | None = None
+    """Uid of the user whose engine this is, where that is neither root nor who asks."""
 
 
 def teller(uid: int) -> int | None:

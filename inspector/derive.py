@@ -52,6 +52,7 @@ def derive(
         if "mounts" in asked
         else UNSET
     )
+    seen = _containers(previous, joined, table, placed, memos) if shown else ()
     return Frame(
         taken_at=current.taken_at,
         cost=Cost(
@@ -61,7 +62,7 @@ def derive(
         ),
         host=host.derive(previous, current),
         engines=engines.derive(current),
-        containers=_containers(previous, joined, table, placed, memos) if shown else UNSET,
+        containers=seen if shown else UNSET,
         namespaces=namespaces.derive(joined, memos) if "namespaces" in asked else UNSET,
         cgroups=cgroups.derive(table, _cgroup_owners(table, placed, memos), memos)
         if "cgroups" in asked
@@ -77,7 +78,7 @@ def derive(
         else UNSET,
         tasks=_tasks(joined) if "tasks" in asked else UNSET,
         images=_images(current) if "images" in asked else UNSET,
-        events=events.told(current) if "events" in asked else UNSET,
+        events=events.told(current, seen) if "events" in asked else UNSET,
         errors=(*current.problems, *_remarks(joined)),
     )
 

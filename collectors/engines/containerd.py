@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from collectors.decoding import decode, instant
-from collectors.engine import EngineContainer, EngineEvent, EngineReading, Status
+from collectors.engine import EngineContainer, EngineEvent, EngineReading, Status, teller
 from collectors.errors import CollectError, Missing
 from collectors.overlay import options
 from collectors.wire import peers
@@ -119,6 +119,7 @@ class ContainerdEngine:
             version=self._version,
             address=self.address,
             containers=peers.said_by(client.peer_uid, containers),
+            said_by=teller(client.peer_uid),
             events=events,
             problems=(problem,) if problem is not None else (),
         )

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from collectors.decoding import decode, instant
-from collectors.engine import EngineContainer, EngineEvent, EngineReading, Status
+from collectors.engine import EngineContainer, EngineEvent, EngineReading, Status, teller
 from collectors.errors import CollectError, Missing
 from collectors.wire import peers
 from collectors.wire.failures import Refused
@@ -133,6 +133,7 @@ class CriEngine:
             version=self._version,
             address=self.address,
             containers=peers.said_by(client.peer_uid, containers),
+            said_by=teller(client.peer_uid),
             events=self._events(self._runtime) if follows else (),
             problems=(self._following.problem,) if self._following.problem is not None else (),
         )

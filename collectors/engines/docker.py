@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from collectors.engine import EngineContainer, EngineReading
+from collectors.engine import EngineContainer, EngineReading, teller
 from collectors.errors import CollectError
 from collectors.wire import docker_api, peers
 from collectors.wire.docker_api import Details, Info, Inspected, Listed, Version
@@ -73,6 +73,7 @@ class DockerEngine:
             version=self._version,
             address=self.address,
             containers=peers.said_by(http.peer_uid, containers),
+            said_by=teller(http.peer_uid),
             events=events,
             problems=(self._events.problem,) if self._events.problem is not None else (),
         )

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from collectors.engine import EngineReading
+from collectors.engine import EngineReading, teller
 from collectors.errors import CollectError
 from collectors.wire import docker_api, peers
 from collectors.wire.docker_api import Details, Listed, Version
@@ -68,6 +68,7 @@ class PodmanEngine:
             version=self._version,
             address=self.address,
             containers=peers.said_by(http.peer_uid, containers),
+            said_by=teller(http.peer_uid),
             events=events,
             problems=(self._events.problem,) if self._events.problem is not None else (),
         )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import command
 from tests.engines import seen
 from tests.inspector.cli_engine.conftest import first_process
 
@@ -17,9 +18,10 @@ pytestmark = pytest.mark.root
 
 USER = 65534
 DAEMON = """
-import json, os, re, socketserver, sys
+import json, os, socketserver, sys, time
 from http.server import BaseHTTPRequestHandler
-path, uid, identifier, pid = sys.argv[1], *map(str, sys.argv[2:])
+path, uid, identifier, pid, other = sys.argv[1:]
+now = time.time()
 os.setuid(int(uid))
 STATE = {"Status": "running", "Pid": int(pid)}
 SAID = {
@@ -29,10 +31,16 @@ SAID = {
                           "State": "running"}],
     f"/containers/{identifier}/json": {"Id": identifier, "State": STATE},
 }
+TOLD = "".join(
+    json.dumps({"Type": "container", "Action": action, "Actor": {"ID": about, "Attributes": {}},
+                "time": int(now), "timeNano": int(now * 1e9) + at}) + "\\n"
+    for at, (action, about) in enumerate([("die", other), ("pause", identifier)])
+) if other else ""
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def do_GET(self):
-        body = json.dumps(SAID[self.path.partition("?")[0]]).encode() if not self.path.startswith("/events") else b""
+        path = self.path.partition("?")[0]
+        body = TOLD.encode() if path == "/events" else json.dumps(SAID[path]).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -59,12 +67,15 @@ def victim() -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def daemon(pid: int, *, uid: int) -> Iterator[str]:
-    """Serve Docker's API as a user; yield the socket's address."""
+def daemon(pid: int, *, uid: int, telling_of: str = "") -> Iterator[str]:
+    """Serve Docker's API as a user; yield the socket's address.
+
+    It tells that a container died, and that its own was paused.
+    """
     with tempfile.TemporaryDirectory(prefix="cinspect-word-", dir="/var/tmp") as directory:
         os.chown(directory, uid, uid)
         path = Path(directory, "d.sock")
-        words = (sys.executable, "-c", DAEMON, str(path), str(uid), "e" * 64, str(pid))
+        words = (sys.executable, "-c", DAEMON, str(path), str(uid), "e" * 64, str(pid), telling_of)
         with subprocess.Popen(words, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
             try:
@@ -86,6 +97,19 @@ def test_only_roots_engine_names_what_root_runs(victim: int, uid: int) -> None:
     else:
         assert (real["engine"], real["image"]) == (None, None)
         assert (named["pid"], named["pids"]) == (None, [])
+    assert named["said_by"] == (None if uid == 0 else USER)
+
+
+@pytest.mark.parametrize("uid", [USER, 0])
+def test_only_roots_engine_tells_what_happens_to_what_root_runs(victim: int, uid: int) -> None:
+    with daemon(victim, uid=uid, telling_of=f"unshare-{victim}") as address:
+        environment = {**seen.HIDDEN, "DOCKER_HOST": address}
+        dumped = command.dump("dump", "--section", "events", environment=environment)
+    told = {one["topic"]: one["container"] for one in dumped["events"] if "docker" in one["source"]}
+    died, paused = told["/container/die"], told["/container/pause"]
+    assert paused == "e" * 64
+    if uid != 0:
+        assert died is None
 
 
 def test_a_user_names_what_runs_in_a_namespace_of_the_users(victim: int) -> None:

@@ -248,6 +248,7 @@ def _running(entity: Entity, joined: Joined, parts: _Parts) -> Container:
         evidence=evidence(joined.world, entity, inodes),
         parent=entity.parent,
         role=entity.role,
+        said_by=named.said_by if named else None,
         cgroup_manager=named.cgroup_manager if named else None,
     )
 
@@ -285,6 +286,7 @@ def _listed(entity: Entity) -> Container:
         security=None,
         evidence=listed(entity),
         role=entity.role,
+        said_by=named.said_by,
     )
 
 

@@ -103,5 +103,7 @@ class Container(Struct, frozen=True, kw_only=True):
     """How its image was made, the first step first, where the engine tells it."""
     role: Literal["container", "pod_sandbox", "sandbox"] = "container"
     """`pod_sandbox` holds the namespaces of a pod; `sandbox`: a program shut a part of itself in."""
+    said_by: int | None = None
+    """Uid of the user whose own engine names it; null where root's does, or that of who asks, or none."""
     cgroup_manager: str | None = None
     """Who makes its cgroups, where its engine says so: `systemd`, or `cgroupfs` for the engine itself."""

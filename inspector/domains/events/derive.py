@@ -1,6 +1,6 @@
 """Events: what engines and shims tell, and what is seen to have changed between two samples."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from collectors.engine import EngineEvent
 from inspector.domains.cgroups.model import Memory
@@ -11,10 +11,14 @@ from inspector.sample import Sample
 KERNEL = "kernel"
 
 
-def told(current: Sample) -> tuple[Event, ...]:
-    """Return what the engines told since the sample before."""
+def told(current: Sample, containers: Collection[Container]) -> tuple[Event, ...]:
+    """Return what the engines told since the sample before.
+
+    A user's own engine can say anything: of a container that is not that user's, its word is of none.
+    """
+    tellers = {one.id: one.said_by for one in containers}
     return tuple(
-        _event(event)
+        _event(event, tellers, answer.reading.said_by)
         for answer in current.engines
         if answer.reading is not None
         for event in answer.reading.events
@@ -98,12 +102,14 @@ def _memory(container: Container) -> Memory | None:
     return container.resources.memory if container.resources else None
 
 
-def _event(event: EngineEvent) -> Event:
+def _event(event: EngineEvent, tellers: Mapping[str, int | None], user: int | None) -> Event:
+    # One that is not there any more, or not yet, is nobody's: then the engine is all that tells.
+    another = user is not None and tellers.get(event.container or "", user) != user
     return Event(
         timestamp=event.timestamp,
         source=event.source,
         topic=event.topic,
         engine_namespace=event.engine_namespace,
-        container=event.container,
+        container=None if another else event.container,
         event=event.event,
     )
