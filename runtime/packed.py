@@ -83,12 +83,12 @@ class Pack:
         return spec
 
     def complete(self, command: str) -> None:
-        """Write the file of a command anew if it has loaded what is not there.
-
-        Raises OSError if that cannot be.
-        """
+        """Write the file of a command anew if it has loaded what is not there, where that can be."""
         if command and self.found and not sys.dont_write_bytecode:
-            _write(_path(command), self._entries[: self._count] + self.found)
+            try:  # noqa: SIM105 - contextlib takes longer to load than all that is here
+                _write(_path(command), self._entries[: self._count] + self.found)
+            except OSError:
+                pass
 
 
 class _Loader(SourceFileLoader):

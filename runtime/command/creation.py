@@ -12,7 +12,8 @@ from runtime.command.arguments import Request
 from runtime.command.store import Container, Store, now, read_json, write_file
 from runtime.errors import InvalidArgument, RuntimeFailure
 from runtime.formats.spec import Spec, section
-from runtime.init import launcher, plan
+from runtime.init import launcher
+from runtime.init.job import Identity, Manner
 from runtime.linux import constants, syscalls
 from runtime.oci import config, support
 
@@ -125,9 +126,7 @@ def _make(request: Request, *, detached: bool) -> launcher.Launched:
         record.annotations = {str(k): v for k, v in section(bundle.spec, "annotations").items()}
         cgroups.remember(record, cgroup)
         record.resctrl = group
-        write_file(f"{container.directory}/config.json", json.dumps(bundle.spec).encode())
-        container.save()
-        manner = plan.Manner(
+        manner = Manner(
             keyring=not request.on("no-new-keyring"),
             pivot=not request.on("no-pivot"),
             preserve=preserved(request),
@@ -152,30 +151,35 @@ def _launch(
     request: Request,
     *,
     cgroup: Manager,
-    manner: plan.Manner,
+    manner: Manner,
 ) -> launcher.Launched:
     """Clone the init; whatever fails leaves no process, no cgroup and no mount."""
     launched: launcher.Launched | None = None
-    cgroup = cgroups.make(cgroup, bundle.spec, request)
-    cgroups.remember(container.record, cgroup)
-    group = cgroups.service_class(container.record)
+    made: Manager | None = None
+    group = None
+    parked = launcher.Parked(
+        Identity(container.record.id, bundle.path), manner, container.written_down
+    )
     try:
-        if group is not None:
-            group.create(section(bundle.spec, "linux")["intelRdt"])
-            cgroup.entries = group.entries()
-        launched = launcher.create(
+        with launcher.ahead(
             bundle.spec,
             rootfs=bundle.rootfs,
             cgroup=cgroup,
-            stdio=None if bundle.spec["process"].get("terminal") else _STREAMS,
             seccomp_cache=seccomp_cache(),
-            parked=launcher.Parked(
-                plan.Identity(container.record.id, bundle.path),
-                manner,
-                container.written_down,
-            ),
-        )
-        cgroup.settled()
+            parked=parked,
+        ) as launch:
+            path = f"{container.directory}/config.json"
+            write_file(path, json.dumps(bundle.spec).encode())
+            container.save()
+            made = cgroups.make(cgroup, bundle.spec, request)
+            cgroups.remember(container.record, made)
+            group = cgroups.service_class(container.record)
+            if group is not None:
+                group.create(section(bundle.spec, "linux")["intelRdt"])
+                made.entries = group.entries()
+            terminal = bundle.spec["process"].get("terminal")
+            launched = launch(made, None if terminal else _STREAMS)
+        made.settled()
         hand_over(launched, request)
         write_pid(request, launched.pid)
     except BaseException:
@@ -184,10 +188,11 @@ def _launch(
                 signal.pidfd_send_signal(launched.pidfd, signal.SIGKILL)
             console.wait(launched.pidfd)
             launched.close()
-        cgroup.delete()
-        if cgroup.entries and group is not None:
-            group.remove()
-        lifecycle.run_poststop(container, bundle.spec)
+        if made is not None:
+            made.delete()
+            if made.entries and group is not None:
+                group.remove()
+            lifecycle.run_poststop(container, bundle.spec)
         raise
     return launched
 

@@ -16,7 +16,8 @@ from runtime.command.creation import (
 from runtime.command.store import Container, Store, read_json
 from runtime.errors import InvalidArgument
 from runtime.formats.spec import Spec, entries, section
-from runtime.init import launcher, plan
+from runtime.init import launcher
+from runtime.init.job import Manner
 from runtime.linux import caps
 from runtime.oci import config, support
 
@@ -38,7 +39,7 @@ def execute(request: Request) -> int:
         from runtime.cgroups import placing  # noqa: PLC0415 - few ask for it
 
         container.cgroup.inside = placing.below(container.cgroup, _places(request.every("cgroup")))
-    manner = plan.Manner(preserve=preserve, name=container.record.id)
+    manner = Manner(preserve=preserve, name=container.record.id)
     launched = _launch(container, process, spec, manner=manner)
     try:
         hand_over(launched, request)
@@ -56,7 +57,7 @@ def execute(request: Request) -> int:
 
 
 def _launch(
-    container: Container, process: Spec, spec: Spec, *, manner: plan.Manner
+    container: Container, process: Spec, spec: Spec, *, manner: Manner
 ) -> launcher.Launched:
     pidfd = container.pidfd()
     try:

@@ -16,7 +16,8 @@ from runtime.errors import (
     RuntimeFailure,
 )
 from runtime.formats.spec import Spec, entries, section
-from runtime.init import hooks, launch, launcher, plan
+from runtime.init import hooks, launch, launcher
+from runtime.init.job import Identity
 
 _END_SECONDS = 10.0
 
@@ -179,5 +180,5 @@ def run_poststop(container: Container, spec: Spec) -> None:
     launcher.after_end(spec, _who(container), warn=log.warn)
 
 
-def _who(container: Container) -> plan.Identity:
-    return plan.Identity(container.record.id, container.record.bundle)
+def _who(container: Container) -> Identity:
+    return Identity(container.record.id, container.record.bundle)

@@ -4,7 +4,6 @@ A failure goes to the file of --log too, in the form in which engines read it: o
 line with `level`, `msg` and `time`.
 """
 
-import contextlib
 import os
 import sys
 from collections.abc import Callable
@@ -18,10 +17,8 @@ from runtime.errors import InvalidArgument, RuntimeFailure, Unimplemented
 def main(*, at_end: Callable[[str], None] | None = None) -> NoReturn:
     """Run from the command line; never returns, and leaves no thread and no exit handler behind.
 
-    `at_end` is called at the end, with the command's name if it has gone well; that it raises OSError
-    is nobody's affair.
+    `at_end` is called at the end, with the command's name if it has gone well.
     """
-    _open_streams()
     try:
         status = run(sys.argv[1:])
     except KeyboardInterrupt:
@@ -32,20 +29,10 @@ def main(*, at_end: Callable[[str], None] | None = None) -> NoReturn:
         except OSError:  # whoever was to read it has gone
             status = status or 1
     if at_end is not None:
-        with contextlib.suppress(OSError):
-            names = {command.name for command in table.COMMANDS}
-            done = sys.argv[1:] if not status else ()
-            at_end(next((word for word in done if word in names), ""))
+        names = {command.name for command in table.COMMANDS}
+        done = sys.argv[1:] if not status else ()
+        at_end(next((word for word in done if word in names), ""))
     os._exit(status)
-
-
-def _open_streams() -> None:
-    """See to it that what is opened later gets no number of a standard stream."""
-    for descriptor in range(3):
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)
 
 
 def run(words: list[str]) -> int:

@@ -7,20 +7,22 @@ import os
 import select
 import signal
 import socket
-from collections.abc import Callable, Generator, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from runtime import errors
 from runtime.cgroups.join import Join
 from runtime.errors import FailedPrecondition, Internal, RuntimeFailure
 from runtime.formats.idmap import Extent
-from runtime.init import child, joining, namespaces, signals
+from runtime.init import namespaces, signals
 from runtime.init.ready import REPORT, START, Ready
 from runtime.init.step import Child, Step, explain
 from runtime.linux import constants, idmap, syscalls
 
+if TYPE_CHECKING:
+    from runtime.init import joining
+
 _SETUP_SECONDS: Final = 60.0
-_PR_GET_DUMPABLE: Final = 3
 Streams = tuple[int, int, int]
 
 
@@ -132,7 +134,7 @@ class Launch:
         *,
         stdio: Streams | None,
         maps: tuple[tuple[Extent, ...], tuple[Extent, ...]] | None = None,
-        rlimits: Sequence[joining.Rlimit] = (),
+        rlimits: "Sequence[joining.Rlimit]" = (),
         answers: Answers = Answers(),  # noqa: B008 - immutable
     ) -> None:
         """`rlimits` are set by the parent: inside a new user namespace nothing may raise one."""
@@ -173,11 +175,13 @@ class Launch:
     def _clone(
         self, join: Join, ours: socket.socket, theirs: socket.socket, *, place: Place
     ) -> syscalls.Cloned:
+        from runtime.init import child  # noqa: PLC0415 - whoever has a spare clones none
+
         state = Child(sync=theirs, tasks=join.tasks)
         state.stdio = self._stdio
         state.stranded = join.attach is not None
         state.ignored = signals.ignored()
-        with unreadable(), namespaces.children_in(place.pid_namespace, place.clocks):
+        with syscalls.unreadable(), namespaces.children_in(place.pid_namespace, place.clocks):
             cloned = syscalls.clone3(
                 place.flags
                 | constants.CLONE_CLEAR_SIGHAND
@@ -278,17 +282,6 @@ def prepare(steps: Sequence[Step]) -> None:
             step.prepare()
         except OSError as error:
             raise Internal(explain(step.describe(), error)) from error
-
-
-@contextlib.contextmanager
-def unreadable() -> Generator[None]:
-    """Let nobody look into this process, and so into those that it clones (CVE-2016-9962)."""
-    readable = syscalls.prctl(_PR_GET_DUMPABLE)
-    syscalls.prctl(constants.PR_SET_DUMPABLE, 0)
-    try:
-        yield
-    finally:
-        syscalls.prctl(constants.PR_SET_DUMPABLE, 1 if readable == 1 else 0)
 
 
 def _kill(cloned: syscalls.Cloned) -> None:

@@ -16,14 +16,15 @@ from runtime.cgroups.manager import Manager
 from runtime.errors import FailedPrecondition, Internal
 from runtime.formats.idmap import Extent
 from runtime.formats.spec import Spec, entries, section
-from runtime.init import agent, hooks, joining, layout, namespaces, plan
+from runtime.init import hooks, namespaces
+from runtime.init.job import Filter, Identity, Job, Manner
 from runtime.init.launch import Answers, Launch, Launched, Place, Streams
+from runtime.init.reserve import spares
 from runtime.init.step import explain
-from runtime.linux import constants, idmap, seccomp
+from runtime.linux import constants, idmap
 
 if TYPE_CHECKING:
     from runtime.init import devices
-    from runtime.init.spare import Spare
 
 __all__ = ["Launched", "Parked", "Streams", "create", "exec_process"]
 
@@ -43,9 +44,6 @@ _INHERITED: Final = (
 )
 """What one more process takes over from the container's own where it does not say otherwise."""
 
-spares: "list[Spare]" = []
-"""At most one child that was forked in advance: this process's own (`spare.keep`)."""
-
 
 @contextlib.contextmanager
 def ahead(
@@ -54,15 +52,18 @@ def ahead(
     rootfs: str,
     cgroup: Manager,
     seccomp_cache: str | None = None,
-    manner: plan.Manner = plan.Manner(),  # noqa: B008 - immutable
+    parked: "Parked | None" = None,
+    manner: Manner = Manner(),  # noqa: B008 - immutable
 ) -> "Generator[Callable[[Manager, Streams | None], Launched]]":
     """Have a spare, if there is one, begin with a container whose cgroups are to be made.
 
     They are made inside. What it gives is `create` with the same arguments, for the cgroups as they
     were made. At the end a spare that has not become the container's init is no more.
     """
+    who = Identity(_name(cgroup), os.path.dirname(rootfs))
+    if parked is not None:
+        who, manner = parked.who, parked.manner
     for each in spares:
-        who = plan.Identity(_name(cgroup), os.path.dirname(rootfs))
         each.begin(spec, _job(spec, rootfs, cgroup, seccomp_cache, who, manner))
 
     def make(cgroup: Manager, stdio: Streams | None) -> Launched:
@@ -72,6 +73,7 @@ def ahead(
             cgroup=cgroup,
             stdio=stdio,
             seccomp_cache=seccomp_cache,
+            parked=parked,
             manner=manner,
         )
 
@@ -88,14 +90,9 @@ def drop() -> None:
 
 
 def _job(
-    spec: Spec,
-    rootfs: str,
-    cgroup: Manager,
-    cache: str | None,
-    who: plan.Identity,
-    manner: plan.Manner,
-) -> plan.Job:
-    return plan.Job(rootfs, cgroup.visible(), _filter(spec, cache=cache), who, manner)
+    spec: Spec, rootfs: str, cgroup: Manager, cache: str | None, who: Identity, manner: Manner
+) -> Job:
+    return Job(rootfs, cgroup.visible(), _filter(spec, cache=cache), who, manner)
 
 
 def create(  # noqa: PLR0913 - the container, what belongs to it, and how it is made
@@ -106,7 +103,7 @@ def create(  # noqa: PLR0913 - the container, what belongs to it, and how it is 
     stdio: Streams | None,
     seccomp_cache: str | None = None,
     parked: "Parked | None" = None,
-    manner: plan.Manner = plan.Manner(),  # noqa: B008 - immutable
+    manner: Manner = Manner(),  # noqa: B008 - immutable
 ) -> Launched:
     """Return a container's init that waits for its start.
 
@@ -117,7 +114,7 @@ def create(  # noqa: PLR0913 - the container, what belongs to it, and how it is 
     filters are kept (without it each start from cold takes 25 ms longer). Whatever fails raises
     with the step's name, and leaves no process and no mount. `manner` is that of `parked` if given.
     """
-    who = plan.Identity(_name(cgroup), os.path.dirname(rootfs))
+    who = Identity(_name(cgroup), os.path.dirname(rootfs))
     if parked is not None:
         who, manner = parked.who, parked.manner
     begun = spares[0].job(spec, cgroup) if spares else None
@@ -146,7 +143,7 @@ def create(  # noqa: PLR0913 - the container, what belongs to it, and how it is 
 
 
 def _of_spare(
-    spec: Spec, job: plan.Job, cgroup: Manager, *, stdio: Streams | None, answers: Answers
+    spec: Spec, job: Job, cgroup: Manager, *, stdio: Streams | None, answers: Answers
 ) -> Launched | None:
     """Return the init that a spare has become; None if there is none that can."""
     if not spares or not spares[0].begin(spec, job):
@@ -159,11 +156,13 @@ def _of_spare(
 
 
 def _clone(
-    spec: Spec, job: plan.Job, cgroup: Manager, *, stdio: Streams | None, answers: Answers
+    spec: Spec, job: Job, cgroup: Manager, *, stdio: Streams | None, answers: Answers
 ) -> Launched:
     """Clone the init from this process."""
+    from runtime.init import joining, plan  # noqa: PLC0415 - a spare does without
+
     wanted = namespaces.of(spec)
-    steps = job.plan(spec)
+    steps = plan.of(job, spec)
     maps = id_maps(spec)
     launch = Launch(
         steps,
@@ -190,8 +189,8 @@ def _clone(
 class Parked(NamedTuple):
     """What makes a container whose init outlives the process that made it."""
 
-    who: plan.Identity
-    manner: plan.Manner
+    who: Identity
+    manner: Manner
     on_ready: Callable[[int], None]
     """Called with the init's pid when all is set up; if it raises, the init ends."""
 
@@ -205,7 +204,7 @@ def _devices(spec: Spec) -> "devices.Moved | None":
 
 
 def _answers(
-    spec: Spec, who: plan.Identity, parked: Parked | None, moved: "devices.Moved | None"
+    spec: Spec, who: Identity, parked: Parked | None, moved: "devices.Moved | None"
 ) -> Answers:
     def before(pid: int) -> None:
         if moved is not None:
@@ -216,7 +215,7 @@ def _answers(
     return answers if parked is None else answers._replace(on_ready=parked.on_ready)
 
 
-def _before(spec: Spec, who: plan.Identity, pid: int) -> None:
+def _before(spec: Spec, who: Identity, pid: int) -> None:
     """Run the hooks that belong between the namespaces and the pivot, outside."""
     told = hooks.state(
         spec, container_id=who.container_id, bundle=who.bundle, pid=pid, status="creating"
@@ -225,7 +224,7 @@ def _before(spec: Spec, who: plan.Identity, pid: int) -> None:
         hooks.run(hooks.of(spec, kind), kind, told)
 
 
-def after_start(spec: Spec, who: plan.Identity, pid: int) -> None:
+def after_start(spec: Spec, who: Identity, pid: int) -> None:
     """Run the hooks after the start; raises for one that fails: the container must end then."""
     told = hooks.state(
         spec, container_id=who.container_id, bundle=who.bundle, pid=pid, status="running"
@@ -233,7 +232,7 @@ def after_start(spec: Spec, who: plan.Identity, pid: int) -> None:
     hooks.run(hooks.of(spec, "poststart"), "poststart", told)
 
 
-def after_end(spec: Spec, who: plan.Identity, *, warn: Callable[[str], None]) -> None:
+def after_end(spec: Spec, who: Identity, *, warn: Callable[[str], None]) -> None:
     """Run the hooks after the end; one that fails is told of and stops nothing (runtime.md)."""
     told = hooks.state(
         spec, container_id=who.container_id, bundle=who.bundle, pid=0, status="stopped"
@@ -250,14 +249,16 @@ def exec_process(  # noqa: PLR0913 - two processes, each with what belongs to it
     cgroup: Manager,
     stdio: Streams | None,
     seccomp_cache: str | None = None,
-    manner: plan.Manner = plan.Manner(),  # noqa: B008 - immutable
+    manner: Manner = Manner(),  # noqa: B008 - immutable
 ) -> Launched:
     """Return one more process in a running container, already executing its command.
 
     It is cloned into the pid namespace and the cgroups, and joins the other namespaces of the init;
-    it is a child of the caller, or its sibling (see `plan.Manner`). `process` is an OCI process: what it lacks of capabilities and
+    it is a child of the caller, or its sibling (see `job.Manner`). `process` is an OCI process: what it lacks of capabilities and
     no_new_privs is the container's.
     """
+    from runtime.init import joining, plan  # noqa: PLC0415 - a start may do without
+
     if cgroup.frozen():
         raise FailedPrecondition("the container is frozen")
     flags = namespaces.differing(init_pid)
@@ -274,7 +275,7 @@ def exec_process(  # noqa: PLR0913 - two processes, each with what belongs to it
         manner=manner,
     )
     _check_streams(whole, stdio)
-    who = plan.Identity(manner.name or _name(cgroup), "")
+    who = Identity(manner.name or _name(cgroup), "")
     launch = Launch(steps, stdio=stdio, answers=Answers(on_listener=_listener(spec, who)))
     place = Place(pid_namespace=init_pidfd if outside else None, sibling=manner.sibling)
     try:
@@ -335,6 +336,8 @@ def id_maps(spec: Spec) -> tuple[tuple[Extent, ...], tuple[Extent, ...]] | None:
     """Return the uids and gids of a spec's new user namespace; None if it has none."""
     if "user" not in namespaces.of(spec).new:
         return None
+    from runtime.init import layout  # noqa: PLC0415 - few containers need it
+
     linux = section(spec, "linux")
     maps = layout.extents(linux, "uidMappings"), layout.extents(linux, "gidMappings")
     for found, key in zip(maps, ("uidMappings", "gidMappings"), strict=True):
@@ -343,17 +346,24 @@ def id_maps(spec: Spec) -> tuple[tuple[Extent, ...], tuple[Extent, ...]] | None:
     return maps
 
 
-def _filter(spec: Spec, *, cache: str | None) -> plan.Filter | None:
+def _filter(spec: Spec, *, cache: str | None) -> Filter | None:
     profile = section(spec, "linux").get("seccomp")
     if not profile:
         return None
+    from runtime.linux import seccomp  # noqa: PLC0415 - not all containers have one
+
     program = seccomp.program(profile, cache=cache)
-    return plan.Filter(program, seccomp.flags(profile), seccomp.listens(profile))
+    return Filter(program, seccomp.flags(profile), seccomp.listens(profile))
 
 
-def _listener(spec: Spec, who: plan.Identity) -> Callable[[int, int], None] | None:
+def _listener(spec: Spec, who: Identity) -> Callable[[int, int], None] | None:
     """Return what hands a filter's listener to the agent that the spec names, if it names one."""
     profile = section(section(spec, "linux"), "seccomp")
+    if not profile:
+        return None
+    from runtime.init import agent  # noqa: PLC0415 - few containers have one
+    from runtime.linux import seccomp  # noqa: PLC0415 - as above
+
     if not seccomp.listens(profile):
         return None
 

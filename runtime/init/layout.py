@@ -9,6 +9,7 @@ from runtime.errors import InvalidArgument
 from runtime.formats.idmap import Extent
 from runtime.formats.spec import Spec, entries, section
 from runtime.init import hardening, mounting, namespaces, options, paths
+from runtime.init.job import Hierarchies
 from runtime.init.step import Step
 from runtime.linux import constants
 
@@ -41,10 +42,6 @@ _PROPAGATIONS: Final = {
     "unbindable": constants.MS_UNBINDABLE,
     "runbindable": constants.MS_UNBINDABLE | constants.MS_REC,
 }
-
-
-Hierarchies = Sequence[tuple[str, str, tuple[str, ...]]]
-"""What /sys/fs/cgroup is made of: (name, directory of the host, aliases) each."""
 
 
 def plan(spec: Spec, *, rootfs: str, hierarchies: Hierarchies, pivot: Step) -> list[Step]:

@@ -1,7 +1,7 @@
 """From an OCI spec to the list of steps that make it true; nothing is done or looked at here."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from runtime.errors import InvalidArgument
 from runtime.formats.spec import Spec, entries, section
@@ -15,90 +15,37 @@ from runtime.init import (
     namespaces,
     procfs,
 )
+from runtime.init.job import SIBLING, Filter, Hierarchies, Identity, Job, Manner
 from runtime.init.ready import Park, Ready
 from runtime.init.step import Step
 from runtime.linux import caps
 from runtime.linux.syscalls import CapabilitySets
 
+__all__ = ["SIBLING", "Filter", "Identity", "Job", "Manner", "become", "create", "enter", "of"]
+
 _UNLIMITED: Final = (1 << 64) - 1
 
 
-class Filter(NamedTuple):
-    """A compiled seccomp program and the flags to load it with."""
-
-    program: bytes
-    flags: int
-    listens: bool = False
-    """Whether an agent is asked about some calls: then it is loaded while the parent is there."""
-
-
-class Identity(NamedTuple):
-    """What a container is called, and where its files are."""
-
-    container_id: str
-    bundle: str
-
-
-class Manner(NamedTuple):
-    """How a container is made, where its spec says nothing about it."""
-
-    keyring: bool = True
-    """Whether it gets a session keyring of its own."""
-    pivot: bool = True
-    """Whether pivot_root is used: it cannot be where the host's root is its first ramdisk."""
-    preserve: int = 0
-    """How many descriptors from 3 on the command gets beside its streams."""
-    name: str | None = None
-    """What the session keyring of one more process is named by; without one, the cgroup."""
-    park: str | None = None
-    """The directory by whose FIFOs it is started; without one, whoever made it starts it."""
-    sibling: bool = False
-    """Whether it becomes a child of its maker's parent (CLONE_PARENT of clone(2)), which waits for it."""
-
-
 _USUAL: Final = Manner()
-SIBLING: Final = Manner(sibling=True)
 
 
-class Job(NamedTuple):
-    """What the plan of a container is made of, beside its spec."""
-
-    rootfs: str
-    hierarchies: layout.Hierarchies
-    seccomp: Filter | None
-    who: Identity
-    manner: Manner
-
-    def pack(self) -> tuple[Any, ...]:
-        """Return it as `marshal` takes it."""
-        hierarchies = tuple(tuple(each) for each in self.hierarchies)
-        seccomp = None if self.seccomp is None else tuple(self.seccomp)
-        return self.rootfs, hierarchies, seccomp, tuple(self.who), tuple(self.manner)
-
-    @classmethod
-    def of(cls, packed: tuple[Any, ...]) -> "Job":
-        """Return what was packed."""
-        rootfs, hierarchies, seccomp, who, manner = packed
-        program = None if seccomp is None else Filter(*seccomp)
-        return cls(rootfs, hierarchies, program, Identity(*who), Manner(*manner))
-
-    def plan(self, spec: Spec) -> list[Step]:
-        """Return the steps of the container's init."""
-        return create(
-            spec,
-            rootfs=self.rootfs,
-            hierarchies=self.hierarchies,
-            seccomp=self.seccomp,
-            who=self.who,
-            manner=self.manner,
-        )
+def of(job: Job, spec: Spec) -> list[Step]:
+    """Return the steps of a container's init."""
+    return create(
+        spec,
+        rootfs=job.rootfs,
+        hierarchies=job.hierarchies,
+        seccomp=job.seccomp,
+        who=job.who,
+        manner=job.manner,
+    )
 
 
 def create(
     spec: Spec,
     *,
     rootfs: str,
-    hierarchies: layout.Hierarchies,
+    hierarchies: Hierarchies,
     seccomp: Filter | None,
     who: Identity,
     manner: Manner = _USUAL,

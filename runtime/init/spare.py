@@ -18,168 +18,69 @@ import sys
 from collections.abc import Sequence
 from typing import Final, NoReturn
 
-from runtime.cgroups.join import Join
-from runtime.cgroups.manager import Manager
 from runtime.errors import Internal, RuntimeFailure
-from runtime.formats.spec import Spec
 from runtime.init import (
     child,
     furniture,
     hardening,
     joining,
     launch,
-    launcher,
     mounting,
     namespaces,
     plan,
     procfs,
-    signals,
+    reserve,
 )
-from runtime.init.launch import Answers, Launch, Launched, Streams
-from runtime.init.plan import Job
-from runtime.init.ready import Park, Ready
+from runtime.init.job import Identity, Job, Manner
 from runtime.init.step import Child, Step
-from runtime.linux import constants, mounts, syscalls
+from runtime.linux import constants, syscalls
 
 _LARGEST: Final = 1 << 18
 _DESCRIPTORS: Final = 64
-_KINDS: Final = frozenset({"cgroup", "ipc", "mount", "network", "pid", "uts"})
-"""The namespaces that it can make: no user namespace, which takes its parent's help."""
 _AHEAD: Final = constants.CLONE_NEWIPC | constants.CLONE_NEWNET | constants.CLONE_NEWUTS
 """Those that it makes before it is told of a container."""
 _CLONE: Final = "clone the container's init"
 
 
-class Spare:
-    """The parent's side: the process, the socket to it, and what it has begun with."""
-
-    __slots__ = ("_cloned", "_job", "_sibling", "_spec", "_sync")
-
-    def __init__(self, cloned: syscalls.Cloned, sync: socket.socket, *, sibling: bool) -> None:
-        self._cloned = cloned
-        self._sync = sync
-        self._sibling = sibling
-        self._spec: Spec | None = None
-        self._job: Job | None = None
-
-    @property
-    def pid(self) -> int:
-        """Its pid."""
-        return self._cloned.pid
-
-    def job(self, spec: Spec, cgroup: Manager) -> Job | None:
-        """Return the job that it has begun with, if it is for a spec, and the cgroups are as foreseen."""
-        job = self._job if self._spec is spec else None
-        return job if job is not None and job.hierarchies == cgroup.visible() else None
-
-    def begin(self, spec: Spec, job: Job) -> bool:
-        """Have it begin with a container; tell whether it can be that one's init.
-
-        The cgroups need not be there.
-        """
-        if self._job is not None:
-            return self._job is job
-        if job.manner.sibling is not self._sibling:
-            return False
-        wanted = namespaces.of(spec)
-        if wanted.joined or not wanted.new <= _KINDS:
-            return False
-        try:
-            self._sync.send(marshal.dumps((dict(spec), job.pack())))
-        except (OSError, ValueError):  # it is gone, or the spec too large
-            return False
-        self._spec, self._job = spec, job
-        return True
-
-    def take(
-        self, job: Job, cgroup: Manager, *, stdio: Streams | None, answers: Answers
-    ) -> Launched | None:
-        """Have it become the container's init, and return that when it is ready; None if it cannot."""
-        join = cgroup.join_paths()
-        try:
-            if join.attach is not None:
-                return None
-            self._tell(job, join, stdio or ())
-        except OSError:  # it is gone, or what fails here fails without it too, and is told then
-            return None
-        finally:
-            join.close()
-        ready = Ready(wait=True) if job.manner.park is None else Park(job.manner.park)
-        cloned, sync, self._cloned = self._cloned, self._sync, _GONE
-        return Launch([ready], stdio=None, answers=answers).follow(cloned, sync)
-
-    def _tell(self, job: Job, join: Join, streams: Sequence[int]) -> None:
-        """Send it its streams, the way into the cgroups, and a mount of each to show inside."""
-        trees: list[int] = []
-        try:
-            for _, directory, _ in job.hierarchies:
-                trees.append(mounts.open_tree(constants.AT_FDCWD, directory))
-            born = () if join.into is None else (join.into,)
-            told = marshal.dumps((len(streams), len(born), len(trees)))
-            socket.send_fds(self._sync, [told], (*streams, *born, *trees, *join.tasks))
-        finally:
-            for each in trees:
-                os.close(each)
-
-    def drop(self) -> None:
-        """End it, unless it has become an init."""
-        if self._cloned is _GONE:
-            return
-        self._sync.close()
-        try:
-            signal.pidfd_send_signal(self._cloned.pidfd, signal.SIGKILL)
-            launch.reap(self._cloned)
-        except ProcessLookupError:  # it was killed, and reaped by somebody else
-            os.close(self._cloned.pidfd)
-
-
-_GONE: Final = syscalls.Cloned(0, -1)
-
-
 def keep(*, sibling: bool = False) -> None:
-    """Fork a spare, unless there is one; only for a process without threads.
-
-    It makes its memory its own meanwhile, page by page. With `sibling` it becomes a child of this
-    process's parent, and so do the containers made of it.
-    """
-    if launcher.spares:
-        return
-    ignored = signals.ignored()
-    ours, theirs = launch.sockets()
-    flags = constants.CLONE_CLEAR_SIGHAND | (constants.CLONE_PARENT if sibling else 0)
-    with theirs, launch.unreadable():
-        try:
-            cloned = syscalls.clone3(flags, exit_signal=0 if sibling else signal.SIGCHLD)
-        except OSError:
-            ours.close()
-            return  # a start forks by itself then, or says why it cannot
-        if cloned.pid == 0:
-            _main(theirs, ignored)
-    launcher.spares.append(Spare(cloned, ours, sibling=sibling))
+    """Fork a spare, unless there is one, which makes its memory its own meanwhile, page by page."""
+    reserve.fork(_main, sibling=sibling)
 
 
 def pid() -> int:
     """Return the spare's pid; 0 if there is none."""
-    return launcher.spares[0].pid if launcher.spares else 0
+    return reserve.spares[0].pid if reserve.spares else 0
 
 
 # The spare's own side
 
 
 def _main(sync: socket.socket, ignored: int) -> NoReturn:
-    """Wait for a container, do what can be done without its cgroups, and become its init."""
+    main(sync, ignored, early=True)
+
+
+def main(sync: socket.socket, ignored: int, *, early: bool) -> NoReturn:
+    """Wait for a container, do what can be done without its cgroups, and become its init.
+
+    One that is early has time to touch all that it will take.
+    """
     state = Child(sync=sync, tasks=())
     state.ignored = ignored
     try:
         _leave(sync)
-        made = _furnish(Child(sync=sync, tasks=()))
-        syscalls.populate()
+        room = Child(sync=sync, tasks=())
+        apart = _part(room)
+        made = _furnish(room) if apart and early else None
+        if early:
+            _rehearse()
         spec, packed = marshal.loads(sync.recv(_LARGEST))  # noqa: S302 - of this program, in memory
         wanted = namespaces.of(spec)
-        steps = Job.of(packed).plan(spec)
+        steps = plan.of(Job.of(packed), spec)
+        if apart:
+            steps = _settle(steps, wanted)
         if made is not None:
-            steps = _settle(made, steps, wanted)
-        steps = _begin(steps, state, wanted.clone_flags, ahead=made is not None)
+            steps = made.fit(steps, wanted.new)
+        steps = _begin(steps, state, wanted.clone_flags, ahead=apart)
         cgroup, trees = _receive(sync, state)
         for each in steps:
             if isinstance(each, mounting.CgroupMount):
@@ -220,32 +121,37 @@ def _leave(sync: socket.socket) -> None:
     syscalls.close_range(sync.fileno() + 1, 0x7FFFFFFF)
 
 
-def _furnish(room: Child) -> furniture.Furniture | None:
-    """Make namespaces and furniture, and plan once to have touched all that it takes.
-
-    Returns None where that cannot be: then all is made later, by whoever may.
-    """
+def _part(room: Child) -> bool:
+    """Make namespaces; tells whether that could be: if not, who may makes them later."""
     try:
         syscalls.unshare(_AHEAD)
         joining.Loopback().execute(room)
-        made = furniture.Furniture(room)
-        Job("/", (), None, plan.Identity("", ""), plan.Manner()).plan(furniture.COMMON)
+    except OSError:
+        return False
+    return True
+
+
+def _furnish(room: Child) -> furniture.Furniture | None:
+    try:
+        return furniture.Furniture(room)
     except OSError:
         return None
-    return made
 
 
-def _settle(
-    made: furniture.Furniture, steps: list[Step], wanted: namespaces.Namespaces
-) -> list[Step]:
-    """Go back to the parent's namespaces where the container has none of its own, and fit in."""
+def _rehearse() -> None:
+    """Touch all that a plan takes, and have every page that may be written to."""
+    plan.of(Job("/", (), None, Identity("", ""), Manner()), furniture.COMMON)
+    syscalls.populate()
+
+
+def _settle(steps: list[Step], wanted: namespaces.Namespaces) -> list[Step]:
+    """Go back to the parent's namespaces where the container has none of its own."""
     shared = _AHEAD & ~wanted.clone_flags
     if shared:
         parent = os.pidfd_open(os.getppid())
         syscalls.setns(parent, shared)
         os.close(parent)
-    steps = [each for each in steps if not isinstance(each, joining.Loopback)]
-    return made.fit(steps, wanted.new)
+    return [each for each in steps if not isinstance(each, joining.Loopback)]
 
 
 def _begin(steps: list[Step], state: Child, flags: int, *, ahead: bool) -> list[Step]:

@@ -88,6 +88,7 @@ MADV_POPULATE_WRITE: Final = 23
 
 # linux/prctl.h, linux/securebits.h
 PR_SET_PDEATHSIG: Final = 1
+PR_GET_DUMPABLE: Final = 3
 PR_SET_DUMPABLE: Final = 4
 PR_SET_KEEPCAPS: Final = 8
 PR_SET_NAME: Final = 15

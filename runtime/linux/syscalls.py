@@ -4,9 +4,11 @@
 wait for a lock whose holder does not exist on its side.
 """
 
+import contextlib
 import ctypes
 import os
 import struct
+from collections.abc import Generator
 from typing import Final, NamedTuple
 
 from runtime.linux import constants
@@ -130,6 +132,17 @@ def populate() -> None:
             start, end = (int(each, 16) for each in span.split(b"-"))
             pages = ctypes.c_void_p(start), ctypes.c_size_t(end - start)
             _libc.madvise(*pages, constants.MADV_POPULATE_WRITE)
+
+
+@contextlib.contextmanager
+def unreadable() -> Generator[None]:
+    """Let nobody look into this process, and so into those that it clones (CVE-2016-9962)."""
+    readable = prctl(constants.PR_GET_DUMPABLE)
+    prctl(constants.PR_SET_DUMPABLE, 0)
+    try:
+        yield
+    finally:
+        prctl(constants.PR_SET_DUMPABLE, 1 if readable == 1 else 0)
 
 
 def unshare(flags: int) -> None:

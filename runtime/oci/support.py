@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from runtime.errors import FailedPrecondition
 from runtime.formats.spec import Spec, entries, section
-from runtime.init import joining
 from runtime.linux import caps, constants, syscalls
 
 _SIZES: Final = {"KB": 1, "MB": 1 << 10, "GB": 1 << 20}
@@ -27,6 +26,8 @@ def refuse(spec: Spec) -> None:
                 f"linux.namespaces[{index}].type: this kernel has no {each['type']} namespaces"
             )
     if linux.get("mountLabel"):
+        from runtime.init import joining  # noqa: PLC0415 - few containers need it
+
         joining.SELINUX.need("linux.mountLabel", linux["mountLabel"])
     if linux.get("memoryPolicy") and not os.path.exists("/sys/devices/system/node"):
         raise FailedPrecondition("linux.memoryPolicy: this kernel has no memory nodes")
@@ -40,9 +41,11 @@ def refuse(spec: Spec) -> None:
 
 def process(value: Mapping[str, Any], prefix: str) -> None:
     """The same for a process alone; `prefix` is what stands before the names of its properties."""
-    for key, module in (("apparmorProfile", joining.APPARMOR), ("selinuxLabel", joining.SELINUX)):
+    for key, name in (("apparmorProfile", "APPARMOR"), ("selinuxLabel", "SELINUX")):
         if value.get(key):
-            module.need(f"{prefix}{key}", value[key])
+            from runtime.init import joining  # noqa: PLC0415 - as above
+
+            getattr(joining, name).need(f"{prefix}{key}", value[key])
 
 
 def _capabilities(wanted: Spec) -> None:

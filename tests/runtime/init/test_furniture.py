@@ -25,7 +25,7 @@ mounts = [*furniture.COMMON["mounts"], *changes["more"]]
 for each in mounts:
     each["options"] = changes["options"].get(each["destination"], each["options"])
 who, manner = plan.Identity("", ""), plan.Manner()
-steps = plan.Job("/", (), None, who, manner).plan({**furniture.COMMON, "mounts": mounts})
+steps = plan.of(plan.Job("/", (), None, who, manner), {**furniture.COMMON, "mounts": mounts})
 print(json.dumps([
     (type(each).__name__, getattr(each, "destination", ""))
     for each in made.fit(steps, frozenset(changes["new"]))
