@@ -18,6 +18,7 @@ from runtime.errors import (
 
 if TYPE_CHECKING:
     from runtime.cgroups.oom import OomWatch
+    from runtime.cgroups.resctrl import Group
 
 _V2 = frozenset({"cpu", "cpuset", "hugetlb", "io", "memory", "pids", "rdma"})
 """What a container's cgroup gets on v2 where it is to be had."""
@@ -48,6 +49,9 @@ class Manager:
     """Whether that is a user's own systemd."""
     entries: Sequence[str] = ()
     """More files by which processes that join enter: those of a class of service (`resctrl`)."""
+
+    service_class: "Group | None" = None
+    """That class, where it goes with the cgroups."""
 
     name = ""
     """The container's own, where the path does not end with it."""
@@ -369,6 +373,8 @@ class Manager:
             parent = os.path.dirname(self._directory(each))
             if parent != self._bases[each.name]:
                 tree.remove_one(parent)
+        if self.service_class is not None:
+            self.service_class.remove()
 
     def _remove(self, top: str, *, deadline: float) -> None:
         pause = 0.0005

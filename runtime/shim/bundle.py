@@ -170,6 +170,7 @@ class State:
         "oom_killed",
         "pid",
         "pid_ticks",
+        "service_class",
         "started_at",
         "status",
         "unit",
@@ -187,6 +188,7 @@ class State:
         oom_killed: bool = False,
         cgroup: str | None = None,
         unit: str = "",
+        service_class: Sequence[Any] = (),
     ) -> None:
         self.status = status
         self.pid = pid
@@ -199,6 +201,8 @@ class State:
         """The path of its cgroups; empty if it has none, None before they are made."""
         self.unit = unit
         """systemd's unit that they are; empty where systemd has not made them."""
+        self.service_class = tuple(service_class)
+        """What `resctrl.Group` is made of; empty without one."""
 
     def save(self, path: str) -> None:
         """Write it to a file."""
@@ -213,7 +217,7 @@ class State:
         """Read it; raises `NotFound` or `FormatError`."""
         value = read_json(path)
         try:
-            said: Json = {"cgroup": None, "unit": ""} | value
+            said: Json = {"cgroup": None, "unit": "", "service_class": ()} | value
             return cls(**{name: said[name] for name in cls.__slots__})
         except KeyError as error:
             raise FormatError(f"{path} has no {error}") from None

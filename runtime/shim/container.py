@@ -63,7 +63,7 @@ class Container:
     def cgroup(self) -> Manager:
         """Its cgroups. Raises `Unavailable` where systemd cannot be asked for them."""
         if self._cgroup is None:
-            self._cgroup = placing.cgroups(self.spec, self.id, made_at=self.state.cgroup)
+            self._cgroup = placing.cgroups(self.spec, self.id, self.state)
         return self._cgroup
 
     # Making it
@@ -116,6 +116,7 @@ class Container:
         ) as create:
             self._cgroup = placing.made(self.cgroup, self.spec)
             self.state.cgroup, self.state.unit = self.cgroup.path, self.cgroup.unit
+            self.state.service_class = tuple(self.cgroup.service_class or ())
             self.init.launch(
                 self._host.loop,
                 lambda stdio: create(self.cgroup, stdio),

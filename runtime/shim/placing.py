@@ -11,14 +11,36 @@ from runtime.shim import bundle
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from runtime.cgroups.resctrl import Group
     from runtime.shim.bundle import Json
 
 
 def made(cgroup: Manager, spec: Json) -> Manager:
     """Make the cgroups and return them; a user who may make none, and needs none, goes without.
 
-    Raises `PermissionDenied` for a limit that then cannot be kept.
+    With them the class of service is made that `linux.intelRdt` asks for. Raises `PermissionDenied` for
+    a limit that then cannot be kept.
     """
+    wanted = bundle.section(spec, "linux").get("intelRdt")
+    group = None if wanted is None else _planned(wanted, cgroup.name)
+    found = _made(cgroup, spec)
+    if group is not None:
+        group.create(wanted)
+        _enter(found, group)
+    return found
+
+
+def _planned(wanted: Json, container_id: str) -> Group:
+    from runtime.cgroups import resctrl  # noqa: PLC0415 - few containers need it
+
+    return resctrl.plan(wanted, container_id)
+
+
+def _enter(cgroup: Manager, group: Group) -> None:
+    cgroup.entries, cgroup.service_class = group.entries(), group
+
+
+def _made(cgroup: Manager, spec: Json) -> Manager:
     resources = bundle.section(bundle.section(spec, "linux"), "resources")
     try:
         cgroup.create(resources)
@@ -29,24 +51,32 @@ def made(cgroup: Manager, spec: Json) -> Manager:
             raise PermissionDenied(
                 f"linux.resources.{key}: this user may make no cgroup to limit it: {error}"
             ) from error
-        return cgroups(spec, cgroup.name, made_at="")
+        return _nothing(cgroup.name)
     return cgroup
 
 
-def cgroups(spec: Json, container_id: str, *, made_at: str | None = None) -> Manager:
-    """Return the container's cgroups; at an empty path none could be made.
+def cgroups(spec: Json, container_id: str, state: bundle.State) -> Manager:
+    """Return the container's cgroups, where its state has them; at an empty path none could be made.
 
     Raises `Unavailable` where systemd cannot be asked.
     """
-    found = _nothing() if made_at == "" else _place(spec, container_id, made_at)
+    if state.cgroup == "":
+        return _nothing(container_id)
+    found = _place(spec, container_id, state.cgroup)
     found.name = container_id
+    if state.service_class:
+        from runtime.cgroups import resctrl  # noqa: PLC0415 - few containers need it
+
+        _enter(found, resctrl.Group(*state.service_class))
     return found
 
 
-def _nothing() -> Manager:
+def _nothing(container_id: str) -> Manager:
     from runtime.cgroups.nothing import NoManager  # noqa: PLC0415 - few users get here
 
-    return NoManager()
+    found = NoManager()
+    found.name = container_id
+    return found
 
 
 def _place(spec: Json, container_id: str, made_at: str | None) -> Manager:

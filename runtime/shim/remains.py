@@ -22,8 +22,10 @@ def clean(directory: str, container_id: str) -> int:
         spec = bundle.read_json(os.path.join(directory, "config.json"))
     except (NotFound, FormatError):
         spec = {}
-    pid, made_at = _init(directory)
-    cgroup = placing.cgroups(spec, container_id, made_at=made_at)
+    state = _state(directory)
+    if state.alive():  # by its pid: it may not be in its cgroup yet
+        os.kill(state.pid, signal.SIGKILL)
+    cgroup = placing.cgroups(spec, container_id, state)
     if cgroup.exists():
         cgroup.kill(signal.SIGKILL)
         deadline = time.monotonic() + _EMPTY_SECONDS
@@ -31,18 +33,11 @@ def clean(directory: str, container_id: str) -> int:
             time.sleep(0.005)
     cgroup.delete()
     rootfs.unmount_all(os.path.join(directory, "rootfs"))
-    return pid
+    return state.pid
 
 
-def _init(directory: str) -> tuple[int, str | None]:
-    """Kill the init by its pid if it is still that one: it may not be in its cgroup yet.
-
-    Returns the pid, and where its cgroups were made.
-    """
+def _state(directory: str) -> bundle.State:
     try:
-        state = bundle.State.load(os.path.join(directory, "state.json"))
+        return bundle.State.load(os.path.join(directory, "state.json"))
     except (NotFound, FormatError):
-        return 0, None
-    if state.alive():
-        os.kill(state.pid, signal.SIGKILL)
-    return int(state.pid), state.cgroup
+        return bundle.State()
