@@ -33,7 +33,7 @@ _OVER = 512
 """So many processes that ended are remembered."""
 _MANY = 1000
 """From so many processes on the iterator is worth its loading for one walk alone."""
-_WALKS = 64
+_WALKS = 32
 """So many walks are remembered, each with those that it found something to be read of."""
 _FRESH_SECONDS = 2.0
 """A walk that is older is not shared with another collector."""
@@ -74,7 +74,7 @@ class Table:
         self._tokens: dict[int, bytes] | None = None
         """What the iterator told in the walk before, by pid; None where it did not."""
         self._restless: set[int] = set()  # who is `active`, once the iterator tells
-        self._touched: deque[tuple[int, list[Entry]]] = deque(maxlen=_WALKS)
+        self._touched: deque[tuple[int, set[int]]] = deque(maxlen=_WALKS)
         """By walk, of those told by the iterator: who may have something to be read."""
         self._untold: list[int] = []
         """Processes that are listed, and that the iterator does not tell of."""
@@ -173,8 +173,8 @@ class Table:
         walks = tuple(self._touched)
         if not walks or walks[0][0] > since + 1 or walks[-1][0] != self.walk:
             return None
-        found = {one.pid: one for walk, some in walks if walk > since for one in some}
-        return [one for pid, one in found.items() if self._entries.get(pid) is one]
+        pids = set[int]().union(*(some for walk, some in walks if walk > since))
+        return [self._entries[pid] for pid in pids if pid in self._entries]
 
     def survey(self, *, changed: bool) -> None:
         """Take in that the namespaces of this walk's processes were read, and differ from before."""
@@ -250,9 +250,8 @@ class Table:
         due &= there
         for pid in due:
             entries[pid] = self._met(entries[pid], told.get(pid))
-        touched = [entries[pid] for pid in due]
-        self._restless = {entry.pid for entry in touched if entry.active}
-        self._touched.append((self.walk, touched))
+        self._restless = {pid for pid in due if entries[pid].active}
+        self._touched.append((self.walk, due))
         if fresh:
             self._entries = {pid: entries[pid] for pid in self.numbers}
         return gone

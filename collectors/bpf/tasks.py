@@ -22,16 +22,20 @@ _FIRST_PID_NAMESPACE: Final = 0xEFFFFFFC
 _FIRST_USER_NAMESPACE: Final = 0xEFFFFFFD
 """The same of users: what the kernel numbers is what this process sees."""
 _NANOSECONDS: Final = 1_000_000_000
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
 _SPACES: Final = ("mnt", "uts", "ipc", "net", "cgroup", "time")
 _FIELDS: Final = (
-    # Who it is.
     field(4, "task_struct.tgid"),
     field(4, "task_struct.pid"),
+    # Where it is: its set of cgroups, and the one of version 2, whose number is never used again.
+    field(8, "task_struct.cgroups"),
+    field(8, "task_struct.cgroups", "css_set.dfl_cgrp", "cgroup.kn", "kernfs_node.id"),
+    # Who it is, and of which program.
     field(8, "task_struct.start_boottime"),
-    # What it is: another program, name, user, namespace.
     field(8, "task_struct.self_exec_id"),
+    # What else it is: another name, user, namespace.
     field(8, "task_struct.comm.0"),
     field(8, "task_struct.comm.8"),
     field(8, "task_struct.real_cred"),
@@ -51,9 +55,6 @@ _FIELDS: Final = (
     field(4, "task_struct.nsproxy", "nsproxy.pid_ns_for_children", "pid_namespace.ns.inum"),
     field(4, "task_struct.nsproxy", "nsproxy.pid_ns_for_children", "pid_namespace.level"),
     field(4, "task_struct.thread_pid", "pid.level"),
-    # Where it is: its set of cgroups, and the one of version 2, whose number is never used again.
-    field(8, "task_struct.cgroups"),
-    field(8, "task_struct.cgroups", "css_set.dfl_cgrp", "cgroup.kn", "kernfs_node.id"),
     # What counts.
     field(8, "task_struct.se.sum_exec_runtime"),
     field(8, "task_struct.real_parent", "task_struct.tgid"),
@@ -79,17 +80,21 @@ SIZE: Final = sum(one.size for one in _FIELDS)
 _RECORD: Final = struct.Struct(f"=II{SIZE - 8}s")
 
 # Parts of a token, which is a record without its two numbers.
-START: Final = slice(0, 8)
-"""Another one: the pid is another process's now."""
-PROGRAM: Final = slice(8, 16)
-KIND: Final = slice(8, 88)
-"""Another one: it has another program, name, user or namespace, or is over."""
-PLACE: Final = slice(88, 104)
+PLACE: Final = slice(0, 16)
 """Another one: it is in other cgroups."""
+START: Final = slice(16, 24)
+"""Another one: the pid is another process's now."""
+PROGRAM: Final = slice(24, 32)
+IDENTITY: Final = slice(0, 32)
+"""The same in two: they are of one process, program and set of cgroups."""
+_NAME: Final = slice(32, 48)
+KIND: Final = slice(24, 104)
+"""Another one: it has another program, name, user or namespace, or is over."""
 RAN: Final = slice(104, 112)
 """Another one, or anything behind it: it ran, or one of its other threads did."""
-MOUNT_NAMESPACE: Final = slice(40, 44)
-SPACES: Final = slice(40, 88)
+_PARENT: Final = slice(112, 120)
+MOUNT_NAMESPACE: Final = slice(56, 60)
+SPACES: Final = slice(56, 104)
 """The same in two: so are all their namespaces, and those that their children will be in."""
 _SPACES_RECORD: Final = struct.Struct("=12I")
 MOUNTED: Final = slice(SIZE - 16, SIZE - 8)
@@ -131,8 +136,14 @@ class Inodes(NamedTuple):
 
 def inodes(token: bytes) -> Inodes | None:
     """Return a process's namespaces; None where it is over, or its pid namespace is not told."""
-    *found, waiting, over, user, pid, deepest, level = _SPACES_RECORD.unpack_from(token, 40)
-    if over or deepest != level or not all((*found, waiting, user, pid)):
+    *found, waiting, over, user, pid, deepest, level = _SPACES_RECORD.unpack_from(
+        token, SPACES.start
+    )
+    if over or not all((*found, waiting, user, pid)):
+        return None
+    if level == 0:
+        pid = _FIRST_PID_NAMESPACE
+    elif deepest != level:
         return None
     return Inodes._make((*found, pid, user, waiting))
 
@@ -140,7 +151,7 @@ def inodes(token: bytes) -> Inodes | None:
 def start_ticks(token: bytes) -> int:
     """Return when a process started, in ticks after boot, as its `stat` has it."""
     started = int.from_bytes(token[START], "little")
-    return started * os.sysconf("SC_CLK_TCK") // _NANOSECONDS
+    return started * _TICKS // _NANOSECONDS
 
 
 class Opened(NamedTuple):
@@ -281,10 +292,10 @@ def _agrees(tokens: dict[int, bytes], root: Root) -> bool:
     told = inodes(token)
     return (
         start_ticks(token) == stat.start_ticks
-        and token[16:32].rstrip(b"\0").decode(errors="replace") == stat.comm
+        and token[_NAME].rstrip(b"\0").decode(errors="replace") == stat.comm
         and told is not None
         and told == tuple(_inode(root, kind) for kind in Inodes._fields)
-        and int.from_bytes(token[112:120], "little") == stat.ppid
+        and int.from_bytes(token[_PARENT], "little") == stat.ppid
     )
 
 

@@ -100,30 +100,63 @@ class Reader:
         """Read those of a table, which other collectors may share."""
         self._table = table or Table()
         self._parsed = _Cgroups()
+        self._walk = 0
+        """The newest that was read to its end."""
+        self._found: dict[int, Process] = {}
+        self._processes: tuple[Process, ...] = ()
+        self._failed: dict[int, tuple[Problem, ...]] = {}
 
     def read(self, root: Root) -> ProcessesReading:
         """Return every process; raise as `Root.names` does."""
         problems = Problems()
-        processes: list[Process] = []
         entries = self._table.view(root, KEY.name)
-        procfs.limits(root, self._table.numbers, problems)
-        self._read_many(root, [one for one in entries if _due(one)])
-        for entry in entries:
+        walk, numbers = self._table.walk, self._table.numbers
+        procfs.limits(root, numbers, problems)
+        touched = self._table.touched(self._walk)
+        if touched is None:
+            touched = entries
+            self._found.clear()
+            self._failed.clear()
+        else:
+            for pid in (self._found.keys() | self._failed).difference(numbers):
+                self._found.pop(pid, None)
+                self._failed.pop(pid, None)
+        changed = self._take(root, touched)
+        if changed or len(self._found) != len(self._processes):
+            self._processes = tuple(self._found[pid] for pid in sorted(self._found))
+        self._walk = walk
+        for pid in sorted(self._failed):
+            for problem in self._failed[pid]:
+                problems.add(problem)
+        return ProcessesReading(
+            processes=self._processes,
+            ticks_per_second=os.sysconf("SC_CLK_TCK"),
+            own_pid=procfs.own_pid(root),
+            problems=problems.all(),
+        )
+
+    def _take(self, root: Root, touched: Sequence[Entry]) -> bool:
+        """Read those that can have changed; return whether any is another record than before."""
+        self._read_many(root, [one for one in touched if _due(one)])
+        changed = False
+        for entry in touched:
             seen: _Seen | None = entry.kept.get(KEY.name)
             if seen is None or seen.walk < entry.version:
                 seen = self._read(root, entry)
             elif seen.walk < entry.counted or seen.walk < entry.moved:
                 seen = self._refreshed(root, entry, seen)
-            for problem in seen.problems:
-                problems.add(problem)
-            if seen.process is not None:
-                processes.append(seen.process)
-        return ProcessesReading(
-            processes=tuple(processes),
-            ticks_per_second=os.sysconf("SC_CLK_TCK"),
-            own_pid=procfs.own_pid(root),
-            problems=problems.all(),
-        )
+            pid, process = entry.pid, seen.process
+            if self._found.get(pid) is not process:
+                changed = True
+                if process is None:
+                    del self._found[pid]
+                else:
+                    self._found[pid] = process
+            if seen.problems:
+                self._failed[pid] = seen.problems
+            elif self._failed:
+                self._failed.pop(pid, None)
+        return changed
 
     def _read_many(self, root: Root, due: Sequence[Entry]) -> None:
         """Read those of them of which the iterator tells what their files would, where they are many.
@@ -153,11 +186,11 @@ class Reader:
         }
         for entry in due:
             one, command = details.get(entry.pid), commands.get(entry.pid)
-            cgroups = still.get(one.place) if one is not None else None
-            if one is None or command is None or cgroups is None or not _same(entry, one):
+            if one is None or command is None or not _same(entry, one):
                 continue
+            cgroups = still.get(one.identity[tokens.PLACE])
             stat = one.stat if one.timed else _timed(root, entry)
-            if stat is not None and entry.identify(stat):
+            if cgroups is not None and stat is not None and entry.identify(stat):
                 process = _record(stat, one.status, command=command, cgroups=cgroups)
                 entry.kept[KEY.name] = _Seen(self._table.walk, process, ())
 
@@ -203,12 +236,7 @@ def _due(entry: Entry) -> bool:
 
 def _same(entry: Entry, told: "Detail") -> bool:
     """Return whether what was told is of the process, program and cgroups that the walk met."""
-    token = entry.token or b""
-    return (
-        token[tokens.START] == told.start
-        and token[tokens.PROGRAM] == told.program
-        and token[tokens.PLACE] == told.place
-    )
+    return (entry.token or b"")[tokens.IDENTITY] == told.identity
 
 
 def _timed(root: Root, entry: Entry) -> pid_stat.PidStat | None:
@@ -228,34 +256,17 @@ class _Seen(NamedTuple):
 
 def _counted(process: Process, stat: pid_stat.PidStat, cgroups: tuple[CgroupEntry, ...]) -> Process:
     """Return the process with other counters: the same record where they are as they were."""
-    now = (
-        stat.ppid,
-        stat.state,
-        stat.threads,
-        stat.utime_ticks,
-        stat.stime_ticks,
-        stat.rss_pages * _PAGE_BYTES,
-    )
-    before = (
-        process.ppid,
-        process.state,
-        process.threads,
-        process.utime_ticks,
-        process.stime_ticks,
-        process.rss_bytes,
-    )
-    if now == before and cgroups is process.cgroups:
-        return process
-    return structs.replace(
+    now = structs.replace(
         process,
-        ppid=now[0],
-        state=now[1],
-        threads=now[2],
-        utime_ticks=now[3],
-        stime_ticks=now[4],
-        rss_bytes=now[5],
+        ppid=stat.ppid,
+        state=stat.state,
+        threads=stat.threads,
+        utime_ticks=stat.utime_ticks,
+        stime_ticks=stat.stime_ticks,
+        rss_bytes=stat.rss_pages * _PAGE_BYTES,
         cgroups=cgroups,
     )
+    return process if now == process and cgroups is process.cgroups else now
 
 
 def read_some(root: Root, pids: Iterable[int]) -> ProcessesReading:

@@ -71,9 +71,18 @@ def test_the_namespaces_that_are_told_are_those_of_proc(reader: Tasks):
             assert one is None or one._asdict() == links(pid), pid
 
 
-def test_of_a_process_whose_children_get_another_pid_namespace_it_is_not_told(reader: Tasks):
+def test_of_a_process_whose_children_get_another_pid_namespace_its_own_is_told(reader: Tasks):
     with made.process("unshare(NEWPID)\nsay('ready')\nwait()") as (pid, _):
-        assert tasks.inodes(reader.read()[pid]) is None
+        told = tasks.inodes(reader.read()[pid])
+        assert told is not None
+        assert told.pid == made.inode(pid, "pid")
+
+
+def test_within_a_pid_namespace_it_is_not_told_of_one_whose_children_get_another(reader: Tasks):
+    code = "unshare(NEWPID)\nif os.fork():\n  wait()\nelse:\n  unshare(NEWPID)\n  say('ready')\n  wait()"
+    with made.process(code) as (pid, _):
+        (child,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        assert tasks.inodes(reader.read()[int(child)]) is None
 
 
 def test_of_a_zombie_it_is_not_told(reader: Tasks):
