@@ -1,36 +1,29 @@
 """Asks nftables for the rules that pass a port on to another address (nft(8), iptables-nft)."""
 
-import os
 import socket
-import struct
-from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from collectors.netlink import messages, xtables
 from collectors.netlink.records import Forward
 from collectors.netlink.xtables import Ports, Target
 from runtime.errors import FormatError
 
+if TYPE_CHECKING:
+    from collectors.netlink.sets import Element
+
 _GET_RULE: Final = (10 << 8) | 7
 """NFNL_SUBSYS_NFTABLES, NFT_MSG_GETRULE of linux/netfilter/nf_tables.h."""
-_GET_ELEMENTS: Final = (10 << 8) | 13
-"""NFT_MSG_GETSETELEM."""
 _ANY_FAMILY: Final = bytes(4)
 """`struct nfgenmsg`."""
 _MOST_RULES: Final = 20_000
-_MOST_ELEMENTS: Final = 5_000
-"""Of a set, and so many ports of a rule."""
+_MOST_CASES: Final = 5_000
+"""Of a rule, by the elements of the sets in it, and by the ways that lead to it."""
 _TABLE, _CHAIN, _EXPRESSIONS = 1, 2, 4
 _FAMILIES: Final = {1: "inet", 2: "ip", 10: "ip6"}
 _L4PROTO: Final = 16
-_NETWORK, _TRANSPORT = 1, 2
-_DNAT: Final = 1
-_ELEMENTS: Final = 3
-_KEY, _DATA, _FLAGS, _KEY_END = 1, 2, 3, 10
-"""NFTA_SET_ELEM_…"""
-_INTERVAL_END: Final = b"\0\0\0\1"
+_NETWORK, _TRANSPORT, _DNAT = 1, 2, 1
 _INVERTED: Final = 1
 _WORD: Final = 4
 _FIRST_OF_ONE_WORD: Final = 8
@@ -48,16 +41,8 @@ class _Place(NamedTuple):
     offset: int
 
 
-class _Element(NamedTuple):
-    """One of a set's; the last key is the first one where it is no range. In maps it has data."""
-
-    first: bytes
-    last: bytes
-    data: bytes
-
-
 class _Case(NamedTuple):
-    """What one element of a set, or of a map, says of packets that are in it."""
+    """What is known of packets: by one element of a set, or of a map, or on the way to a chain."""
 
     protocol: str = ""
     address: str | None = None
@@ -72,7 +57,19 @@ class _Case(NamedTuple):
         return self.data[at : at + size] if at >= 0 else b""
 
 
-_Sets = Callable[[str], Sequence[_Element]]
+_Chain = tuple[int, bytes, bytes]
+"""Family, table and chain."""
+_Sets = Callable[[int, bytes, bytes], "Sequence[Element]"]
+"""Returns what is in a set, by its family, and the names of its table and itself."""
+
+
+class _Followed(NamedTuple):
+    """Where a rule leads to."""
+
+    place: _Chain
+    passed: tuple[tuple[_Case, Target], ...]
+    jumps: tuple[tuple[bytes, _Case], ...]
+    """Other chains, and of which packets."""
 
 
 class _Rule:
@@ -81,11 +78,12 @@ class _Rule:
     Registers are counted in words of four bytes, which is what the kernel makes of both their names.
     """
 
-    def __init__(self, sets: _Sets) -> None:
+    def __init__(self, sets: "Callable[[bytes], Sequence[Element]]") -> None:
         self.protocol: str = ""
         self.address: str | None = None
         self.ports: tuple[Ports, ...] = ()
         self.cases: Sequence[tuple[_Case, Target | None]] = ((_Case(), None),)
+        self.jumps: list[tuple[bytes, _Case]] = []
         self._sets = sets
         self._least: int | None = None
         self._holds: dict[int, tuple[_Place | Literal["protocol"], int]] = {}
@@ -150,8 +148,19 @@ class _Rule:
         self._holds.pop(_word(said.get(2)), None)
 
     def load(self, said: Mapping[int, bytes]) -> None:
-        """A constant: 1 register, 2 value."""
-        self._values[_word(said.get(1))] = _value(said.get(2))
+        """A constant: 1 register, 2 value; to register 0 a verdict, which may be a jump."""
+        if _u32(said.get(1)) != 0:
+            self._values[_word(said.get(1))] = _value(said.get(2))
+            return
+        verdict = messages.attributes(messages.attributes(said.get(2, b"")).get(2, b""))
+        if chain := verdict.get(2):
+            self.jumps += [(chain, one) for case, _ in self.cases for one in self.whole(case)]
+
+    def whole(self, case: _Case) -> Iterator[_Case]:
+        """Yield a case with all that the rule itself says."""
+        own = _Case(self.protocol, self.address)
+        for ports in (case.ports,) if case.ports is not None else (self.ports or (None,)):
+            yield _both(own, case._replace(ports=ports))
 
     def lookup(self, said: Mapping[int, bytes]) -> None:
         """One of a set: 1 its name, 2 register; of a map 3 where its data goes; 5 flags: not one of it."""
@@ -162,13 +171,27 @@ class _Rule:
         while (field := self._holds.get(word)) is not None:
             fields.append(field)
             word += -(-field[1] // _WORD)
-        if not any(held in {"protocol", _PORT} or _is_address(held) for held, _ in fields):
+        verdicts = _u32(said.get(3)) == 0
+        if not verdicts and not any(
+            held in {"protocol", _PORT} or _is_address(held) for held, _ in fields
+        ):
             return  # where it comes from, say
         to = _word(said.get(3)) if 3 in said else 0
-        elements = self._sets(_text(said.get(1)))
-        found = [_case(one, fields, to) for one in elements]
-        both = ((_both(before, one), None) for before, _ in self.cases for one in found)
-        self.cases = tuple(islice(both, _MOST_ELEMENTS))
+        elements = self._sets(said.get(1, b""))
+        found = [(one.chain, _case(one, fields, to)) for one in elements]
+        cases = [(chain, _both(before, one)) for before, _ in self.cases for chain, one in found][
+            :_MOST_CASES
+        ]
+        if verdicts:
+            self.jumps += [
+                (chain, whole) for chain, one in cases if chain for whole in self.whole(one)
+            ]
+        else:
+            self.cases = [(one, None) for _, one in cases]
+
+    def forget(self, said: Mapping[int, bytes]) -> None:
+        """Anything else that goes to a register: 1."""
+        self._holds.pop(_word(said.get(1)), None)
 
     def translate(self, said: Mapping[int, bytes]) -> None:
         """`nat`: 1 type, 2 family, 3 register of the address, 5 of the port, 6 of the last of a range."""
@@ -216,6 +239,8 @@ _STEPS: Final = {
     "bitwise": _Rule.masked,
     "immediate": _Rule.load,
     "lookup": _Rule.lookup,
+    **dict.fromkeys(("ct", "fib", "numgen", "rt"), _Rule.forget),
+    **dict.fromkeys(("byteorder", "hash", "socket"), _Rule.masked),
     "nat": _Rule.translate,
     "match": _Rule.match,
     "target": _Rule.target,
@@ -226,95 +251,97 @@ def forwards(opened: socket.socket) -> Iterator[Forward]:
     """Yield the rules of a namespace that pass a port on; raise as `messages.dump` does."""
     rules = messages.dump(opened, _GET_RULE, _ANY_FAMILY)
     bodies = [message.body for message in islice(rules, _MOST_RULES)]
-    known: dict[bytes, Sequence[_Element]] = {}
+    known: dict[_Chain, Sequence[Element]] = {}
 
-    def elements(family: int, table: bytes, name: bytes) -> Sequence[_Element]:
+    def elements(family: int, table: bytes, name: bytes) -> "Sequence[Element]":
+        key = family, table, name
         if len(bodies) == _MOST_RULES:
             return ()  # the socket has rules that nobody has read
-        body = (
-            struct.pack("=B3x", family) + messages.attribute(1, table) + messages.attribute(2, name)
-        )
-        if body not in known:
+        if key not in known:
+            from collectors.netlink import sets  # noqa: PLC0415 - only where a rule has some
+
             try:
-                known[body] = _elements(opened, body)
+                known[key] = sets.elements(opened, *key)
             except BlockingIOError:
                 raise
             except OSError:
-                known[body] = ()  # it went away
-        return known[body]
+                known[key] = ()  # it went away
+        return known[key]
 
-    for body in bodies:
-        yield from parse(body, elements)
-
-
-def _no_elements(_family: int, _table: bytes, _name: bytes) -> Sequence[_Element]:
-    return ()
+    yield from passed_on(bodies, elements)
 
 
-def parse(
-    body: bytes,
-    elements: Callable[[int, bytes, bytes], Sequence[_Element]] = _no_elements,
-) -> tuple[Forward, ...]:
-    """Return what a rule passes on, nothing when it is no such rule; raise `FormatError` on a torn one.
+def passed_on(
+    bodies: Sequence[bytes], elements: _Sets = lambda _family, _table, _name: ()
+) -> Iterator[Forward]:
+    """Yield what rules pass on; raise `FormatError` on a torn one.
 
-    `elements` tells what is in a set, by its family, and the names of its table and itself.
+    Of a rule that says no port those count that lead to its chain.
     """
+    read = [_expressions(body) for body in bodies]
+    # The sets of other tables may be long.
+    tables = {place[:2] for place, steps in read if any(name in _TRANSLATE for name, _ in steps)}
+    followed = [_follow(place, steps, elements) for place, steps in read if place[:2] in tables]
+    ways: dict[_Chain, list[tuple[_Chain, _Case]]] = {}
+    for one in followed:
+        for chain, case in one.jumps:
+            ways.setdefault((*one.place[:2], chain), []).append((one.place, case))
+    known: dict[_Chain, Sequence[_Case]] = {}
+    for one in followed:
+        for case, to in one.passed:
+            before = _before(one.place, ways, known) if case.ports is None else (_Case(),)
+            for whole in dict.fromkeys(_both(other, case) for other in before):
+                yield from _forwards(one.place, whole, to)
+
+
+def _forwards(place: _Chain, case: _Case, to: Target) -> Iterator[Forward]:
+    family, table, chain = place
+    rule = f"{_FAMILIES.get(family, family)} {_text(table)} {_text(chain)}"
+    if case.ports is not None:
+        yield to.forward(case.ports, protocol=case.protocol, address=case.address, rule=rule)
+
+
+def _before(
+    place: _Chain,
+    ways: Mapping[_Chain, Sequence[tuple[_Chain, _Case]]],
+    known: dict[_Chain, Sequence[_Case]],
+) -> Sequence[_Case]:
+    """Return what is known of packets that come to a chain; nothing where none leads to it."""
+    if place not in known:
+        known[place] = ()  # the kernel has no loops; rules that were changed meanwhile may
+        found = (
+            _both(before, case)
+            for source, case in ways.get(place, ())
+            for before in _before(source, ways, known)
+        )
+        known[place] = tuple(dict.fromkeys(islice(found, _MOST_CASES))) or (_Case(),)
+    return known[place]
+
+
+def _expressions(body: bytes) -> tuple[_Chain, list[tuple[str, bytes]]]:
+    """Return where a rule is, and its expressions by their names."""
     if len(body) < 4:
         raise FormatError("nftables: a rule without a head")
     said = messages.attributes(body[4:])
-    table = said.get(_TABLE, b"")
-    expressions = [
-        messages.attributes(element) for _, element in messages.each(said.get(_EXPRESSIONS, b""))
-    ]
-    if not any(_text(one.get(1)) in _TRANSLATE for one in expressions):
-        return ()  # whose sets may be long
-    rule = _Rule(lambda name: elements(body[0], table, os.fsencode(name) + b"\0"))
-    for expression in expressions:
-        rule.take(_text(expression.get(1)), expression.get(2, b""))
-    family = _FAMILIES.get(body[0], str(body[0]))
-    where = f"{family} {_text(table)} {_text(said.get(_CHAIN))}"
-    return tuple(
-        to.forward(
-            ports,
-            protocol=case.protocol or rule.protocol,
-            address=case.address or rule.address,
-            rule=where,
-        )
-        for case, to in rule.cases
-        if to is not None
-        for ports in ((case.ports,) if case.ports is not None else rule.ports)
+    found: list[tuple[str, bytes]] = []
+    for _, element in messages.each(said.get(_EXPRESSIONS, b"")):
+        expression = messages.attributes(element)
+        found.append((_text(expression.get(1)), expression.get(2, b"")))
+    return (body[0], said.get(_TABLE, b""), said.get(_CHAIN, b"")), found
+
+
+def _follow(place: _Chain, expressions: Sequence[tuple[str, bytes]], elements: _Sets) -> _Followed:
+    rule = _Rule(lambda name: elements(*place[:2], name))
+    for name, data in expressions:
+        rule.take(name, data)
+    passed = tuple(
+        (whole, to) for case, to in rule.cases if to is not None for whole in rule.whole(case)
     )
-
-
-def _elements(opened: socket.socket, body: bytes) -> tuple[_Element, ...]:
-    """Return what is in a set: of one of intervals the ranges; raise as `messages.dump` does."""
-    found: list[_Element] = []
-    ends: list[bytes] = []
-    for message in messages.dump(opened, _GET_ELEMENTS, body):
-        listed = messages.attributes(message.body[4:]).get(_ELEMENTS, b"")
-        for _, element in messages.each(listed):
-            said = messages.attributes(element)
-            key = _value(said.get(_KEY))
-            if said.get(_FLAGS) == _INTERVAL_END:
-                ends.append(key)
-            elif len(found) < _MOST_ELEMENTS:
-                last = _value(said.get(_KEY_END)) or key
-                found.append(_Element(key, last, _value(said.get(_DATA))))
-    return tuple(found) if not ends else tuple(_ranges(found, sorted(ends)))
-
-
-def _ranges(starts: Sequence[_Element], ends: Sequence[bytes]) -> Iterator[_Element]:
-    """Yield the elements of intervals, each up to what is before the next end: or up to the last key."""
-    for one in starts:
-        place = bisect_right(ends, one.first)
-        size = len(one.first)
-        after = int.from_bytes(ends[place], "big") if place < len(ends) else 1 << (8 * size)
-        if after:
-            yield one._replace(last=(after - 1).to_bytes(size, "big"))
+    return _Followed(place, passed, tuple(rule.jumps))
 
 
 def _case(
-    element: _Element, fields: Sequence[tuple[_Place | Literal["protocol"], int]], to: int
+    element: "Element", fields: Sequence[tuple[_Place | Literal["protocol"], int]], to: int
 ) -> _Case:
     """Return what an element says: each field of its key begins with a word of its own."""
     case, at = _Case(data=element.data, word=to), 0

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collectors.kernel import ports
-from collectors.netlink import legacy, nat
+from collectors.netlink import legacy, nat, sets
 from collectors.root import Root
 from runtime.errors import FormatError
 from tests import requirements
@@ -25,7 +25,7 @@ from collectors.root import Root
 print(json.dumps(msgspec.to_builtins(ports.ForwardsReader().read(Root()))))
 """
 MAKE = r"""
-import socket, struct
+import socket, struct, sys
 def attr(kind, value):
     if isinstance(value, int): value = value.to_bytes(4, "big")
     if isinstance(value, str): value = value.encode() + b"\0"
@@ -89,8 +89,19 @@ TO_BOTH = expr("nat", attr(1, 1), attr(2, 2), attr(3, 1), attr(5, 9))
 def lookup(name, *more): return expr("lookup", attr(1, name), attr(2, 1), *more)
 MAP = attr(3, 1)
 INTERVAL, IS_MAP, CONCAT = 4, 8, 0x80
+def verdict(chain, code=-4): return nest(2, nest(2, attr(1, code & 0xffffffff), attr(2, chain)))
+def chain(name): return (NFT | 3, attr(1, "own") + attr(3, name))
+def leads(name, number, key, *ways):
+    elements = [nest(1, value(1, key), verdict(chain)) for key, chain in ways]
+    (_, head), filled = made(name, number, IS_MAP, key, *elements, data=0)
+    return [(NFT | 9, head + attr(6, 0xffffff00) + attr(7, 16)), filled]
+GO = expr("immediate", attr(1, 0), verdict("plain", -3))
+WHERE = expr("fib", attr(1, 1), attr(2, 3), attr(3, 2)) + expr("cmp", attr(1, 1), attr(2, 0), value(3, (2).to_bytes(4, sys.byteorder)))
+NUMBER = expr("numgen", attr(1, 1), attr(2, 2), attr(3, 1))
+def to(address): return expr("immediate", attr(1, 1), value(2, socket.inet_aton(address))) + TO
 requests = [
     (NFT | 0, attr(1, "own")),
+    *map(chain, ("service", "one", "two", "plain", "nowhere")),
     (NFT | 3, attr(1, "own") + attr(3, "pre") + nest(4, attr(1, 0), attr(2, (-100) & 0xffffffff)) + attr(7, "nat")),
     # tcp dport map { 80 : 10.0.0.2 . 8080, 443 : 10.0.0.3 . 8443 }
     *made("m", 1, IS_MAP, 2, element(port(80), pair("10.0.0.2", 8080)),
@@ -106,6 +117,10 @@ requests = [
     *made("r", 5, IS_MAP | INTERVAL | CONCAT, 8,
           element(pair("10.1.1.3", 90), pair("10.0.0.14", 9000), end=pair("10.1.1.3", 95)), data=8, fields=(4, 2)),
     # ip saddr { 10.9.9.9 }
+    # meta l4proto . th dport vmap { tcp . 30080 : goto service }
+    *leads("ports", 7, 8, (b"\x06\0\0\0" + port(30080) + bytes(2), "service")),
+    # numgen random mod 2 vmap { 0 : goto one, 1 : goto two }
+    *leads("ends", 8, 4, (bytes(4), "one"), ((1).to_bytes(4, sys.byteorder), "two")),
     *made("from", 6, 0, 4, element(socket.inet_aton("10.9.9.9"))),
 ]
 for rule in (
@@ -119,6 +134,16 @@ for rule in (
     TCP + SADDR + lookup("from") + DPORT + lookup("s"),
 ):
     requests.append((NFT | 6, attr(1, "own") + attr(2, "pre") + nest(4, rule)))
+for where, rule in (
+    ("pre", DADDR + WHERE + PROTOCOL + SECOND + lookup("ports", attr(3, 0))),
+    ("service", NUMBER + lookup("ends", attr(3, 0))),
+    ("one", to("10.0.0.21")),
+    ("two", TCP + to("10.0.0.22")),
+    ("pre", TCP + DPORT + expr("cmp", attr(1, 1), attr(2, 0), value(3, port(8))) + GO),
+    ("plain", to("10.0.0.23")),
+    ("nowhere", to("10.0.0.24")),
+):
+    requests.append((NFT | 6, attr(1, "own") + attr(2, where) + nest(4, rule)))
 s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12)
 batch = message(16, 0, b"", 1, 0, 10)
 for number, (kind, body) in enumerate(requests):
@@ -198,7 +223,7 @@ def test_a_rule_of_nftables_own_expressions_is_understood(tmp_path):
 
 
 @pytest.mark.root
-def test_sets_and_maps_of_nftables_are_understood(tmp_path):
+def test_sets_maps_and_jumps_of_nftables_are_understood(tmp_path):
     make = tmp_path / "make.py"
     make.write_text(MAKE + SETS)
     found = forwards(f"{sys.executable} {make}")
@@ -215,10 +240,13 @@ def test_sets_and_maps_of_nftables_are_understood(tmp_path):
         if one["address"] is None
     ) == [
         ("tcp", None, 7, None, "10.0.0.5", 7),
+        ("tcp", None, 8, None, "10.0.0.23", 8),
         ("tcp", None, 80, None, "10.0.0.2", 8080),
         ("tcp", None, 100, 200, "10.0.0.5", 100),
         ("tcp", None, 300, None, "10.0.0.5", 300),
         ("tcp", None, 443, None, "10.0.0.3", 8443),
+        ("tcp", None, 30080, None, "10.0.0.21", 30080),
+        ("tcp", None, 30080, None, "10.0.0.22", 30080),
         ("tcp", None, 65000, 65535, "10.0.0.5", 65000),
         ("udp", None, 53, None, "10.0.0.9", 5353),
     ]
@@ -393,7 +421,7 @@ def test_rules_are_not_read_again_at_once(monkeypatch):
 @given(st.binary(max_size=300))
 def test_whatever_the_bytes_there_is_a_rule_or_none_or_a_format_error(data):
     try:
-        nat.parse(data)
+        list(nat.passed_on([data]))
     except FormatError:
         return
 
@@ -415,7 +443,7 @@ def test_a_torn_expression_is_none_or_a_format_error(name, data):
     element = attribute(1, name.encode() + b"\0") + attribute(2, data)
     body = bytes([2, 0, 0, 0]) + attribute(4, attribute(1, element))
     try:
-        assert nat.parse(body) == ()
+        assert list(nat.passed_on([body])) == []
     except FormatError:
         return
 
@@ -433,7 +461,7 @@ def expression(name: str, *numbers: tuple[int, int | bytes]) -> bytes:
     return attribute(1, attribute(1, name.encode() + b"\0") + attribute(2, b"".join(parts)))
 
 
-@given(st.lists(st.builds(nat._Element, *[st.binary(max_size=24)] * 3)))
+@given(st.lists(st.builds(sets.Element, *[st.binary(max_size=24)] * 4)))
 def test_whatever_is_in_a_map_there_are_ports_or_none(elements):
     body = bytes([2, 0, 0, 0]) + attribute(
         4,
@@ -448,7 +476,7 @@ def test_whatever_is_in_a_map_there_are_ports_or_none(elements):
         asked.append((family, table, name))
         return elements
 
-    found = nat.parse(body, told)
+    found = list(nat.passed_on([body], told))
     assert asked == [(2, b"", b"m\0")]
     assert len(found) <= len(elements)
     assert all(0 <= one.port <= 65535 and one.to_address.count(".") == 3 for one in found)
