@@ -22,11 +22,12 @@ def made(cgroup: Manager, spec: Json) -> Manager:
     a limit that then cannot be kept.
     """
     wanted = bundle.section(spec, "linux").get("intelRdt")
-    group = None if wanted is None else _planned(wanted, cgroup.name)
+    if wanted is None:
+        return _made(cgroup, spec)
+    group = _planned(wanted, cgroup.name)  # which refuses before anything is made
     found = _made(cgroup, spec)
-    if group is not None:
-        group.create(wanted)
-        _enter(found, group)
+    group.create(wanted)
+    _enter(found, group)
     return found
 
 
