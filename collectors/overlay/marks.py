@@ -6,6 +6,10 @@ import stat
 
 from msgspec import Struct
 
+FUSE_FILES = frozenset({".wh..wh..opq", ".wh..opq"})
+"""What fuse-overlayfs puts into an opaque directory besides its attribute: no files of anybody's."""
+_FUSE_OPAQUE = "user.fuseoverlayfs.opaque"
+"""Without root; with it fuse-overlayfs marks as the kernel does. Its whiteouts are devices as well."""
 _ABSENT = (errno.ENODATA, errno.ENOTSUP, errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 _ATTRIBUTE_BLOCKS = 16
 """Of 512 bytes: what a file without data may take for its attributes; with more, none is asked."""
@@ -40,6 +44,8 @@ class Marks(Struct, frozen=True):
             if error.errno in _ABSENT:
                 return _NONE
             raise
+        if _FUSE_OPAQUE in names:
+            return DirectoryMarks(opaque=True)
         if not any(one.startswith(self.prefix) for one in names):
             return _NONE
         opaque = self._get(path, "opaque")
@@ -57,6 +63,8 @@ class Marks(Struct, frozen=True):
         """Return whether an entry deletes the lower one: a 0:0 device, or an empty marked file."""
         if stat.S_ISCHR(status.st_mode):
             return status.st_rdev == 0
+        if name in FUSE_FILES and not status.st_size:
+            return True
         return (
             by_attribute
             and stat.S_ISREG(status.st_mode)

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from collectors.errors import CollectError
 from collectors.overlay.lower import Hit, LowerDirectory, Lowers, Place
-from collectors.overlay.marks import Marks
+from collectors.overlay.marks import FUSE_FILES, Marks
 from collectors.overlay.records import (
     ChangeKind,
     FileChange,
@@ -204,6 +204,8 @@ class _Walk:
         layer = None if hit is None else hit.layer
         kind: ChangeKind
         if deletes:
+            if entry.name in FUSE_FILES:
+                return
             kind = "deleted"
         elif stat.S_ISDIR(entry.status.st_mode):
             marks = self._marks.of_directory(entry.dir_fd, entry.name)
