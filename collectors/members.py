@@ -93,6 +93,13 @@ class MountTables:
             and self._table.rested(pid, known.walk)  # else it may be in a chroot(2) by now
         )
 
+    def told(self, pid: int) -> tuple[MountInfo, ...] | None:
+        """Return what a process's file says where that can be taken to be as it was, else None."""
+        if not self.settled(pid):
+            return None
+        data, mounts = self._parsed.get(pid, (None, ()))
+        return mounts if data == self._read[pid].data else None
+
     def same(self, root: Root, pid: int) -> bool:
         """Return whether a process's file is as it was when it was last asked for."""
         known = self._read.get(pid)
@@ -206,8 +213,12 @@ class Members:
         Raise as `ask` does. What is known to be as it was is not asked, and is the same object.
         """
         known = self._mounts.get(inode)
-        if known is not None and known[0] in pids[:_REFUSALS] and self.tables.settled(known[0]):
-            return known[0], self.tables.parsed(root, known[0])
+        if known is not None and known[0] in pids[:_REFUSALS]:
+            mounts = self.tables.told(known[0])
+            if mounts is not None and mounts is not known[1]:
+                known = self._mounts[inode] = known[0], mounts
+            if mounts is not None:
+                return known
         found = ask(
             root, "mnt", inode, pids=pids, question=lambda pid: mounts_of(root, pid, self.tables)
         )
