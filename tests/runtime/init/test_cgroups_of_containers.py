@@ -100,7 +100,8 @@ def test_cpu_time_is_accounted_and_throttled(play):
         ["finish"],
         ["stats"],
         process={"args": ["/bin/sh", "-c", script]},
-        linux={"resources": {"cpu": {"quota": 5000, "period": 10000}}},
+        # So little that a single turn of the scheduler's is more, also where many want their own.
+        linux={"resources": {"cpu": {"quota": 1000, "period": 10000}}},
     )
     lacks(result)
     cpu = result["stats"][0]["cpu"]
