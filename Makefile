@@ -12,7 +12,7 @@ TEST_PACKAGES := \
 	user-mode-linux busybox-static jq strace tmux \
 	containerd runc crun docker.io podman conmon catatonit uidmap slirp4netns bubblewrap flatpak lxc systemd-container \
 	chromium rootlesskit fuse-overlayfs erofs-utils squashfs-tools btrfs-progs passt \
-	buildah runsc
+	buildah runsc xfsprogs
 
 # For the lane of machines under emulation.
 QEMU_PACKAGES := qemu-system-x86 busybox-static kmod cpio xz-utils e2fsprogs systemd

@@ -35,6 +35,7 @@ MAKE = {
     "btrfs subvolume create top/base; cp -a tree/. top/base/; "
     "btrfs subvolume snapshot top/base top/box; mount -o loop,subvol=box -t btrfs image at",
     "ext4": "truncate -s 16m image; mkfs.ext4 -q image; mount -o loop -t ext4 image at; cp -a tree/. at/",
+    "xfs": "truncate -s 320m image; mkfs.xfs -q image; mount -o loop -t xfs image at; cp -a tree/. at/",
 }
 NEEDS = {
     "fuse": ("fuse-overlayfs",),
@@ -43,6 +44,7 @@ NEEDS = {
     "composefs": ("mkfs.erofs",),
     "btrfs": ("mkfs.btrfs", "btrfs"),
     "ext4": ("mkfs.ext4",),
+    "xfs": ("mkfs.xfs",),
 }
 PIVOT = """
 import ctypes, os, sys
@@ -105,6 +107,7 @@ def rootfs(pid: int) -> JSON:
         ("squashfs", "squashfs", "a squashfs image, read-only"),
         ("btrfs", "btrfs", "a btrfs subvolume, as a rule a snapshot of the image's: /box"),
         ("ext4", "ext4", "a ext4 filesystem of its own, on /dev/loop"),
+        ("xfs", "xfs", "a xfs filesystem of its own, on /dev/loop"),
         ("composefs", "overlay", "composefs, or the like: an overlay with data-only layers"),
         ("fuse", "fuse.fuse-overlayfs", "fuse-overlayfs: an overlay that a process makes"),
     ],
