@@ -22,7 +22,8 @@ _STREAMS = (0, 1, 2)
 
 def create(request: Request) -> int:
     """Make a container that waits for its start."""
-    _make(request, detached=True).close()
+    launched, _ = _make(request, detached=True)
+    launched.close()
     return 0
 
 
@@ -31,7 +32,7 @@ def run(request: Request) -> int:
     detached = request.on("detach")
     if not detached and not request.on("no-subreaper"):
         syscalls.prctl(constants.PR_SET_CHILD_SUBREAPER, 1)
-    launched = _make(request, detached=detached)
+    launched, made = _make(request, detached=detached)
     store = Store(request)
     try:
         if not detached:
@@ -53,7 +54,7 @@ def run(request: Request) -> int:
     finally:
         launched.close()
     if not request.on("keep"):
-        lifecycle.remove(store, request.id, force=True)
+        lifecycle.remove(store, request.id, force=True, cgroup=made.cgroup)
     return status
 
 
@@ -114,7 +115,7 @@ def _bundle(request: Request) -> _Bundle:
     return _Bundle(path, os.path.join(path, str(spec["root"]["path"])), spec)
 
 
-def _make(request: Request, *, detached: bool) -> launcher.Launched:
+def _make(request: Request, *, detached: bool) -> tuple[launcher.Launched, Container]:
     bundle = _bundle(request)
     check_console(bool(bundle.spec["process"].get("terminal")), request, detached=detached)
     group = _service_class(bundle.spec, request.id)
@@ -132,7 +133,7 @@ def _make(request: Request, *, detached: bool) -> launcher.Launched:
             preserve=preserved(request),
             park=container.directory,
         )
-        return _launch(container, bundle, request, cgroup=cgroup, manner=manner)
+        return _launch(container, bundle, request, cgroup=cgroup, manner=manner), container
 
 
 def _service_class(spec: Spec, container_id: str) -> dict[str, Any]:
@@ -173,6 +174,7 @@ def _launch(
             container.save()
             made = cgroups.make(cgroup, bundle.spec, request)
             cgroups.remember(container.record, made)
+            container.found(made)
             group = cgroups.service_class(container.record)
             if group is not None:
                 group.create(section(bundle.spec, "linux")["intelRdt"])

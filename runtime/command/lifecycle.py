@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+from typing import TYPE_CHECKING
 
 from runtime.command import cgroups, log
 from runtime.command.arguments import Request
@@ -18,6 +19,9 @@ from runtime.errors import (
 from runtime.formats.spec import Spec, entries, section
 from runtime.init import hooks, launch, launcher
 from runtime.init.job import Identity
+
+if TYPE_CHECKING:
+    from runtime.cgroups.manager import Manager
 
 _END_SECONDS = 10.0
 
@@ -120,8 +124,13 @@ def delete(request: Request) -> int:
     return 0
 
 
-def remove(store: Store, container_id: str, *, force: bool) -> None:
-    """Remove it; with `force` a running one is killed, and one that is not there is no error."""
+def remove(
+    store: Store, container_id: str, *, force: bool, cgroup: "Manager | None" = None
+) -> None:
+    """Remove it; with `force` a running one is killed, and one that is not there is no error.
+
+    Whoever knows its cgroups gives them.
+    """
     with store.remains(container_id) as directory:
         if directory is None:
             if not force:
@@ -134,6 +143,8 @@ def remove(store: Store, container_id: str, *, force: bool) -> None:
                 raise
             remove_directory(directory)  # it was not written down what there is
             return
+        if cgroup is not None:
+            container.found(cgroup)
         _take_down(container, force=force)
 
 

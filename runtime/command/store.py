@@ -53,8 +53,9 @@ def read_json(path: str, *, streams: bool = False) -> dict[str, Any]:
         mode = os.fstat(descriptor).st_mode
         if not stat.S_ISREG(mode) and not (streams and stat.S_ISFIFO(mode)):
             raise FormatError(f"{path}: is not a regular file")
-        with open(descriptor, "rb", closefd=False) as file:
-            data = file.read(_MAX_JSON + 1)
+        data = b""
+        while len(data) <= _MAX_JSON and (part := os.read(descriptor, 1 << 20)):
+            data += part
     finally:
         os.close(descriptor)
     return parse_json(data, path)
@@ -178,6 +179,11 @@ class Container:
         self.directory = directory
         self.record = record
         self._cgroup: Manager | None = None
+
+    def found(self, cgroup: Manager) -> None:
+        """Be told of its cgroups, so that they need not be looked for on this host once more."""
+        if cgroup.path == self.record.cgroup and not self.record.unit:
+            self._cgroup = cgroup
 
     @property
     def cgroup(self) -> Manager:
