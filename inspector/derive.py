@@ -96,9 +96,21 @@ def _containers(
 
 
 def _placed(joined: Joined, memos: Memos) -> dict[str, Placement]:
-    return memos.memo("placements", dict[str, Placement]).of(
-        "", (joined.structure.shape,), lambda: placements(joined)
-    )
+    last = memos.one(_Placed)
+    if last.shape is not joined.structure.shape:
+        before, last.placed, last.shape = last.placed, {}, joined.structure.shape
+        for name, now in placements(joined).items():
+            was = before.get(name)
+            last.placed[name] = was if was is not None and was == now else now
+    return last.placed
+
+
+class _Placed:
+    """Where the containers were in the frame before: the same objects where they still are."""
+
+    def __init__(self) -> None:
+        self.shape: object = None
+        self.placed: dict[str, Placement] = {}
 
 
 def _cgroup_owners(

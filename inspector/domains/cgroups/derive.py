@@ -30,16 +30,19 @@ def derive(
     """Return every cgroup; `owners` tells the container by hierarchy and path."""
     memos = memos or Memos()
     rows, moved = memos.one(_Rows), still.unsettled(memos)
-    following = rows.frame == memos.frame - 1 and rows.owners is owners
-    rows.frame, rows.owners = memos.frame, owners
-    if following and moved is not None and table.changed is not None:
+    following = rows.frame == memos.frame - 1
+    same, rows.frame, rows.owners = rows.owners is owners, memos.frame, owners
+    if following and same and moved is not None and table.changed is not None:
         for key in filter(table.current.__contains__, moved):
             rows.kept[key] = _row(table, key, owners.get(key), rows.kept.get(key))
     else:
-        before = rows.kept
-        rows.kept = {
-            key: _row(table, key, owners.get(key), before.get(key)) for key in table.current
-        }
+        before, settled = rows.kept, following and moved is not None
+        rows.kept = {}
+        for key in table.current:
+            owner, kept = owners.get(key), before.get(key)
+            if kept is None or not settled or key in (moved or ()) or kept.owner != owner:
+                kept = _row(table, key, owner, kept)
+            rows.kept[key] = kept
     return tuple([kept.row for kept in rows.kept.values()])
 
 

@@ -78,6 +78,8 @@ class _Carried:
         self.moved: set[Key] | None = None
         """Those whose pressure may have been another one still before; None: any."""
         self.unsettled: set[Key] | None = None
+        self.rebound: set[Key] | None = None
+        self.children: dict[Key, set[Key]] = {}
 
 
 def last(memos: Memos) -> Table | None:
@@ -93,15 +95,23 @@ def unsettled(memos: Memos) -> Collection[Key] | None:
     return memos.one(_Carried).unsettled
 
 
+def rebound(memos: Memos) -> set[Key] | None:
+    """Return the cgroups whose limits may differ from the frame before, those gone too; None: any."""
+    return memos.one(_Carried).rebound
+
+
 def carry(table: Table, memos: Memos) -> None:
     """Take over what was found out for the frame before, of the cgroups around which nothing changed."""
     carried = memos.one(_Carried)
     last, carried.table = carried.table, table
-    moved, carried.moved, carried.unsettled = carried.moved, None, None
+    moved, carried.moved, carried.unsettled, carried.rebound = carried.moved, None, None, None
+    if table.changed is None:
+        carried.children = {}
     if last is None or not _continues(last, table):
         return
-    change = _Change(last, table)
+    change = _Change(last, table, carried.children)
     carried.moved = change.touched | change.pressed
+    carried.rebound = change.rebound
     stale = change.touched | change.gone
     _take(table.known_limits, last.known_limits, stale)
     _take(table.bounds, last.bounds, stale)
@@ -139,8 +149,10 @@ def _continues(last: Table, table: Table) -> bool:
 class _Change:
     """Which cgroups differ between two tables, and which are close enough to these to differ with them."""
 
-    def __init__(self, last: Table, table: Table) -> None:
+    def __init__(self, last: Table, table: Table, children: dict[Key, set[Key]]) -> None:
+        """`children` is filled where it is asked for, if it is empty."""
         self._table = table
+        self._children = children
         self.touched: set[Key] = set()
         self.pressed: set[Key] = set()
         """Those that differ in nothing but pressure of which there is nothing to say."""
@@ -167,13 +179,15 @@ class _Change:
                     below.add(key)
         self.killed = bool(above)
         """Whether kills may be others, or of others."""
+        self.rebound = self._downwards(below)
+        """Those whose limits may be others."""
         for one in (last, table):
             below |= one.past.grown.keys()
             above |= one.past.grown.keys()
             if one.held:
                 below |= {key for key, ratio in one.throttled.items() if ratio >= THROTTLED}
         self._upwards(above)
-        self._downwards(below)
+        self.touched |= self._downwards(below)
         self.pressed -= self.touched
 
     def _candidates(self, last: Table) -> Iterable[Key]:
@@ -192,28 +206,30 @@ class _Change:
                 at = at.rpartition("/")[0] or "/"
                 self.touched.add((hierarchy, at))
 
-    def _downwards(self, keys: Iterable[Key]) -> None:
-        if not keys:
-            return
-        children: dict[Key, set[Key]] = {}
+    def _downwards(self, keys: Collection[Key]) -> set[Key]:
+        """Return them and all below them."""
+        if keys and not self._children:
+            self._fill()
+        pending = list(keys)
+        seen = set(pending)
+        while pending:
+            for child in self._children.get(pending.pop(), ()):
+                if child not in seen:
+                    seen.add(child)
+                    pending.append(child)
+        return seen
+
+    def _fill(self) -> None:
         for key in self._table.current:
             hierarchy, path = at = key
             # One between two others may be lacking.
             while path != "/":
                 path = path.rpartition("/")[0] or "/"
-                known = children.setdefault((hierarchy, path), set())
+                known = self._children.setdefault((hierarchy, path), set())
                 if at in known:
                     break
                 known.add(at)
                 at = (hierarchy, path)
-        pending = list(keys)
-        seen = set(pending)
-        while pending:
-            for child in children.get(pending.pop(), ()):
-                if child not in seen:
-                    seen.add(child)
-                    pending.append(child)
-        self.touched |= seen
 
 
 def _only_pressed(before: raw.Cgroup, now: raw.Cgroup) -> bool:

@@ -39,6 +39,8 @@ class Meter:
     network_seconds: float | None
     moved: Collection[Key] | None
     """The cgroups that may not be what they were in the frame before; None: any."""
+    rebound: set[Key] | None
+    """Those whose limits may be others; None: any."""
 
 
 def meter(joined: Joined, table: Table, previous: Sample | None, memos: Memos) -> Meter:
@@ -56,6 +58,7 @@ def meter(joined: Joined, table: Table, previous: Sample | None, memos: Memos) -
         earlier_networks=network.by_namespace(previous),
         network_seconds=network.seconds(previous, joined.sample),
         moved=still.unsettled(memos),
+        rebound=still.rebound(memos),
     )
 
 
@@ -73,7 +76,7 @@ class _Kept(NamedTuple):
 
     init: Process
     keys: frozenset[Key]
-    """Every cgroup that any of it may come from."""
+    """Every cgroup that numbers of it may come from; limits come from `placed` too."""
     place: Placement
     placed: tuple[Key, ...]
     """Its cgroups, whether they hold nobody else or not, and whether they are there."""
@@ -124,9 +127,16 @@ def _untouched(
     meter: Meter, group: Group, place: Placement, network: NetworkUsage | None, kept: _Kept
 ) -> bool:
     """Return whether nothing that it is made from can have changed: then it need not be compared."""
-    if meter.moved is None or kept.init is not group.init or kept.network is not network:
+    if (
+        meter.moved is None
+        or meter.rebound is None
+        or kept.init is not group.init
+        or kept.network is not network
+    ):
         return False
     if kept.place is not place or not kept.keys.isdisjoint(meter.moved):
+        return False
+    if meter.rebound and not meter.rebound.isdisjoint(kept.placed):
         return False
     return kept.counted or _resting(meter, group) == kept.summed
 
@@ -180,14 +190,15 @@ def _anew(meter: Meter, group: Group, place: Placement, network: NetworkUsage | 
     keys = tuple((name, table.local(name, path)) for name, path in place.paths.items())
     mine = tuple((one.hierarchy, one.path) for one in own)
     summed = None if counted else _resting(meter, group)
-    inner = tuple(
+    inside = [
         (name, table.local(name, path))
         for name in place.own
-        if (path := _inner(group, name)) is not None
-    )
+        for path in (place.paths[name], _inner(group, name))
+        if path is not None
+    ]
     return _Kept(
         init=group.init,
-        keys=frozenset((*keys, *inner)),
+        keys=frozenset(inside),
         place=place,
         placed=keys,
         own=mine,

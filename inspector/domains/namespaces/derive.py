@@ -1,9 +1,10 @@
 """Namespaces: who is in each, which containers, who owns it, what holds it."""
 
 from bisect import bisect_left, insort
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 from itertools import chain
+from typing import Final, NamedTuple
 
 from msgspec import structs
 
@@ -76,44 +77,76 @@ def _with(row: Namespace, come: Collection[int], went: Collection[int]) -> Names
     return structs.replace(row, pids=tuple(pids), processes=len(pids))
 
 
+class _Together(NamedTuple):
+    """Processes that share all their namespaces, as most share a few sets of them."""
+
+    pids: tuple[int, ...]
+    owners: frozenset[str]
+    services: frozenset[str]
+    """systemd's, of those that are in no container; each once."""
+
+
 def _all(
     joined: Joined, reading: namespaces.NamespacesReading, memos: Memos
 ) -> tuple[Namespace, ...]:
     memo = memos.memo("namespaces", Namespace)
-    pids = _pids(reading)
+    together = _together(joined, reading)
     order = {kind: number for number, kind in enumerate(namespaces.TYPES)}
+    places = {entity.id: number for number, entity in enumerate(joined.entities)}
     host = set(reading.init) if any(reading.init) else set(reading.own)
-    around = {None, *(one.id for one in joined.entities if one.group and one.group.kind == "self")}
     rows: list[Namespace] = []
     for space in sorted(reading.namespaces, key=lambda one: (order[one.type], one.inode)):
-        inside = pids.get(space.inode, ())
+        sets = together.get(space.inode, _NOBODY)
         is_host = space.inode in host
+        inside, owners, services = sets[0] if len(sets) == 1 else _merged(sets)
         inputs = (
             space,
             inside,
-            containers(joined, inside),
+            tuple(owners) if len(owners) < 2 else tuple(sorted(owners, key=places.__getitem__)),
             is_host,
-            () if is_host else _services(joined, inside, around),
+            () if is_host or not services else tuple(sorted(services)),
         )
         rows.append(memo.of((space.type, space.inode), inputs, partial(_namespace, *inputs)))
     return tuple(rows)
 
 
-def _pids(reading: namespaces.NamespacesReading) -> dict[int, tuple[int, ...]]:
-    """Return who is in each namespace; most processes share a few sets of them."""
-    together: dict[int, tuple[tuple[int | None, ...], list[int]]] = {}
+_NOBODY: Final = (_Together((), frozenset(), frozenset()),)
+
+
+def _merged(sets: Sequence[_Together]) -> _Together:
+    return _Together(
+        tuple(sorted(chain.from_iterable([one.pids for one in sets]))),
+        frozenset().union(*[one.owners for one in sets]),
+        frozenset().union(*[one.services for one in sets]),
+    )
+
+
+def _together(joined: Joined, reading: namespaces.NamespacesReading) -> dict[int, list[_Together]]:
+    """Return who is in each namespace."""
+    sets: dict[int, tuple[tuple[int | None, ...], list[int]]] = {}
     for member in reading.memberships:
-        known = together.get(id(member.inodes))
+        known = sets.get(id(member.inodes))
         if known is None:
-            together[id(member.inodes)] = (member.inodes, [member.pid])
+            sets[id(member.inodes)] = (member.inodes, [member.pid])
         else:
             known[1].append(member.pid)
-    found: dict[int, list[list[int]]] = {}
-    for inodes, members in together.values():
+    # The container that this runs in is the host to all that is seen.
+    around = {one.id for one in joined.entities if one.group and one.group.kind == "self"}
+    found: dict[int, list[_Together]] = {}
+    for inodes, pids in sets.values():
+        owners = [joined.owners.get(pid) for pid in pids]
+        outside = [
+            pid for pid, owner in zip(pids, owners, strict=True) if owner is None or owner in around
+        ]
+        one = _Together(
+            tuple(sorted(pids)),
+            frozenset(owner for owner in owners if owner is not None),
+            _services(joined, outside) if outside else frozenset(),
+        )
         for inode in inodes:
             if inode is not None:
-                found.setdefault(inode, []).append(members)
-    return {inode: tuple(sorted(chain.from_iterable(parts))) for inode, parts in found.items()}
+                found.setdefault(inode, []).append(one)
+    return found
 
 
 def _namespace(
@@ -140,26 +173,12 @@ def _namespace(
     )
 
 
-def containers(joined: Joined, pids: Iterable[int]) -> tuple[str, ...]:
-    """Return the containers that processes belong to, in the order of the containers."""
-    found = {owner for owner in map(joined.owners.get, pids) if owner is not None}
-    if len(found) < 2:
-        return tuple(found)
-    return tuple(entity.id for entity in joined.entities if entity.id in found)
-
-
-def _services(
-    joined: Joined, pids: Iterable[int], around: Collection[str | None]
-) -> tuple[str, ...]:
-    """Return the services of processes that are in no container; each once, by name.
-
-    The container that this runs in is the host to all that is seen.
-    """
+def _services(joined: Joined, pids: Iterable[int]) -> frozenset[str]:
     listed = joined.structure.world.processes
-    found = (listed.get(pid) for pid in pids if joined.owners.get(pid) in around)
+    found = (listed.get(pid) for pid in pids)
     sets = {id(process.cgroups): process.cgroups for process in found if process}
     paths = {entry.path for entries in sets.values() for entry in entries}
-    return tuple(sorted({unit for path in paths if (unit := cgroup_names.service(path))}))
+    return frozenset(unit for path in paths if (unit := cgroup_names.service(path)))
 
 
 def _mapping(maps: tuple[IdMap, ...] | None) -> tuple[IdMapping, ...] | None:
