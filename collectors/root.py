@@ -189,6 +189,11 @@ class Directory:
         """Return its own inode."""
         return os.fstat(self.fd).st_ino
 
+    def leaf(self) -> int | None:
+        """Return its own inode; None where there are directories in it, of a filesystem that counts them."""
+        status = os.fstat(self.fd)
+        return status.st_ino if status.st_nlink == _LEAF else None
+
     def size(self) -> int:
         """Return the directory's size, whatever that says; raise as `Root.read` does."""
         try:

@@ -144,17 +144,31 @@ class Group:
         self._all = True
 
     @classmethod
-    def open(cls, root: Root, hierarchy: Hierarchy, path: str, problems: Problems) -> Self:
+    def open(
+        cls,
+        root: Root,
+        hierarchy: Hierarchy,
+        path: str,
+        problems: Problems,
+        files: frozenset[str] | None = None,
+    ) -> Self:
         """List one by its path below the mounted root, and keep its directory open until `close`.
 
-        Raises as `Root.directory` does.
+        One that has none below it is not listed where `files` are said. Raises as `Root.directory` does.
         """
         name = f"{hierarchy.mountpoint}{path.rstrip('/')}"
+        if files is not None:
+            directory = root.directory(name)
+            inode = directory.leaf()
+            if inode is not None:
+                self = cls(root, hierarchy, path, problems, Memory(name, inode, files, ()))
+                self._directory = directory
+                return self
+            os.close(directory.fd)
         directory = root.directory(name, listed=True)
         try:
-            entries = directory.counted_entries if root.live else directory.entries
-            files, children = entries()
-            memory = Memory(name, directory.inode(), frozenset(files), sorted(children))
+            found, below = (directory.counted_entries if root.live else directory.entries)()
+            memory = Memory(name, directory.inode(), frozenset(found), sorted(below))
         except BaseException:
             os.close(directory.fd)
             raise
@@ -354,7 +368,7 @@ class Known:
 class Tree:
     """One hierarchy's cgroups as they were last met, each before those below it."""
 
-    __slots__ = ("due", "hierarchy", "known", "records", "seen", "whole")
+    __slots__ = ("due", "files", "hierarchy", "known", "records", "seen", "whole")
 
     def __init__(self, hierarchy: Hierarchy) -> None:
         self.hierarchy = hierarchy
@@ -364,6 +378,8 @@ class Tree:
         """Whether they are all there still: of each it would be heard that one was made or removed."""
         self.due: dict[int, list[Known]] = {}
         """Whom to visit in which frame, who then sleeps until a later one excepted."""
+        self.files: tuple[int, frozenset[str]] = (0, frozenset())
+        """Those of every cgroup but the root, as a frame had them."""
         self.seen = 0
 
     def is_same(self, hierarchy: Hierarchy) -> bool:

@@ -190,7 +190,7 @@ class Walker:
         if watch < 0 and self._listener is not None:
             watch = self._listener.add(key)  # before listing: what comes later is told
         try:
-            group = Group.open(self._root, tree.hierarchy, path, problems)
+            group = self._open(tree, path, problems)
         except CollectError:
             if known is None and watch >= 0 and self._listener is not None:
                 self._listener.remove(watch)
@@ -210,6 +210,16 @@ class Walker:
         known.below = [f"{above}/{name}" for name in reversed(group.memory.children)]
         known.watch, known.relist = watch, False
         return known
+
+    def _open(self, tree: Tree, path: str, problems: Problems) -> Group:
+        """Open a cgroup; all of version 1 but the root have the same files, so that one is listed for all."""
+        if not self._root.live or tree.hierarchy.version == 2 or path == "/":
+            return Group.open(self._root, tree.hierarchy, path, problems)
+        frame, files = tree.files
+        shared = files if frame == self._frame else None
+        group = Group.open(self._root, tree.hierarchy, path, problems, shared)
+        tree.files = self._frame, group.memory.files
+        return group
 
     def _new(self, tree: Tree, key: tuple[str, str], group: Group) -> Known:
         known = Known(tree, key, group)

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from collectors import inotify
+from collectors import root as root_module
 from collectors.bpf import tasks
 from collectors.cgroupfs.again import TURN
 from collectors.cgroupfs.group import pulse_files
@@ -400,6 +401,33 @@ def test_a_steady_frame_lists_no_directory_of_cgroups_and_reads_their_pulse(grou
     assert warm < cold / 2
     assert len(again.cgroups) >= len(first.cgroups) - 50
     assert found(reader.read(root), group) is found(reader.read(root), group)
+
+
+@pytest.mark.root
+def test_of_many_cgroups_of_version_1_that_have_none_below_them_one_is_listed(group: Group):
+    if group.hierarchy.name != "pids":
+        requirements.absent_here("no hierarchy of version 1 that limits processes")
+    below = [group.directory / f"c{number}" for number in range(30)]
+    listed: list[object] = []
+    listdir = os.listdir
+
+    def noted(directory: int) -> list[str]:
+        listed.append(directory)
+        return listdir(directory)
+
+    for directory in below:
+        directory.mkdir()
+        (directory / "pids.max").write_text(directory.name[1:])
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(root_module.os, "listdir", noted)
+            reading = cgroups.read(Root())
+    finally:
+        for directory in below:
+            directory.rmdir()
+    assert len(listed) <= len(reading.cgroups) - 25
+    limits = {one.path: one.pids and one.pids.limit for one in reading.cgroups if one.pids}
+    assert [limits[f"{group.path}/c{number}"] for number in range(30)] == list(range(30))
 
 
 @pytest.mark.root

@@ -254,11 +254,12 @@ def test_files_that_a_controller_brings_are_read_from_the_next_frame_on(group: M
         absent_here("no cgroup of version 2 that may be given the limit of processes")
     below = group.directory(unified) / "below"
     below.mkdir()
-    frames = Frames(group)
-    frames.rest()
+    root, reader = Root(), cgroups.Reader()
+    for _ in range(3):
+        reader.read(root)
 
     def limit() -> int | None:
-        (found,) = [one for one in frames.all() if one.path == f"{group.path}/below"]
+        (found,) = [one for one in reader.read(root).cgroups if one.path == f"{group.path}/below"]
         return found.pids and found.pids.limit
 
     assert limit() is None
