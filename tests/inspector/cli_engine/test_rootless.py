@@ -99,6 +99,29 @@ def test_later_commands_find_it(rootless: Rootless) -> None:
     assert not traces.processes(identifier)
 
 
+def test_files_come_into_a_stopped_one_too(rootless: Rootless) -> None:
+    given = rootless.user.directory / "data"
+    given.mkdir()
+    rootless.user.give(given)
+    volume = ("--volume", f"{given}:/data")
+    script = "cat /etc/new /data/new 2> /dev/null; true"
+    identifier = rootless(
+        "run", "-d", "--name", "ended", *volume, *rootless.rootfs, "sh", "-c", script
+    )
+    try:
+        rootless("wait", "ended")
+        source = given.parent / "new"
+        source.write_text("in\n")
+        for to in ("/etc/new", "/data/"):
+            rootless("cp", str(source), f"ended:{to}")
+        rootless("start", "ended")
+        rootless("wait", "ended")
+        assert rootless("logs", "ended").split() == ["in", "in"]
+    finally:
+        rootless("rm", "--force", "ended")
+    assert not traces.processes(identifier)
+
+
 def test_one_whose_shim_was_killed_is_removed(rootless: Rootless) -> None:
     identifier = rootless("run", "-d", "--name", "held", *rootless.rootfs, "sleep", "1000")
     shims = [pid for pid in rootless.user.processes() if name(pid) == "containerd-shim"]
