@@ -117,7 +117,7 @@ def listens(profile: Mapping[str, Any]) -> bool:
         raise InvalidArgument("linux.seccomp.defaultAction: cannot be SCMP_ACT_NOTIFY")
     for rule in asked:
         if own := _OWN_CALLS & set(rule["names"]):
-            raise InvalidArgument(f"linux.seccomp: {min(own)} cannot be SCMP_ACT_NOTIFY")
+            raise InvalidArgument(f"linux.seccomp: {min(own)!r} cannot be SCMP_ACT_NOTIFY")
     return bool(asked)
 
 

@@ -87,13 +87,13 @@ def _seccomp(profile: Mapping[str, Any]) -> None:
     if profile.get("listenerMetadata") and not profile.get("listenerPath"):
         raise InvalidArgument(f"{where}.listenerMetadata: there is no listenerPath")
     if profile.get("defaultErrnoRet") is not None and profile["defaultAction"] not in _ANSWERING:
-        raise InvalidArgument(f"{where}.defaultErrnoRet: {profile['defaultAction']} takes none")
+        raise InvalidArgument(f"{where}.defaultErrnoRet: {profile['defaultAction']!r} takes none")
     for index, rule in enumerate(profile.get("syscalls") or ()):
         if not rule["names"]:
             raise InvalidArgument(f"{where}.syscalls[{index}].names: is empty")
         if rule.get("errnoRet") is not None and rule["action"] not in _ANSWERING:
             raise InvalidArgument(
-                f"{where}.syscalls[{index}].errnoRet: {rule['action']} takes none"
+                f"{where}.syscalls[{index}].errnoRet: {rule['action']!r} takes none"
             )
 
 
