@@ -79,6 +79,7 @@ class Namespace(Struct, frozen=True, kw_only=True, gc=False):
     gid_map: tuple[IdMap, ...] | None = None
 
 
+Own = tuple[int | None, ...]
 _Pinned = tuple[int, Type, Pin]
 """A namespace's inode and type, and what holds it."""
 
@@ -105,7 +106,7 @@ class Seen(NamedTuple):
     problems: tuple[Problem, ...] = ()
 
 
-def own(root: Root) -> tuple[int | None, ...]:
+def own(root: Root) -> Own:
     """Return the reader's own namespaces; all None in a recorded tree."""
     inodes: list[int | None] = []
     for kind in TYPES:
@@ -171,20 +172,16 @@ class Looker:
 
     def _told(self, walk: int, entry: Entry, token: bytes) -> Seen | None:
         """Return what the iterator told of a process in this walk; None where it is to be asked itself."""
-        found, ticks = tokens.inodes(token), tokens.start_ticks(token)
-        if found is None or entry.ticks not in {None, ticks}:
-            return None
+        ticks = tokens.start_ticks(token)
         key = token[tokens.SPACES]
-        spaces = self._known.get(key)
-        if spaces is None:
-            inodes = tuple(getattr(found, kind) for kind in TYPES)
-            waiting: list[tuple[int, Type, str]] = [
-                (getattr(found, file), kind, file)
-                for kind, file in _FOR_CHILDREN
-                if getattr(found, file) not in inodes
-            ]
-            spaces = self._known[key] = Spaces(inodes, tuple(waiting))
+        spaces = self._known.get(key) or self._understand(key, token)
+        if spaces is None or entry.ticks not in {None, ticks}:
+            return None
         entry.ticks = ticks
+        member = Membership(entry.pid, ticks, spaces.inodes)
+        opened = self._opened_ones
+        if opened is not None and entry.pid not in opened and not spaces.waiting:
+            return Seen(walk, member, spaces)
         problems = Problems()
         pins = _waiting(entry.pid, spaces)
         try:
@@ -194,9 +191,22 @@ class Looker:
         except CollectError as error:
             problems.failed(error)
             searched = True
-        member = Membership(entry.pid, ticks, spaces.inodes)
         said = problems.all()
         return Seen(walk, member, spaces, tuple(pins), unsearched=not searched, problems=said)
+
+    def _understand(self, key: bytes, token: bytes) -> Spaces | None:
+        """Return what a set of namespaces that was not met before means; None where it is not told."""
+        found = tokens.inodes(token)
+        if found is None:
+            return None
+        inodes = tuple(getattr(found, kind) for kind in TYPES)
+        waiting: list[tuple[int, Type, str]] = [
+            (getattr(found, file), kind, file)
+            for kind, file in _FOR_CHILDREN
+            if getattr(found, file) not in inodes
+        ]
+        spaces = self._known[key] = Spaces(inodes, tuple(waiting))
+        return spaces
 
     def _searched(self, pid: int, problems: Problems, pins: list[_Pinned]) -> bool:
         """Add the open namespaces of a process; return whether all were looked through."""

@@ -1,7 +1,8 @@
 """Reads every namespace: /proc/PID/ns/*, parents and owners by ioctl_ns(2), and what pins them."""
 
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+import heapq
+from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 
 from msgspec import Struct
 
@@ -70,60 +71,67 @@ class Reader:
         self.empty_networks: Mapping[int, Sequence[str]] = {}
         """Those without a process at the last reading, with paths to open them by."""
         self._last: NamespacesReading | None = None
-        self._many = 0
-        """How many processes it was made from."""
+        self._walk = 0
+        """The newest whose processes were looked at."""
+        self._there: dict[int, Entry] = {}
+        """Those that said something."""
         self._view: tuple[object, ...] = ()
         """From where it was seen, and what limits that."""
 
     def read(self, root: Root) -> NamespacesReading:
-        """Return every namespace and who is in it; raise as `Root.names` does."""
+        """Return every one and who is in it; raise as `Root.names` does."""
         problems = Problems()
         if self._looker is None or self._root is not root:
             self._looker, self._root = Looker(root), root
             self._memory = _Memory(self._memory.tables)
-            self._last = None
+            self._last, self._walk = None, 0
         own = spaces.own(root)
         entries = self._table.view(root, KEY.name)
         procfs.limits(root, self._table.numbers, problems)
         view = (own, problems.all())
-        changed, many = self._look(self._looker, entries)
-        same = self._last is not None and not changed and many == self._many
+        changed = self._look(self._looker, entries)
+        same = self._last is not None and not changed
         self._table.survey(changed=not same)
         if same and self._last is not None and view == self._view and self._memory.settled(root):
             return self._last
-        self._many, self._view = many, view
-        self._last = self._survey(root, entries, own, problems)
+        self._view = view
+        self._last = self._survey(root, own, problems)
         return self._last
 
-    def _look(self, looker: Looker, entries: Sequence[Entry]) -> tuple[bool, int]:
-        """Look at those that can have changed; return whether any did, and how many there are."""
-        changed, many = False, 0
-        kept: list[tuple[Entry, Seen | None]] = [(one, one.kept.get(KEY.name)) for one in entries]
-        due = sum(seen is None or seen.walk < entry.version for entry, seen in kept)
+    def _look(self, looker: Looker, entries: Sequence[Entry]) -> bool:
+        """Look at those that can have changed; return whether any did, began or ended."""
+        walk = self._table.walk
+        touched = self._table.touched(self._walk)
+        before, self._there = self._there, {}
+        if touched is not None:
+            self._there.update(before)
+            for pid in before.keys() - {one.pid for one in entries}:
+                del self._there[pid]
+        changed = False
+        looked = [
+            (one, one.kept.get(KEY.name)) for one in (entries if touched is None else touched)
+        ]
+        due = sum(seen is None or seen.walk < entry.version for entry, seen in looked)
         looker.begin(self._table, due)
-        for entry, before in kept:
-            if before is None or before.walk < entry.version:
-                seen = looker.look(self._table.walk, entry.pid, entry)
-                entry.kept[KEY.name] = seen
-                changed = changed or before is None or before[1:] != seen[1:]
-                if seen.membership is None and not seen.problems:
-                    self._table.forget(entry)
-                    continue
-            many += 1
-        return changed, many
-
-    def _survey(
-        self, root: Root, entries: Sequence[Entry], own: tuple[int | None, ...], problems: Problems
-    ) -> NamespacesReading:
-        survey = _Survey(root, problems, self._memory)
-        for entry in entries:
-            seen: Seen = entry.kept[KEY.name]
+        for entry, known in looked:
+            seen: Seen | None = known
+            if seen is None or seen.walk < entry.version:
+                seen = entry.kept[KEY.name] = looker.look(walk, entry.pid, entry)
+                changed = changed or known is None or known[1:] != seen[1:]
             if seen.membership is not None or seen.problems:
-                survey.visit(entry, seen)
-        if survey.unsearched:
-            what = (
-                f"descriptors of {survey.unsearched} processes were not searched: they are too many"
-            )
+                self._there[entry.pid] = entry
+            else:
+                self._table.forget(entry)
+                self._there.pop(entry.pid, None)
+        self._walk = walk
+        return changed or before.keys() != self._there.keys()
+
+    def _survey(self, root: Root, own: spaces.Own, problems: Problems) -> NamespacesReading:
+        survey = _Survey(root, problems, self._memory)
+        for pid in sorted(self._there):
+            survey.visit(self._there[pid])
+        if many := survey.unsearched:
+            what = f"descriptors of {many} processes were not searched: they are too many"
             problems.add(Problem("/proc/*/fd", "readlink", "unavailable", what))
         survey.find_bind_mounts(first=own[0])
         found = survey.namespaces()
@@ -137,6 +145,8 @@ class Reader:
             problems=problems.all(),
         )
 
+
+_pid = attrgetter("pid")
 
 _Binds = tuple[tuple[Type, int, str], ...]
 """Type, inode and mountpoint of each namespace that is mounted somewhere."""
@@ -176,7 +186,10 @@ class _Survey(_Memory):
         self._root = root
         self._problems = problems
         self._memory = memory
-        self._together: dict[Spaces, list[Entry]] = {}
+        self._together: dict[int, tuple[Spaces, list[Entry]]] = {}
+        """Who shares a set of namespaces, by its identity."""
+        self._members: dict[int, list[list[Entry]]] = {}
+        """The sets that a namespace is in: only those that somebody is in have one."""
         self._types: dict[int, Type] = {}
         self._pins: dict[int, list[Pin]] = {}
         self._doors: dict[int, list[str]] = {}
@@ -190,8 +203,9 @@ class _Survey(_Memory):
         memory.asked = self.asked
         return memory
 
-    def visit(self, entry: Entry, seen: Seen) -> None:
-        """Take in one process."""
+    def visit(self, entry: Entry) -> None:
+        """Take in one process, by pid."""
+        seen: Seen = entry.kept[KEY.name]
         for problem in seen.problems:
             self._problems.add(problem)
         if seen.membership is None:
@@ -199,28 +213,21 @@ class _Survey(_Memory):
         self.memberships.append(seen.membership)
         if seen.spaces is None:
             return
-        together = self._together.get(seen.spaces)
+        together = self._together.get(id(seen.spaces))
         if together is None:
-            together = self._together[seen.spaces] = []
+            together = self._together[id(seen.spaces)] = seen.spaces, []
             for kind, inode in zip(TYPES, seen.spaces.inodes, strict=True):
                 if inode is not None:
                     self._types[inode] = kind
-        together.append(entry)
+                    self._members.setdefault(inode, []).append(together[1])
+        together[1].append(entry)
         for inode, kind, pin in seen.pins:
             self._pin(inode, kind, pin)
         self.unsearched += seen.unsearched
 
-    @cached_property
-    def _members(self) -> Mapping[int, Sequence[Entry]]:
-        """Who is in each namespace, by pid: only to be asked after the last visit."""
-        members: dict[int, list[Entry]] = {}
-        for together, entries in self._together.items():
-            for inode in together.inodes:
-                if inode is not None:
-                    members.setdefault(inode, []).extend(entries)
-        for entries in members.values():
-            entries.sort(key=lambda entry: entry.pid)
-        return members
+    def _of(self, inode: int) -> Iterable[Entry]:
+        """Yield who is in a namespace, by pid."""
+        return heapq.merge(*self._members.get(inode, ()), key=_pid)
 
     def _pin(self, inode: int, kind: Type, pin: Pin, *, door: str | None = None) -> None:
         self._types[inode] = kind
@@ -249,7 +256,7 @@ class _Survey(_Memory):
 
     def _first_bind_mounts(self, namespace: int) -> tuple[int, Sequence[tuple[Type, int, str]]]:
         """Return the bind mounts as the first process that is still there sees them, and its pid."""
-        for entry in self._members.get(namespace, ()):
+        for entry in self._of(namespace):
             mounts = self._bind_mounts(namespace, entry.pid)
             if mounts is not None:
                 return entry.pid, mounts
@@ -301,8 +308,7 @@ class _Survey(_Memory):
 
     def _known(self, inode: int) -> bool:
         """Return whether it is the one of the walk before: a process is in it that was in it then."""
-        members = self._members.get(inode)
-        if not members:
+        if inode not in self._members:
             return False
         witness = self._memory.witnesses.get(inode)
         if witness is not None and not witness.ended and inode in self._memory.relations:
@@ -311,7 +317,7 @@ class _Survey(_Memory):
             if inode in inodes:
                 self.witnesses[inode] = witness
                 return True
-        self.witnesses[inode] = members[0]
+        self.witnesses[inode] = min((some[0] for some in self._members[inode]), key=_pid)
         return False
 
     def _remember(self, inode: int, relations: dict[int, Relations]) -> None:
@@ -328,7 +334,7 @@ class _Survey(_Memory):
     def _explore(self, inode: int, kind: Type, relations: dict[int, Relations]) -> None:
         """Ask a namespace through the first of its members, then of its pins, that lets one in."""
         failed: CollectError | None = None
-        members = (f"/proc/{entry.pid}/ns/{kind}" for entry in self._members.get(inode, ()))
+        members = (f"/proc/{entry.pid}/ns/{kind}" for entry in self._of(inode))
         for name in (*members, *self._doors.get(inode, ())):
             try:
                 nsfs.explore(self._root.resolve(name), kind, inode, relations, name=name)
@@ -377,7 +383,7 @@ class _Survey(_Memory):
         if before and self._memory.witnesses.get(inode) is self.witnesses.get(inode, self):
             self.maps[inode, file] = before
             return before
-        for entry in self._members.get(inode, ()):
+        for entry in self._of(inode):
             name = f"proc/{entry.pid}/{file}"
             try:
                 lines = tuple(IdMap(*line) for line in idmap.parse(self._root.read(name)))
