@@ -107,6 +107,7 @@ WHOLE = {
     },
 }  # fmt: skip
 MORE = {
+    "namespaces": [*WHOLE["linux"]["namespaces"], {"type": "user"}, {"type": "time"}],
     "uidMappings": MAP,
     "gidMappings": MAP,
     "timeOffsets": {"monotonic": {"secs": 1, "nanosecs": 2}},
@@ -193,6 +194,13 @@ def planned(spec: dict) -> None:
     if profile := (spec.get("linux") or {}).get("seccomp"):
         seccomp.flags(profile)
         seccomp.listens(profile)
+
+
+def test_what_is_mutated_is_refused_for_nothing():
+    """Or all that is made of it would be refused for that alone."""
+    planned(EVERYTHING)
+    planned(WHOLE)
+    config.process(WHOLE["process"])
 
 
 @settings(max_examples=400, deadline=None)
