@@ -38,7 +38,13 @@ from runtime.linux import constants, syscalls
 _LARGEST: Final = 1 << 18
 _DESCRIPTORS: Final = 64
 _AHEAD: Final = constants.CLONE_NEWIPC | constants.CLONE_NEWNET | constants.CLONE_NEWUTS
-"""Those that it makes before it is told of a container."""
+"""The namespaces that it makes before it is told of a container."""
+_FILES: Final = {
+    "ipc": constants.CLONE_NEWIPC,
+    "net": constants.CLONE_NEWNET,
+    "uts": constants.CLONE_NEWUTS,
+}
+"""Those by their files in /proc/PID/ns (namespaces(7))."""
 _CLONE: Final = "clone the container's init"
 
 
@@ -72,15 +78,17 @@ def main(sync: socket.socket, ignored: int, *, early: bool) -> NoReturn:
         apart = _part(room)
         made = _furnish(room) if apart and early else None
         if early:
+            if apart:
+                _return()
             _rehearse()
         spec, packed = marshal.loads(sync.recv(_LARGEST))  # noqa: S302 - of this program, in memory
         wanted = namespaces.of(spec)
         steps = plan.of(Job.of(packed), spec)
         if apart:
-            steps = _settle(steps, wanted)
+            steps = _settle(steps, wanted, apart)
         if made is not None:
             steps = made.fit(steps, wanted.new)
-        steps = _begin(steps, state, wanted.clone_flags, ahead=apart)
+        steps = _begin(steps, state, wanted.clone_flags, ahead=bool(apart))
         cgroup, trees = _receive(sync, state)
         for each in steps:
             if isinstance(each, mounting.CgroupMount):
@@ -121,14 +129,25 @@ def _leave(sync: socket.socket) -> None:
     syscalls.close_range(sync.fileno() + 1, 0x7FFFFFFF)
 
 
-def _part(room: Child) -> bool:
-    """Make namespaces; tells whether that could be: if not, who may makes them later."""
+def _part(room: Child) -> dict[int, int]:
+    """Make namespaces, and return their open files by their flags.
+
+    None of them if that cannot be: then who may makes them later.
+    """
     try:
         syscalls.unshare(_AHEAD)
         joining.Loopback().execute(room)
+        flags = os.O_RDONLY | os.O_CLOEXEC
+        return {flag: os.open(f"/proc/self/ns/{name}", flags) for name, flag in _FILES.items()}
     except OSError:
-        return False
-    return True
+        return {}
+
+
+def _return() -> None:
+    """Go back to the parent's namespaces: with others it would look like a container meanwhile."""
+    parent = os.pidfd_open(os.getppid())
+    syscalls.setns(parent, _AHEAD)
+    os.close(parent)
 
 
 def _furnish(room: Child) -> furniture.Furniture | None:
@@ -144,13 +163,12 @@ def _rehearse() -> None:
     syscalls.populate()
 
 
-def _settle(steps: list[Step], wanted: namespaces.Namespaces) -> list[Step]:
-    """Go back to the parent's namespaces where the container has none of its own."""
-    shared = _AHEAD & ~wanted.clone_flags
-    if shared:
-        parent = os.pidfd_open(os.getppid())
-        syscalls.setns(parent, shared)
-        os.close(parent)
+def _settle(steps: list[Step], wanted: namespaces.Namespaces, made: dict[int, int]) -> list[Step]:
+    """Be in those of the namespaces that the container has of its own, and else in the parent's."""
+    _return()
+    for flag, descriptor in made.items():
+        if wanted.clone_flags & flag:
+            syscalls.setns(descriptor, flag)
     return [each for each in steps if not isinstance(each, joining.Loopback)]
 
 

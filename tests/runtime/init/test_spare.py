@@ -132,10 +132,29 @@ def test_it_ends_when_it_is_dropped(owner):
 def test_it_holds_no_file_of_its_parent_s(owner):
     _, pid = owner()
     deadline = time.monotonic() + 20
-    expected = {"/dev/null", "/"}  # the second are mounts of its own, which have no place yet
-    while (found := set(files(pid))) != expected and time.monotonic() < deadline:
+    # The second are mounts of its own, which have no place yet, the others are namespaces.
+    expected = {"/dev/null", "/", "ipc", "net", "uts"}
+    while (found := {each.partition(":[")[0] for each in files(pid)}) != expected:
+        assert time.monotonic() < deadline, found
         time.sleep(0.01)
-    assert found == expected
+
+
+def test_it_looks_like_its_parent_until_it_has_a_container(owner):
+    process, pid = owner()
+    deadline = time.monotonic() + 20
+    while not any(each.startswith("uts:[") for each in files(pid)):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    kinds = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")
+    while differing(pid, process.pid, kinds):  # it is on its way back
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def differing(pid: int, other: int, kinds: tuple[str, ...]) -> list[str]:
+    """Return the namespaces in which two processes differ."""
+    links = [[os.readlink(f"/proc/{each}/ns/{kind}") for kind in kinds] for each in (pid, other)]
+    return [kind for kind, one, two in zip(kinds, *links, strict=True) if one != two]
 
 
 def files(pid: int) -> list[str]:
