@@ -2,8 +2,7 @@
 
 import asyncio
 import os
-from contextlib import suppress
-from typing import BinaryIO, NoReturn, TypeVar
+from typing import Any, BinaryIO, NoReturn, TypeVar
 
 import h11
 import msgspec
@@ -93,15 +92,38 @@ class Http:
         headers = [("Host", "localhost"), ("Content-Type", "application/x-tar")]
         headers.append(("Transfer-Encoding", "chunked"))
         request = h11.Request(method="PUT", target=target, headers=headers)
+        # It may refuse before it has all, and read no further: its word is listened for meanwhile.
+        async with asyncio.TaskGroup() as group:
+            answer = group.create_task(self._refusal(target))
+            await self._put(request, content, answer)
+        refusal = answer.result()
+        if refusal is not None:
+            raise refusal
+
+    async def _put(
+        self, request: h11.Request, content: BinaryIO, answer: asyncio.Task[Any]
+    ) -> None:
         try:
             await self._write(request)
-            with suppress(ConnectionError):  # it may refuse before it has all, and says why
-                while piece := await asyncio.to_thread(content.read, _PIECE):
-                    await self._write(h11.Data(piece))
-                await self._write(h11.EndOfMessage())
+            while piece := await asyncio.to_thread(content.read, _PIECE):
+                if answer.done():
+                    return
+                await self._write(h11.Data(piece))
+            await self._write(h11.EndOfMessage())
+        except ConnectionError:
+            pass  # the answer, or its absence, tells
+        except (h11.ProtocolError, OSError):
+            self.close()
+
+    async def _refusal(self, target: str) -> Unavailable | None:
+        """Wait for the answer to a PUT; return what is wrong with it, to be raised."""
+        try:
             await self._answer(target, "PUT")
+        except Unavailable as error:
+            return error
         except (h11.ProtocolError, OSError) as error:
-            raise Unavailable(self._path, f"PUT {target}", str(error)) from error
+            return Unavailable(self._path, f"PUT {target}", str(error))
+        return None
 
     async def _write(self, event: h11.Event) -> None:
         if self._connection.our_state is h11.DONE:

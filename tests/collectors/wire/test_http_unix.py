@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import io
 import os
 import socket
 
@@ -191,3 +192,55 @@ def test_whatever_the_bytes_the_answer_is_bytes_or_unavailable(path, data):
         os.unlink(path)
 
     asyncio.run(scenario())
+
+
+async def test_a_header_of_an_answer_without_a_body_is_returned(path):
+    answer = b"HTTP/1.1 200 OK\r\nX-Stat: e30=\r\nContent-Length: 40\r\n\r\n"
+    async with server(path, ok(b"{}"), answer, answer) as requests, connect(path) as client:
+        await client.get_bytes("/first")
+        assert await client.head("/x", "X-Stat") == "e30="
+        assert await client.head("/x", "X-Other") == ""
+    assert requests[1].startswith(b"HEAD /x HTTP/1.1\r\n")
+
+
+async def test_a_head_that_is_refused_says_the_status(path):
+    async with (
+        server(path, b"HTTP/1.1 404 Not Found\r\nContent-Length: 9\r\n\r\n"),
+        connect(path) as client,
+    ):
+        with pytest.raises(Refused) as caught:
+            await client.head("/x", "X-Stat")
+    assert caught.value.status == 404
+
+
+async def test_a_file_is_put_in_pieces_from_where_it_stands(path):
+    got = []
+
+    async def serve(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        while size := int(await reader.readline(), 16):
+            got.append(await reader.readexactly(size))
+            await reader.readline()
+        await reader.readline()
+        writer.write(ok(b""))
+        await writer.drain()
+        writer.close()
+
+    content = io.BytesIO(b"-" + b"x" * 3_000_000)
+    content.seek(1)
+    async with await asyncio.start_unix_server(serve, path), connect(path) as client:
+        await client.upload("/x", content)
+    assert b"".join(got) == b"x" * 3_000_000
+    assert len(got) > 1
+
+
+async def test_what_is_put_and_refused_before_all_of_it_came_says_why(path):
+    async def serve(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 500 No\r\nContent-Length: 19\r\n\r\n" + b'{"message":"full!"}')
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_unix_server(serve, path), connect(path) as client:
+        with pytest.raises(Refused, match="full!"):
+            await client.upload("/x", io.BytesIO(b"x" * 30_000_000))
