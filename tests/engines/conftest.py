@@ -24,14 +24,16 @@ def scratch() -> Iterator[Path]:
     try:
         with traces.none_left(path.name):
             yield path
-            remove_parents(traces.all_cgroups() - before, {"docker", "libpod_parent", path.name})
+            remove_parents(
+                traces.all_cgroups() - before, {"docker", "buildkit", "libpod_parent", path.name}
+            )
     finally:
         shutil.rmtree(path)
 
 
 def remove_parents(cgroups: set[str], names: set[str]) -> None:
     """Remove what engines leave empty above their containers' cgroups, unless others use it."""
-    for cgroup in cgroups:
+    for cgroup in sorted(cgroups, key=len, reverse=True):  # what is within goes first
         if Path(cgroup).name in names:
             with contextlib.suppress(OSError):
                 os.rmdir(cgroup)
