@@ -4,6 +4,7 @@ import array
 import errno
 import fcntl
 import os
+import re
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Literal
@@ -18,6 +19,8 @@ _GET_PARENT = 0xB702
 _GET_OWNER_UID = 0xB704
 """_IO(0xb7, N) of linux/nsfs.h."""
 
+_OF_PROCESS = re.compile(r"/proc/[0-9]+/ns/[a-z]+")
+"""Links that the kernel made, whose file is a namespace at any rate."""
 _NOT_SAID = frozenset({errno.EPERM, errno.ENOTTY, errno.EINVAL})
 """It is above the reader's own namespaces; or the kernel is older than 4.9."""
 
@@ -43,7 +46,7 @@ def explore(
     if inode in found:
         return
     try:
-        fd = _open(path, inode)
+        fd = _open(path, inode, name)
     except OSError as error:
         raise translate(error, name, "open") from error
     try:
@@ -54,8 +57,14 @@ def explore(
         os.close(fd)
 
 
-def _open(path: str, inode: int) -> int:
-    """Open only what is the namespace: a container could have put a pipe or a device there."""
+def _open(path: str, inode: int, name: str) -> int:
+    """Open only what is the namespace: elsewhere than in /proc a container could have put a pipe there."""
+    if _OF_PROCESS.fullmatch(name):
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        if os.fstat(fd).st_ino != inode:
+            os.close(fd)
+            raise OSError(errno.ESRCH, os.strerror(errno.ESRCH))
+        return fd
     handle = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
         if os.fstat(handle).st_ino != inode:

@@ -7,4 +7,4 @@ def parse(data: bytes) -> tuple[str, ...]:
     """Return the arguments; a process that wrote its title over them may have one only."""
     if not data:
         return ()
-    return tuple(text.decode(argument) for argument in data.removesuffix(b"\0").split(b"\0"))
+    return tuple(text.decode(data.removesuffix(b"\0")).split("\0"))

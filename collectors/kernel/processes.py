@@ -171,7 +171,7 @@ class Reader:
         commands: dict[int, tuple[str, ...]] = {}
         for entry in due:
             try:
-                commands[entry.pid] = cmdline.parse(root.read(f"proc/{entry.pid}/cmdline"))
+                commands[entry.pid] = cmdline.parse(root.told(f"proc/{entry.pid}/cmdline"))
                 place = (entry.token or b"")[tokens.PLACE]
                 if place not in places:
                     data = root.read(f"proc/{entry.pid}/cgroup")

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from collectors.formats import cmdline, ns_link, pid_cgroup, pid_stat, pid_status
 from collectors.formats.pid_cgroup import CgroupEntry
 from runtime.errors import FormatError
+from runtime.formats import text
 
 STAT = (
     b"1187 (%b) S 836 831 831 0 -1 4194304 372 0 0 0 3 7 0 0 20 0 2 0 2867 2961408 422 "
@@ -143,6 +144,14 @@ def test_a_cgroup_line_without_its_three_fields_is_an_error(data: bytes):
 )
 def test_a_command_line_is_split_at_its_zero_bytes(data: bytes, command: tuple[str, ...]):
     assert cmdline.parse(data) == command
+
+
+@given(
+    st.lists(st.sampled_from((b"\0", b"\xe2", b"\x82", b"\xac", b"a", b"\xf0\x9f"))).map(b"".join)
+)
+def test_each_argument_is_decoded_as_if_it_stood_alone(data: bytes):
+    alone = tuple(text.decode(one) for one in data.removesuffix(b"\0").split(b"\0"))
+    assert cmdline.parse(data) == (alone if data else ())
 
 
 @pytest.mark.parametrize("link", ["pipe:[1", "/net:[1]", "net:[x]", "net:1", "", "net:[1]x"])
