@@ -57,7 +57,9 @@ class SocketHolders:
         few_first = sorted(by_namespace.values(), key=len)
         pids: Sequence[int] = [pid for pids in few_first for pid in pids]
         told: dict[int, tuple[int, ...]] = {}
-        opened = self._who.opened() if wanted else None
+        opened = self._who.opened(again=False) if wanted else None
+        if opened is not None and not wanted <= opened[0].sockets.keys():
+            opened = self._who.opened()  # opened since
         if opened is not None:
             told, pids = _told(opened[0].sockets, wanted, pids), opened[1]
         asked, self.complete = holders(

@@ -249,9 +249,12 @@ class Members:
         self._mounted = self.walk, answer
         return answer
 
-    def opened(self) -> tuple[Opened, Sequence[int]] | None:
-        """Return what processes have open now, and those of which that is not told; None where of none."""
-        opened = self._table.opened() if self._table is not None else None
+    def opened(self, *, again: bool = True) -> tuple[Opened, Sequence[int]] | None:
+        """Return what processes have open now, and those of which that is not told; None where of none.
+
+        Not `again`: what another collector was told in this walk will do.
+        """
+        opened = self._table.opened(again=again) if self._table is not None else None
         return (opened, self._table.untold) if opened is not None and self._table else None
 
     def rested(self, pid: int, since: int) -> bool:

@@ -86,13 +86,11 @@ class Table:
         self._told_since: int | None = None
         """The walk from which on the iterator has told of every process."""
         self._surveyed = self._joined = self.walk = 0
+        self._opened: tuple[int, tokens.Opened | None] = (0, None)
         self.numbers: list[int] = []
 
     def view(self, root: Root, reader: str) -> Sequence[Entry]:
-        """Return the processes, by pid; each reader gets those of a walk once.
-
-        Raises as `Root.names` does.
-        """
+        """Return the processes, by pid, each reader those of a walk once; raise as `Root.names` does."""
         with self._lock:
             old = time.monotonic() - self._walked_at > _FRESH_SECONDS
             if reader in self._served or old or root is not self._root:
@@ -119,9 +117,11 @@ class Table:
             return None
         return tokens.mounts(entry.token)
 
-    def opened(self) -> tokens.Opened | None:
-        """Return what all processes that are told of have open now; None where that is not told."""
-        return self._tasks.opened() if self._tasks is not None else None
+    def opened(self, *, again: bool = True) -> tokens.Opened | None:
+        """Return what all that are told of have open; not `again`: what was told in this walk will do."""
+        if again or self._opened[0] != self.walk:
+            self._opened = self.walk, self._tasks.opened() if self._tasks is not None else None
+        return self._opened[1]
 
     def details(self) -> "dict[int, Detail] | None":
         """Return what all processes that are told of say of themselves now; None where not told."""

@@ -13,7 +13,7 @@ from msgspec import structs
 
 from collectors import descriptors, spaces, table
 from collectors.bpf import tasks
-from collectors.bpf.tasks import Tasks
+from collectors.bpf.tasks import Opened, Tasks
 from collectors.kernel import namespaces, sockets
 from collectors.kernel.namespaces import Membership, Namespace, NamespacesReading, Pin
 from collectors.members import Members, MountTables
@@ -187,3 +187,29 @@ def test_who_has_a_socket_is_the_same_as_by_proc(reader: Tasks, monkeypatch: pyt
         told = sockets.SocketReader(Members(table=processes), none).read(root)
         assert told.holders[inode] == by_proc.holders[inode] == (os.getpid(),)
         assert parent not in told.holders[inode]
+
+
+def test_what_was_opened_since_another_collector_was_told_is_asked_for_again(
+    reader: Tasks, monkeypatch: pytest.MonkeyPatch
+):
+    if reader.opened() is None:
+        lacking("no BPF iterator over files here")
+    monkeypatch.setattr(table, "_MANY", 1)
+    processes, root, asked = Table(), Root(), 0
+    namespaces.Reader(processes, MountTables(processes)).read(root)
+    ask = Tasks.opened
+
+    def opened(tasks: Tasks) -> Opened | None:
+        nonlocal asked
+        asked += 1
+        return ask(tasks)
+
+    monkeypatch.setattr(Tasks, "opened", opened)
+    before = processes.opened()
+    assert processes.opened(again=False) is before
+    assert asked == 1
+    none = sockets.Limits(scan=descriptors.Limits(descriptors=0))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        told = sockets.SocketReader(Members(table=processes), none).read(root)
+        assert told.holders[os.fstat(server.fileno()).st_ino] == (os.getpid(),)
+    assert asked == 2
