@@ -1,5 +1,6 @@
 """A frame that is derived from what is known of the one before says what one derived afresh does."""
 
+import gc
 import random
 from pathlib import Path
 
@@ -213,3 +214,26 @@ def test_of_records_that_are_the_same_objects_is_said_what_is_of_copies(
         frames = chain.advance(sample), other.advance(copied(sample))
         same(*(msgspec.structs.replace(one, cost=frames[0].cost) for one in frames))
         churn.happen()
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_garbage_is_looked_for_after_a_frame_as_before_it_and_not_while_it_is_made(
+    enabled: bool, monkeypatch: pytest.MonkeyPatch
+):
+    seen: list[bool] = []
+
+    def failing(*_: object) -> Frame:
+        seen.append(gc.isenabled())
+        raise ValueError("it fails")
+
+    was = gc.isenabled()
+    (gc.enable if enabled else gc.disable)()
+    try:
+        Chain().advance(host().sample())
+        assert gc.isenabled() is enabled
+        monkeypatch.setattr("inspector.chain.derive", failing)
+        with pytest.raises(ValueError, match="it fails"):
+            Chain().advance(host().sample())
+        assert (seen, gc.isenabled()) == ([False], enabled)
+    finally:
+        (gc.enable if was else gc.disable)()

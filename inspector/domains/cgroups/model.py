@@ -6,7 +6,7 @@ from typing import Literal
 from msgspec import UNSET, Struct, UnsetType
 
 
-class Cpu(Struct, frozen=True, kw_only=True):
+class Cpu(Struct, frozen=True, kw_only=True, gc=False):
     """`busy_cores` is usage over time between two samples; `limit_cores` is the one that binds."""
 
     usage_usec: int | None
@@ -45,7 +45,7 @@ class Cpu(Struct, frozen=True, kw_only=True):
     """Whether it runs only when nobody else wants to (cpu.idle)."""
 
 
-class Memory(Struct, frozen=True, kw_only=True):
+class Memory(Struct, frozen=True, kw_only=True, gc=False):
     """`working_set_bytes` is current - inactive_file, as `docker stats` and Kubernetes have it."""
 
     current_bytes: int | None
@@ -100,7 +100,7 @@ class Memory(Struct, frozen=True, kw_only=True):
     """memory.numa_stat by what is counted and node, on a host of several nodes."""
 
 
-class IoDevice(Struct, frozen=True, kw_only=True):
+class IoDevice(Struct, frozen=True, kw_only=True, gc=False):
     """One block device's share."""
 
     device: str
@@ -123,7 +123,7 @@ class IoDevice(Struct, frozen=True, kw_only=True):
     """The same as shares of the time since the sample before; `usage` of the device's whole capacity."""
 
 
-class IoLimit(Struct, frozen=True, kw_only=True):
+class IoLimit(Struct, frozen=True, kw_only=True, gc=False):
     """What it may do on one device, a second, and the cgroup that says so; null: no limit."""
 
     device: str
@@ -138,7 +138,7 @@ class IoLimit(Struct, frozen=True, kw_only=True):
     write_ops_limited_by: str | None
 
 
-class Io(Struct, frozen=True):
+class Io(Struct, frozen=True, gc=False):
     """By device, in the order of their numbers."""
 
     devices: tuple[IoDevice, ...]
@@ -148,7 +148,7 @@ class Io(Struct, frozen=True):
     """io.max, the smallest of each of its own and those above; devices without any are left out."""
 
 
-class Cpuset(Struct, frozen=True, kw_only=True):
+class Cpuset(Struct, frozen=True, kw_only=True, gc=False):
     """Where it may run and have its memory; lists as `0-3,8`."""
 
     cpus: str | None
@@ -163,7 +163,7 @@ class Cpuset(Struct, frozen=True, kw_only=True):
     memory_migrate: bool | None
 
 
-class Pids(Struct, frozen=True):
+class Pids(Struct, frozen=True, gc=False):
     """Tasks, threads included."""
 
     current: int | None
@@ -174,7 +174,7 @@ class Pids(Struct, frozen=True):
     """`max`: how often a fork was refused."""
 
 
-class Hugetlb(Struct, frozen=True, kw_only=True):
+class Hugetlb(Struct, frozen=True, kw_only=True, gc=False):
     """Huge pages of one size."""
 
     current_bytes: int | None
@@ -190,14 +190,14 @@ class Hugetlb(Struct, frozen=True, kw_only=True):
     reserved_limit_bytes: int | None = None
 
 
-class Counted(Struct, frozen=True):
+class Counted(Struct, frozen=True, gc=False):
     """A resource in units of its own; a limit that is null is none."""
 
     current: int | None
     limit: int | None
 
 
-class PressureLine(Struct, frozen=True):
+class PressureLine(Struct, frozen=True, gc=False):
     """Shares of time, 0 to 1, and stalled microseconds in all."""
 
     avg10: float
@@ -208,7 +208,7 @@ class PressureLine(Struct, frozen=True):
     """Share of the time since the sample before, of `total_usec`."""
 
 
-class Pressure(Struct, frozen=True):
+class Pressure(Struct, frozen=True, gc=False):
     """Some: at least one task was stalled; full: all were."""
 
     some: PressureLine | None
@@ -218,7 +218,7 @@ class Pressure(Struct, frozen=True):
 Severity = Literal["notice", "warning", "critical"]
 
 
-class Finding(Struct, frozen=True, kw_only=True):
+class Finding(Struct, frozen=True, kw_only=True, gc=False):
     """Something that is wrong, for people and for programs."""
 
     kind: str
@@ -233,7 +233,7 @@ class Finding(Struct, frozen=True, kw_only=True):
     """The time that growth was counted over; null: since the sample before, or it is so now."""
 
 
-class Cgroup(Struct, frozen=True, kw_only=True):
+class Cgroup(Struct, frozen=True, kw_only=True, gc=False):
     """One cgroup of one hierarchy; a group the hierarchy does not have is null."""
 
     path: str

@@ -7,7 +7,7 @@ from msgspec import Struct
 MountKind = Literal["root", "volume", "tmpfs", "mask", "kernel"]
 
 
-class Mount(Struct, frozen=True, kw_only=True):
+class Mount(Struct, frozen=True, kw_only=True, gc=False):
     """One mount of one mount namespace."""
 
     mount_id: int
@@ -35,7 +35,7 @@ class Mount(Struct, frozen=True, kw_only=True):
     """Its propagation in a word: private, shared, slave, `shared and slave`, unbindable."""
 
 
-class MountedFilesystem(Struct, frozen=True, kw_only=True):
+class MountedFilesystem(Struct, frozen=True, kw_only=True, gc=False):
     """One filesystem that is mounted as a root, a volume or memory: how full it is, whoever filled it."""
 
     device: str

@@ -5,7 +5,7 @@ from msgspec import Struct
 from inspector.domains.containers.model import IdMapping
 
 
-class Namespace(Struct, frozen=True, kw_only=True):
+class Namespace(Struct, frozen=True, kw_only=True, gc=False):
     """One namespace; a parent or owner that the kernel would not say is null."""
 
     inode: int

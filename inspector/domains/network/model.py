@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 
-class NetworkUsage(Struct, frozen=True, kw_only=True):
+class NetworkUsage(Struct, frozen=True, kw_only=True, gc=False):
     """A container's own interfaces together, loopback left out."""
 
     rx_bytes: int
@@ -20,14 +20,14 @@ class NetworkUsage(Struct, frozen=True, kw_only=True):
     tx_dropped: int = 0
 
 
-class Peer(Struct, frozen=True):
+class Peer(Struct, frozen=True, gc=False):
     """The other end of a veth pair, where it could be found."""
 
     namespace: int | None
     interface: str | None
 
 
-class Interface(Struct, frozen=True, kw_only=True):
+class Interface(Struct, frozen=True, kw_only=True, gc=False):
     """One interface of one network namespace."""
 
     namespace: int
@@ -56,7 +56,7 @@ class Interface(Struct, frozen=True, kw_only=True):
     """Whether it is the host's: a container that shares its namespace has no counters of its own."""
 
 
-class Listener(Struct, frozen=True, kw_only=True):
+class Listener(Struct, frozen=True, kw_only=True, gc=False):
     """What takes connections or datagrams from others, with the processes that have it open."""
 
     protocol: str
@@ -74,7 +74,7 @@ class Listener(Struct, frozen=True, kw_only=True):
     """Of the first process that is in one."""
 
 
-class Connection(Struct, frozen=True, kw_only=True):
+class Connection(Struct, frozen=True, kw_only=True, gc=False):
     """One connected socket."""
 
     protocol: str
@@ -89,7 +89,7 @@ class Connection(Struct, frozen=True, kw_only=True):
     container: str | None
 
 
-class Route(Struct, frozen=True):
+class Route(Struct, frozen=True, gc=False):
     """One route."""
 
     destination: str
@@ -98,7 +98,7 @@ class Route(Struct, frozen=True):
     metric: int
 
 
-class Published(Struct, frozen=True, kw_only=True):
+class Published(Struct, frozen=True, kw_only=True, gc=False):
     """A port of the host's that is passed on to a container."""
 
     protocol: str
@@ -116,7 +116,7 @@ class Published(Struct, frozen=True, kw_only=True):
     to_last_port: int | None = None
 
 
-class NetworkNamespace(Struct, frozen=True, kw_only=True):
+class NetworkNamespace(Struct, frozen=True, kw_only=True, gc=False):
     """One network namespace above its interfaces."""
 
     inode: int

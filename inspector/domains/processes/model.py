@@ -6,7 +6,7 @@ from datetime import datetime
 from msgspec import Struct
 
 
-class Process(Struct, frozen=True, kw_only=True):
+class Process(Struct, frozen=True, kw_only=True, gc=False):
     """One process, by the host's pid."""
 
     pid: int
