@@ -30,6 +30,9 @@ class EventLog:
         fresh = [event for event in frame.events if id(event) not in known]
         if not fresh:
             return
+        fresh.sort(key=lambda event: event.timestamp)
+        # What is later than all that is there needs no place among it.
+        later = not self._snapshot or fresh[0].timestamp >= self._snapshot[-1].timestamp
         for event in fresh:
             self._events[identity(event)] = event
         told = {
@@ -40,7 +43,8 @@ class EventLog:
         if told:
             for mark in [mark for mark in self._events if mark[:4] in told]:
                 del self._events[mark]
-        kept = self._within(sorted(self._events.items(), key=_at))
+        items = list(self._events.items())
+        kept = self._within(items if later else sorted(items, key=_at))
         self._events = dict(kept)
         self._snapshot = tuple([event for _, event in kept])
 

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import structs
 
 from inspector.domains.events.model import Account, Event
@@ -47,3 +49,10 @@ def test_processes_take_a_part_of_the_room_only() -> None:
     many = [event("process-born", at, "kernel") for at in range(10, 40)]
     kept = log([event(f"x{at}", at) for at in range(6)], many, capacity=8)
     assert [one.topic for one in kept] == [*(f"x{at}" for at in range(6)), *["process-born"] * 2]
+
+
+@given(st.lists(st.lists(st.integers(0, 12), max_size=6), max_size=8))
+def test_events_are_in_the_order_of_their_times_whenever_they_came(rows: list[list[int]]) -> None:
+    shown = [[event(f"e{at}", at) for at in row] for row in rows]
+    kept = log(*shown)
+    assert [one.event["at"] for one in kept] == sorted({at for row in rows for at in row})
