@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from collectors.kernel import processes
+from collectors.kernel.cgroups import Memory
 from collectors.kernel.processes import Process
 from collectors.registry import collectors
 from collectors.root import Root
@@ -237,3 +238,23 @@ def test_garbage_is_looked_for_after_a_frame_as_before_it_and_not_while_it_is_ma
         assert (seen, gc.isenabled()) == ([False], enabled)
     finally:
         (gc.enable if was else gc.disable)()
+
+
+def test_a_limit_of_a_cgroup_that_others_are_in_too_is_seen():
+    made = Host()
+    made.process(100, 1, "web", cgroup="/shared", ns=own(1), inside=(1,))
+    made.process(101, 1, "other", cgroup="/shared")
+    made.group("/")
+    made.group("/shared", inode=2, memory=Memory(limit_bytes=5000))
+    memos, previous = Memos(), None
+    limits: list[int | None] = []
+    for number in range(6):
+        if number == 4:
+            shared = msgspec.structs.replace(made.cgroups[-1], memory=Memory(limit_bytes=4000))
+            made.cgroups[-1] = shared
+        sample = made.sample(at=100.0 + number)
+        frame = derive(previous, sample, memos)
+        same(frame, derive(previous, sample))
+        limits += [one.resources.memory.limit_bytes for one in frame.containers]
+        previous = sample
+    assert limits == [5000] * 4 + [4000] * 2
