@@ -9,6 +9,8 @@ from collectors.table import Entry, Table
 _PROCESSES = "processes"
 """Under which the collector of processes keeps what it read."""
 
+_DEAD = frozenset("ZX")
+"""States of a process that no cgroup lists as its own any more, though it is told where it was."""
 K = TypeVar("K")
 Name = tuple[frozenset[str], str]
 """A cgroup: its hierarchy's controllers, none of version 2, and its path."""
@@ -124,5 +126,7 @@ def _place(entry: Entry) -> _Place | None:
         return () if entry.ended else None  # it was not read in this walk
     if seen.process is None:
         return None if seen.problems else ()
+    if seen.process.state in _DEAD:
+        return ()
     place: _Place = seen.process.cgroups
     return place

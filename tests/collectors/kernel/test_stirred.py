@@ -206,6 +206,30 @@ def test_a_cgroup_at_rest_is_not_even_visited(group: Made, monkeypatch: pytest.M
             assert often <= 3 * TURN // v2.FALLING[0] + 4, hierarchy
 
 
+def test_a_process_that_nobody_waited_for_does_not_keep_a_cgroup_from_rest(
+    group: Made, monkeypatch: pytest.MonkeyPatch
+):
+    visits: Counter[tuple[str, str]] = Counter()
+    read = Again.read
+
+    def noted(again: Again, known: Known, before: Cgroup, problems: Problems) -> Cgroup:
+        visits[known.key] += 1
+        return read(again, known, before, problems)
+
+    frames = Frames(group)
+    with child(*group.entrances()) as one:
+        one.do("os.fork() or os._exit(0)")
+        frames.rest()
+        monkeypatch.setattr(Again, "read", noted)
+        for _ in range(TURN):
+            frames.next()
+    often = {
+        hierarchy.mountpoint: visits[hierarchy.mountpoint, group.path]
+        for hierarchy in group.hierarchies
+    }
+    assert max(often.values()) <= TURN // v2.FALLING[0] + 2, often
+
+
 def act(chance: random.Random, paths: Sequence[Path], pid: int) -> None:
     """Make, remove or limit a cgroup, or move a process, where that can be done."""
     path = chance.choice(paths)
