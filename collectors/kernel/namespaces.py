@@ -73,8 +73,7 @@ class Reader:
         self._last: NamespacesReading | None = None
         self._walk = 0
         """The newest whose processes were looked at."""
-        self._there: dict[int, Entry] = {}
-        """Those that said something."""
+        self._there: dict[int, Entry] = {}  # those that said something
         self._view: tuple[object, ...] = ()
         """From where it was seen, and what limits that."""
 
@@ -100,17 +99,15 @@ class Reader:
 
     def _look(self, looker: Looker, entries: Sequence[Entry]) -> bool:
         """Look at those that can have changed; return whether any did, began or ended."""
-        walk = self._table.walk
+        changed, walk = False, self._table.walk
         touched = self._table.touched(self._walk)
         before, self._there = self._there, {}
         if touched is not None:
             self._there.update(before)
             for pid in before.keys() - {one.pid for one in entries}:
                 del self._there[pid]
-        changed = False
-        looked = [
-            (one, one.kept.get(KEY.name)) for one in (entries if touched is None else touched)
-        ]
+        these = entries if touched is None else touched
+        looked = [(one, one.kept.get(KEY.name)) for one in these]
         due = sum(seen is None or seen.walk < entry.version for entry, seen in looked)
         looker.begin(self._table, due)
         for entry, known in looked:
@@ -205,25 +202,28 @@ class _Survey(_Memory):
 
     def visit(self, entry: Entry) -> None:
         """Take in one process, by pid."""
-        seen: Seen = entry.kept[KEY.name]
-        for problem in seen.problems:
+        seen: Seen = entry.kept[spaces.NAME]
+        _, membership, meant, pins, unsearched, problems = (
+            seen  # of thousands: each look takes long
+        )
+        for problem in problems:
             self._problems.add(problem)
-        if seen.membership is None:
+        if membership is None:
             return
-        self.memberships.append(seen.membership)
-        if seen.spaces is None:
+        self.memberships.append(membership)
+        if meant is None:
             return
-        together = self._together.get(id(seen.spaces))
+        together = self._together.get(id(meant))
         if together is None:
-            together = self._together[id(seen.spaces)] = seen.spaces, []
-            for kind, inode in zip(TYPES, seen.spaces.inodes, strict=True):
+            together = self._together[id(meant)] = meant, []
+            for kind, inode in zip(TYPES, meant.inodes, strict=True):
                 if inode is not None:
                     self._types[inode] = kind
                     self._members.setdefault(inode, []).append(together[1])
         together[1].append(entry)
-        for inode, kind, pin in seen.pins:
+        for inode, kind, pin in pins:
             self._pin(inode, kind, pin)
-        self.unsearched += seen.unsearched
+        self.unsearched += unsearched
 
     def _of(self, inode: int) -> Iterable[Entry]:
         """Yield who is in a namespace, by pid."""
