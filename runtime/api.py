@@ -11,7 +11,7 @@ from runtime import identifiers
 from runtime.paths import Paths
 from runtime.shim import bundle
 from runtime.snapshots import changes
-from runtime.tasks import creation, editing, logs, network_files, operations, removal, status
+from runtime.tasks import creation, logs, network_files, operations, removal, status
 from runtime.tasks.engine import Engine, require_root
 from runtime.types import (
     Change,
@@ -190,6 +190,8 @@ class Runtime:  # noqa: PLR0904  # the one door to every operation; each is a li
 
         Through it the container's files and volumes can be written; meanwhile it cannot start.
         """
+        from runtime.tasks import editing  # noqa: PLC0415 - it makes mounts, as few clients do
+
         return editing.root(self._engine, reference)
 
     def logs(self, reference: str, *, follow: bool = False) -> AsyncIterator[LogLine]:

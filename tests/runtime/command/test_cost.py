@@ -2,6 +2,7 @@
 
 import json
 import re
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -48,7 +49,9 @@ SLOW = {
     "_sre",
 }
 MOST_MODULES = 150  # 134 with Python 3.11
-MOST_FOR_A_START = 750  # 655 on a hybrid host, all of its processes together; crun makes 1035
+MOST_FOR_A_START = (
+    900  # 837 on a hybrid host, some 250 of them before they are needed; crun makes 1035
+)
 MOST_FOR_AN_EXEC = 240  # 202
 
 
@@ -103,8 +106,9 @@ def limited(runtime):
 
 def test_a_start_makes_few_system_calls(limited, tmp_path):
     job = [f"run {limited('true')}", "clean"]
-    once, twice = calls(job, tmp_path), calls(job * 2, tmp_path)
-    assert 200 < twice - once <= MOST_FOR_A_START
+    # The last child may end before it is done with what it makes for a container that never comes.
+    each = [calls(job * 2, tmp_path) - calls(job, tmp_path) for _ in range(3)]
+    assert 200 < statistics.median(each) <= MOST_FOR_A_START
 
 
 def test_an_exec_makes_few_system_calls(limited, tmp_path):
