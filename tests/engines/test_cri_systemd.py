@@ -147,7 +147,7 @@ async def test_a_dump_tells_the_pod_of_its_containers(
         one = seen.container(container, runtime.environment)
         return one if one["name"] == "nginx" else None
 
-    one = command.eventually(named, seconds=60)
+    one = command.eventually(named, seconds=150)
     assert (one["pod"], one["role"]) == ("shop/web-7d4", "container")
     assert one["resources"]["memory"]["limit_bytes"] == 64 << 20
     assert seen.container(sandbox, runtime.environment)["role"] == "pod_sandbox"
