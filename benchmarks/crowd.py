@@ -13,7 +13,7 @@ from pathlib import Path
 CGROUPS = Path("/sys/fs/cgroup")
 
 FORKER = r"""
-import ctypes, os, signal, sys
+import ctypes, os, select, signal, sys
 containers, processes, program, *directories = sys.argv[1:]
 libc = ctypes.CDLL(None, use_errno=True)
 SPACES = 0x20000 | 0x4000000 | 0x8000000 | 0x20000000 | 0x40000000  # mnt uts ipc pid net
@@ -25,6 +25,8 @@ def become(name):
     os.execv(program, [name, "1000000"])
 def first(size):
     must(libc.prctl(DIE, signal.SIGKILL), "prctl")
+    if select.select([0], [], [], 0)[0]:
+        os._exit(0)  # standard input had ended before: the parent may have, too
     for number in range(size - 1):
         if os.fork() == 0:
             become("sleep")

@@ -18,7 +18,13 @@ from inspector.domains.events.model import Event
 from runtime.errors import FormatError
 
 KERNEL: Final = "kernel"
-TOPICS: Final = frozenset({"process-born", "process-exec", "process-exit", "process-coredump"})
+_TOPICS: Final[Mapping[str, str]] = {
+    "fork": "process-born",
+    "exec": "process-exec",
+    "exit": "process-exit",
+    "coredump": "process-coredump",
+}
+TOPICS: Final = frozenset(_TOPICS.values())
 MOST: Final = 1000
 """Events of one topic between two frames; of more, the number that is left out is told."""
 _SIGNAL, _CORE = 0x7F, 0x80
@@ -61,7 +67,8 @@ class Attribution:
             self._after = {pid: name for name, _, pids in members for pid in pids}
             self._firsts = {(name, pid) for name, pid, _ in members if pid is not None}
         after = self._after
-        births = heard.processes if heard is not None else ()
+        heard_of = heard.processes if heard is not None else ()
+        births = [one for one in heard_of if one.told.kind in _TOPICS]
         found: list[Event] = []
         if births or self._pending:
             known = _Known(after, _said(told), self._known.by_path(containers))
@@ -198,12 +205,11 @@ def _made(birth: Birth, container: str, command: tuple[str, ...], *, first: bool
         body["command"] = list(command[:_SHOWN])
     if first:
         body["first"] = True
-    topic = {"fork": "born", "exec": "exec", "exit": "exit", "coredump": "coredump"}[told.kind]
     return Event(
         timestamp=datetime.fromtimestamp(birth.at, UTC),
         monotonic_seconds=told.nanoseconds / 1e9,
         source=KERNEL,
-        topic=f"process-{topic}",
+        topic=_TOPICS[told.kind],
         engine_namespace=None,
         container=container,
         event=body,
