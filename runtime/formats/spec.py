@@ -1,11 +1,13 @@
 """Reach into an OCI config.json, where an absent part and an empty one mean the same."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 Spec = Mapping[str, Any]
 """An OCI config.json, or a part of it, as JSON decodes to it."""
 
+CGROUP_TYPES: Final = frozenset({"cgroup", "cgroup2"})
+"""Types of a mount that shows the container its cgroups."""
 _EMPTY: Spec = {}
 
 

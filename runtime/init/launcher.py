@@ -15,7 +15,7 @@ from runtime.cgroups.join import Join
 from runtime.cgroups.manager import Manager
 from runtime.errors import FailedPrecondition, Internal
 from runtime.formats.idmap import Extent
-from runtime.formats.spec import Spec, entries, section
+from runtime.formats.spec import CGROUP_TYPES, Spec, entries, section
 from runtime.init import hooks, namespaces
 from runtime.init.job import Filter, Identity, Job, Manner
 from runtime.init.launch import Answers, Launch, Launched, Place, Streams
@@ -309,7 +309,7 @@ def _owner(spec: Spec) -> int | None:
     (config-linux.md, "Cgroup ownership").
     """
     writable = any(
-        each.get("type") in {"cgroup", "cgroup2"} and "ro" not in entries(each, "options")
+        each.get("type") in CGROUP_TYPES and "ro" not in entries(each, "options")
         for each in entries(spec, "mounts")
     )
     if not writable or "cgroup" not in namespaces.of(spec).new:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from runtime.errors import InvalidArgument
 from runtime.formats.idmap import Extent
-from runtime.formats.spec import Spec, entries, section
+from runtime.formats.spec import CGROUP_TYPES, Spec, entries, section
 from runtime.init import hardening, mounting, namespaces, options, paths
 from runtime.init.job import Hierarchies
 from runtime.init.step import Step
@@ -84,7 +84,7 @@ def _mount(entry: Mapping[str, Any], linux: Spec, *, hierarchies: Hierarchies) -
         raise InvalidArgument(f"mounts: {destination}: only a proc filesystem may be mounted there")
     if fstype == "proc" and paths.clean(destination).startswith("proc/"):
         raise InvalidArgument(f"mounts: {destination}: nothing may be mounted below /proc")
-    if fstype in {"cgroup", "cgroup2"}:
+    if fstype in CGROUP_TYPES:
         read_only = bool(chosen.flags & constants.MS_RDONLY)
         return mounting.CgroupMount(destination, hierarchies, read_only=read_only)
     if chosen.idmap or entry.get("uidMappings"):

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from runtime.formats.spec import Spec
+from runtime.formats.spec import CGROUP_TYPES, Spec, entries
 from runtime.init import launch, namespaces, signals
 from runtime.init.job import Job
 from runtime.init.launch import Answers, Launch, Launched, Streams
@@ -55,6 +55,9 @@ class Spare:
             return False
         wanted = namespaces.of(spec)
         if job.manner.preserve or wanted.joined or not wanted.new <= KINDS:
+            return False
+        shown = [each for each in entries(spec, "mounts") if each.get("type") in CGROUP_TYPES]
+        if len(shown) > 1:  # there is one copy of each cgroup's mount to show
             return False
         try:
             self._sync.send(marshal.dumps((dict(spec), job.pack())))
