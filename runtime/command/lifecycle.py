@@ -17,7 +17,7 @@ from runtime.errors import (
     RuntimeFailure,
 )
 from runtime.formats.spec import Spec, entries, section
-from runtime.init import hooks, launch, launcher
+from runtime.init import hooks, launcher, parked
 from runtime.init.job import Identity
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def begin(container: Container) -> None:
     """
     spec = container.spec()
     try:
-        launch.start_parked(container.directory)
+        parked.start(container.directory)
         if hooks.of(spec, "poststart"):
             launcher.after_start(spec, _who(container), container.record.pid)
     except FailedPrecondition:

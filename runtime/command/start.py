@@ -52,7 +52,7 @@ def _makes_a_container(words: "Sequence[str]") -> bool:
     return makes and not apart and "LISTEN_FDS" not in os.environ and os.geteuid() == 0
 
 
-def _stand_by(sync: "socket.socket", ignored: int) -> "NoReturn":
+def _stand_by(sync: "socket.socket", told: int, ignored: int) -> "NoReturn":
     """Be the spare."""
     from runtime import packed  # noqa: PLC0415 - it is loaded
 
@@ -61,4 +61,4 @@ def _stand_by(sync: "socket.socket", ignored: int) -> "NoReturn":
     from runtime.init import spare  # noqa: PLC0415 - for this process alone
 
     pack.complete("init")
-    spare.main(sync, ignored, early=False)
+    spare.main(sync, told, ignored, early=False)

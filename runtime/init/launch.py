@@ -15,7 +15,7 @@ from runtime.cgroups.join import Join
 from runtime.errors import FailedPrecondition, Internal, RuntimeFailure
 from runtime.formats.idmap import Extent
 from runtime.init import namespaces, signals
-from runtime.init.ready import REPORT, START, Ready
+from runtime.init.ready import Ready
 from runtime.init.step import Child, Step, explain
 from runtime.linux import constants, idmap, syscalls
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _SETUP_SECONDS: Final = 60.0
 Streams = tuple[int, int, int]
+_leaving: "list[syscalls.Cloned]" = []
+"""What was killed, and has memory to take down for which nobody waits."""
 
 
 class Launched:
@@ -40,7 +42,7 @@ class Launched:
         sync: socket.socket | None,
         former: "syscalls.Cloned | None" = None,
     ) -> None:
-        """`former` is what it was before it went over, which was killed and is waited for later."""
+        """`former` is what it was before it went over, which was halted and shares its memory."""
         self.pid = pid
         self.pidfd = pidfd
         self.console = console
@@ -67,7 +69,8 @@ class Launched:
             except (BrokenPipeError, ConnectionResetError):
                 raise FailedPrecondition("the container's init has ended") from None
             message = _receive(sync)
-        self._reap_former()
+        if self._former is not None:
+            _kill(self._former)  # it takes down the memory, meanwhile
         if message:
             raise failure(message)
         if self._after is not None:
@@ -80,19 +83,17 @@ class Launched:
 
     def close(self) -> None:
         """Close the descriptors; an init that still waits ends."""
-        self._reap_former()
         if self._sync is not None:
             self._sync.close()
             self._sync = None
+        if self._former is not None:
+            former, self._former = self._former, None
+            _kill(former)
+            _leaving.append(former)
         for descriptor in (self.pidfd, self.console):
             if descriptor is not None and descriptor >= 0:
                 os.close(descriptor)
         self.pidfd, self.console = -1, None
-
-    def _reap_former(self) -> None:
-        if self._former is not None:
-            former, self._former = self._former, None
-            reap(former)
 
 
 def _ignore(_pid: int) -> None:
@@ -126,7 +127,7 @@ class Place(NamedTuple):
 class Launch:
     """A child that is to be: its steps, its streams, its id maps."""
 
-    __slots__ = ("_answers", "_attach", "_maps", "_rlimits", "_stdio", "_steps")
+    __slots__ = ("_answers", "_attach", "_former", "_maps", "_rlimits", "_stdio", "_steps")
 
     def __init__(
         self,
@@ -144,6 +145,7 @@ class Launch:
         self._rlimits = rlimits
         self._answers = answers
         self._attach: Callable[[int], None] | None = None
+        self._former: syscalls.Cloned | None = None
 
     def run(self, join: Join, place: Place) -> Launched:
         """Clone, and wait until the child is ready."""
@@ -196,12 +198,11 @@ class Launch:
     def _await(self, family: list[syscalls.Cloned], ours: socket.socket) -> Launched:
         """Answer the child until it is ready; the last of the family is the one that goes on."""
         console: int | None = None
-        former: syscalls.Cloned | None = None
         try:
             while True:
                 message, descriptors = _receive_with_descriptor(ours)
                 if message == b"R":
-                    return self._ready(family[-1], ours, console, former)
+                    return self._ready(family[-1], ours, console)
                 if message == b"C":
                     console = descriptors[0]
                 elif message.startswith(b"F"):
@@ -211,30 +212,32 @@ class Launch:
                 elif message.startswith(b"T"):
                     pid = int(message[1:])
                     family.append(syscalls.Cloned(pid, os.pidfd_open(pid)))
-                    _kill(family[0])
-                    former = family[0]
+                    self._former = family[0]
+                    _halt(self._former)
+                    ours.close()
+                    ours = _with_deadline(socket.socket(fileno=descriptors[0]))
                 else:
                     self._answer(message, family[-1], ours)
         except BaseException:
             if console is not None:
                 os.close(console)
-            if former is not None:
-                reap(former)
+            ours.close()
+            self._end_former()
             raise
 
-    def _ready(
-        self,
-        cloned: syscalls.Cloned,
-        ours: socket.socket,
-        console: int | None,
-        former: syscalls.Cloned | None,
-    ) -> Launched:
+    def _end_former(self) -> None:
+        former, self._former = self._former, None
+        if former is not None:
+            _end(former)
+
+    def _ready(self, cloned: syscalls.Cloned, ours: socket.socket, console: int | None) -> Launched:
         """Let a child that is ready go on, as far as it may."""
         step = next(each for each in self._steps if isinstance(each, Ready))
         if step.waits:
-            return Launched(cloned.pid, cloned.pidfd, console=console, sync=ours, former=former)
-        if former is not None:
-            reap(former)
+            return Launched(
+                cloned.pid, cloned.pidfd, console=console, sync=ours, former=self._former
+            )
+        self._end_former()
         if step.parks:
             self._answers.on_ready(cloned.pid)
             ours.send(b"P")
@@ -289,6 +292,16 @@ def _kill(cloned: syscalls.Cloned) -> None:
         signal.pidfd_send_signal(cloned.pidfd, signal.SIGKILL)
 
 
+def _halt(cloned: syscalls.Cloned) -> None:
+    """Let what has gone over never come back to its stack, which is in use.
+
+    It sleeps until the one that it has become executes or ends, and stops then, before it has gone
+    on. Until it is killed the memory is also its own: so no exec has to take that down first.
+    """
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(cloned.pidfd, signal.SIGSTOP)
+
+
 def _end(cloned: syscalls.Cloned) -> None:
     _kill(cloned)
     reap(cloned)
@@ -305,40 +318,24 @@ def reap(cloned: syscalls.Cloned) -> None:
     os.close(cloned.pidfd)
 
 
-def start_parked(directory: str) -> None:
-    """Let an init that waits by the FIFOs of a directory execute its command.
-
-    Returns when it has; raises why it could not, `FailedPrecondition` if it has ended before.
-    """
-    start, report = f"{directory}/{START}", f"{directory}/{REPORT}"
-    try:
-        told = os.open(report, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        raise FailedPrecondition("the container does not wait for a start") from None
-    with open(told, "rb", buffering=0) as reader:
-        try:
-            word = os.open(start, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError as error:  # ENXIO: nobody has the other end
-            raise FailedPrecondition("the container's init has ended") from error
-        try:
-            os.write(word, b"S")
-        finally:
-            os.close(word)
-        os.unlink(start)
-        os.set_blocking(told, True)
-        message = reader.read()
-    os.unlink(report)
-    if message:
-        raise failure(message)
+def collect() -> None:
+    """Wait for what was killed before."""
+    while _leaving:
+        reap(_leaving.pop())
 
 
 def sockets() -> tuple[socket.socket, socket.socket]:
     """Return a pair of sockets; the child's is out of the way of its standard streams."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    ours.settimeout(_SETUP_SECONDS)
+    _with_deadline(ours)
     with theirs:
         high = fcntl.fcntl(theirs.fileno(), fcntl.F_DUPFD_CLOEXEC, 10)
     return ours, socket.socket(fileno=high)
+
+
+def _with_deadline(sync: socket.socket) -> socket.socket:
+    sync.settimeout(_SETUP_SECONDS)
+    return sync
 
 
 def _receive(sync: socket.socket) -> bytes:

@@ -25,11 +25,14 @@ KINDS: Final = frozenset({"cgroup", "ipc", "mount", "network", "pid", "uts"})
 class Spare:
     """The parent's side: the process, the socket to it, and what it has begun with."""
 
-    __slots__ = ("_cloned", "_job", "_sibling", "_spec", "_sync")
+    __slots__ = ("_cloned", "_job", "_sibling", "_spec", "_sync", "_told")
 
-    def __init__(self, cloned: syscalls.Cloned, sync: socket.socket, *, sibling: bool) -> None:
+    def __init__(
+        self, cloned: syscalls.Cloned, sync: socket.socket, told: int, *, sibling: bool
+    ) -> None:
         self._cloned = cloned
         self._sync = sync
+        self._told = told
         self._sibling = sibling
         self._spec: Spec | None = None
         self._job: Job | None = None
@@ -61,6 +64,8 @@ class Spare:
             return False
         try:
             self._sync.send(marshal.dumps((dict(spec), job.pack())))
+            # What a socket wakes is put on the sender's processor, as if that had done: it has not.
+            os.eventfd_write(self._told, 1)
         except (OSError, ValueError):  # it is gone, or the spec too large
             return False
         self._spec, self._job = spec, job
@@ -81,6 +86,7 @@ class Spare:
             join.close()
         ready = Ready(wait=True) if job.manner.park is None else Park(job.manner.park)
         cloned, sync, self._cloned = self._cloned, self._sync, _GONE
+        os.close(self._told)
         return Launch([ready], stdio=None, answers=answers).follow(cloned, sync)
 
     def _tell(self, job: Job, join: "Join", streams: Sequence[int]) -> None:
@@ -101,6 +107,7 @@ class Spare:
         if self._cloned is _GONE:
             return
         self._sync.close()
+        os.close(self._told)
         try:
             signal.pidfd_send_signal(self._cloned.pidfd, signal.SIGKILL)
             launch.reap(self._cloned)
@@ -115,26 +122,30 @@ spares: list[Spare] = []
 """At most one: this process's own."""
 
 
-def fork(become: Callable[[socket.socket, int], object], *, sibling: bool = False) -> None:
+def fork(become: Callable[[socket.socket, int, int], object], *, sibling: bool = False) -> None:
     """Fork a spare, unless there is one; only for a process without threads.
 
-    The child calls `become`, with its end of the socket and the signals that are ignored. With `sibling` it becomes a child of this process's parent, and so do the containers made
-    of it.
+    The child calls `become`, with its end of the socket, what can be read when something is sent
+    first (eventfd(2)), and the signals that are ignored. With `sibling` it becomes a child of this
+    process's parent, and so do the containers made of it.
     """
     if spares:
         return
+    launch.collect()
     ignored = signals.ignored()
     ours, theirs = launch.sockets()
+    told = os.eventfd(0, os.EFD_CLOEXEC)
     flags = constants.CLONE_CLEAR_SIGHAND | (constants.CLONE_PARENT if sibling else 0)
     with theirs, syscalls.unreadable():
         try:
             cloned = syscalls.clone3(flags, exit_signal=0 if sibling else signal.SIGCHLD)
         except OSError:
             ours.close()
+            os.close(told)
             return  # a start forks by itself then, or says why it cannot
         if cloned.pid == 0:
             try:
-                become(theirs, ignored)
+                become(theirs, told, ignored)
             finally:
                 os._exit(126)
-    spares.append(Spare(cloned, ours, sibling=sibling))
+    spares.append(Spare(cloned, ours, told, sibling=sibling))

@@ -12,6 +12,7 @@ keeps its memory (`syscalls.go_over`). Until it is told, nothing of the containe
 
 import marshal
 import os
+import select
 import signal
 import socket
 import sys
@@ -61,11 +62,11 @@ def pid() -> int:
 # The spare's own side
 
 
-def _main(sync: socket.socket, ignored: int) -> NoReturn:
-    main(sync, ignored, early=True)
+def _main(sync: socket.socket, told: int, ignored: int) -> NoReturn:
+    main(sync, told, ignored, early=True)
 
 
-def main(sync: socket.socket, ignored: int, *, early: bool) -> NoReturn:
+def main(sync: socket.socket, told: int, ignored: int, *, early: bool) -> NoReturn:
     """Wait for a container, do what can be done without its cgroups, and become its init.
 
     One that is early has time to touch all that it will take.
@@ -73,7 +74,7 @@ def main(sync: socket.socket, ignored: int, *, early: bool) -> NoReturn:
     state = Child(sync=sync, tasks=())
     state.ignored = ignored
     try:
-        _leave(sync)
+        told = _leave(sync, told)
         room = Child(sync=sync, tasks=())
         apart = _part(room)
         made = _furnish(room) if apart and early else None
@@ -81,6 +82,7 @@ def main(sync: socket.socket, ignored: int, *, early: bool) -> NoReturn:
             if apart:
                 _return()
             _rehearse()
+        _await(told, sync)
         spec, packed = marshal.loads(sync.recv(_LARGEST))  # noqa: S302 - of this program, in memory
         wanted = namespaces.of(spec)
         steps = plan.of(Job.of(packed), spec)
@@ -95,16 +97,34 @@ def main(sync: socket.socket, ignored: int, *, early: bool) -> NoReturn:
                 each.give(trees)
         flags = wanted.clone_flags & constants.CLONE_NEWPID | constants.CLONE_CLEAR_SIGHAND
         pid = syscalls.go_over(flags, cgroup=cgroup)
-        os.write(sync.fileno(), b"T%d" % pid)
+        _tell(state, pid)
         child.main(steps, state, close=None)
     except BaseException as error:  # noqa: BLE001 - past it lies the parent's code, in a copy of it
         if isinstance(error, RuntimeFailure):
             child.tell(state, type(error).__name__, str(error))
         else:
             child.tell(state, Internal.__name__, child.words(_CLONE, error))
-        _linger(sync)
+        _linger(state.sync)
     finally:
         os._exit(126)
+
+
+def _tell(state: Child, pid: int) -> None:
+    """Tell the parent of the new process, over a socket that what this one was has not open."""
+    with state.sync as former:
+        ours, state.sync = launch.sockets()
+        state.report = state.sync.fileno()
+        with ours:
+            socket.send_fds(former, [b"T%d" % pid], [ours.fileno()])
+
+
+def _await(told: int, sync: socket.socket) -> None:
+    """Wait to be told, or for the parent to be gone: of the socket nothing else is listened for."""
+    either = select.poll()
+    either.register(told, select.POLLIN)
+    either.register(sync, 0)
+    either.poll()
+    os.close(told)
 
 
 def _linger(sync: socket.socket) -> NoReturn:
@@ -116,8 +136,8 @@ def _linger(sync: socket.socket) -> NoReturn:
         os._exit(126)
 
 
-def _leave(sync: socket.socket) -> None:
-    """Hold nothing of the parent's, and end with it."""
+def _leave(sync: socket.socket, told: int) -> int:
+    """Hold nothing of the parent's but these two, and end with it; return what `told` is now."""
     syscalls.prctl(constants.PR_SET_PDEATHSIG, signal.SIGKILL)
     os.setsid()
     os.chdir("/")
@@ -125,8 +145,10 @@ def _leave(sync: socket.socket) -> None:
     null = os.open(os.devnull, os.O_RDWR)
     for standard in range(3):
         os.dup2(null, standard)
+    kept = os.dup2(told, sync.fileno() + 1, inheritable=False)
     syscalls.close_range(3, sync.fileno() - 1)
-    syscalls.close_range(sync.fileno() + 1, 0x7FFFFFFF)
+    syscalls.close_range(kept + 1, 0x7FFFFFFF)
+    return kept
 
 
 def _part(room: Child) -> dict[int, int]:

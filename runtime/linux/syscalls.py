@@ -110,7 +110,7 @@ def go_over(flags: int, *, cgroup: int | None = None) -> int:
     """Go on as a new process, with all of this one's memory; return its pid as this one sees it.
 
     It is a child of the parent. What this process was sleeps in the call, as with vfork(2), and must
-    never come back: its stack is in use. So the parent kills it, before the new one executes.
+    never come back: its stack is in use. So the parent stops or kills it, before the new one executes.
     """
     pid = ctypes.c_int(0)
     flags |= constants.CLONE_VM | constants.CLONE_VFORK
