@@ -1,9 +1,7 @@
 """Frames from a run of samples: each is derived with the one before it, and events are kept."""
 
-import gc
 import time
-from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from msgspec import UNSET, structs
@@ -15,7 +13,7 @@ from inspector.domains.events.model import Event, Identity, identity, said_name
 from inspector.domains.events.same import Joiner
 from inspector.frame import Cost, Frame
 from inspector.memos import Memos
-from inspector.sample import Sample
+from inspector.sample import Sample, uncollected
 
 if TYPE_CHECKING:
     from inspector.journal import Journal
@@ -25,21 +23,6 @@ KEPT: Final = 2000
 """Events that a screen can look back on."""
 _NAMES: Final = 4096
 """Containers whose names are remembered when they are gone."""
-
-
-@contextmanager
-def _uncollected() -> Generator[None, None, None]:
-    """Let no garbage be looked for meanwhile: what is made are records without cycles, most of them kept.
-
-    On a host of 11,000 processes that was a third of the time. Afterwards they are looked at once.
-    """
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 class Chain:
@@ -68,7 +51,7 @@ class Chain:
     def advance(self, sample: Sample) -> Frame:
         """Return the next frame; what deriving it cost is in its cost."""
         began, cpu = time.monotonic(), time.thread_time()
-        with _uncollected():
+        with uncollected():
             frame = derive(self._sample, sample, self._memos, self._window.add(sample))
             if frame.events is not UNSET:
                 frame = self._remember(frame, sample)

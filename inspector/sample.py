@@ -1,6 +1,8 @@
 """A sample: everything the collectors and the engines said at about one moment, not interpreted."""
 
-from collections.abc import Mapping, Sequence
+import gc
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from itertools import compress, count
 from operator import eq, is_not
@@ -14,6 +16,21 @@ from collectors.errors import Problem
 
 T = TypeVar("T")
 K = TypeVar("K")
+
+
+@contextmanager
+def uncollected() -> Generator[None, None, None]:
+    """Let no garbage be looked for meanwhile: what is made are records without cycles, most of them kept.
+
+    On a host of 11,000 processes that was a third of the time. Afterwards they are looked at once.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 class EngineAnswer(Struct, frozen=True, kw_only=True):

@@ -1,6 +1,7 @@
 """Takes samples: asks every source that the wanted sections need, and waits for none too long."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from collectors.errors import CollectError, Missing, Problem
 from collectors.kernel import cgroups, namespaces, processes
 from collectors.kernel.namespaces import NamespacesReading
 from collectors.root import Root
-from inspector.sample import EngineAnswer, Sample
+from inspector.sample import EngineAnswer, Sample, uncollected
 from runtime.errors import FormatError, RuntimeFailure
 
 T = TypeVar("T")
@@ -78,9 +79,16 @@ class Sampler:
         self._engines = engines
         self._deadlines = deadlines or Deadlines()
         self._silent_until: dict[str, float] = {}
+        self._first = True
 
     async def sample(self, sections: Collection[str]) -> Sample:
         """Ask what these sections need; a source that fails is a problem in the sample."""
+        first, self._first = self._first, False
+        # Later there is little to be read, and who waits for an engine meanwhile may leave garbage.
+        with uncollected() if first else contextlib.nullcontext():
+            return await self._sample(sections)
+
+    async def _sample(self, sections: Collection[str]) -> Sample:
         began, cpu, files = time.monotonic(), time.process_time(), self._root.reads.files
         got = _Gathering()
         taken_at = datetime.now(UTC)

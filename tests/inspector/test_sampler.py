@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import threading
 
 import pytest
@@ -69,6 +70,21 @@ async def test_problems_within_a_reading_are_the_samples_too():
         problems = (Problem("/a", "open", "denied", "no"),)
 
     assert await problems(Reading()) == [Problem("/a", "open", "denied", "no")]
+
+
+async def test_no_garbage_is_looked_for_while_a_first_sample_is_taken():
+    seen = []
+
+    async def answer():
+        seen.append(gc.isenabled())
+        raise Denied("/proc/1", "open", "no")
+
+    sampler = Sampler(NOWHERE, [Source("host", answer)])
+    assert gc.isenabled()
+    for _ in range(2):
+        await sampler.sample(())
+        assert gc.isenabled()
+    assert seen == [False, True]
 
 
 async def test_the_same_problem_of_two_readings_is_told_once():
