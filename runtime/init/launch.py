@@ -4,7 +4,6 @@ import contextlib
 import fcntl
 import json
 import os
-import select
 import signal
 import socket
 from collections.abc import Callable, Sequence
@@ -14,7 +13,7 @@ from runtime import errors
 from runtime.cgroups.join import Join
 from runtime.errors import FailedPrecondition, Internal, RuntimeFailure
 from runtime.formats.idmap import Extent
-from runtime.init import namespaces, signals
+from runtime.init import ending, namespaces, signals
 from runtime.init.ready import Ready
 from runtime.init.step import Child, Step, explain
 from runtime.linux import constants, idmap, syscalls
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
 
 _SETUP_SECONDS: Final = 60.0
 Streams = tuple[int, int, int]
-_leaving: "list[syscalls.Cloned]" = []
-"""What was killed, and has memory to take down for which nobody waits."""
 
 
 class Launched:
@@ -65,12 +62,15 @@ class Launched:
         sync, self._sync = self._sync, None
         with sync:
             try:
+                if self._former is not None:
+                    ending.halt(
+                        self._former
+                    )  # once more: a SIGCONT to everybody would have undone it
                 sync.send(b"S")
             except (BrokenPipeError, ConnectionResetError):
                 raise FailedPrecondition("the container's init has ended") from None
             message = _receive(sync)
-        if self._former is not None:
-            _kill(self._former)  # it takes down the memory, meanwhile
+        self._let_former_go()
         if message:
             raise failure(message)
         if self._after is not None:
@@ -86,14 +86,16 @@ class Launched:
         if self._sync is not None:
             self._sync.close()
             self._sync = None
-        if self._former is not None:
-            former, self._former = self._former, None
-            _kill(former)
-            _leaving.append(former)
+        self._let_former_go()
         for descriptor in (self.pidfd, self.console):
             if descriptor is not None and descriptor >= 0:
                 os.close(descriptor)
         self.pidfd, self.console = -1, None
+
+    def _let_former_go(self) -> None:
+        former, self._former = self._former, None
+        if former is not None:
+            ending.let_go(former)
 
 
 def _ignore(_pid: int) -> None:
@@ -127,7 +129,16 @@ class Place(NamedTuple):
 class Launch:
     """A child that is to be: its steps, its streams, its id maps."""
 
-    __slots__ = ("_answers", "_attach", "_former", "_maps", "_rlimits", "_stdio", "_steps")
+    __slots__ = (
+        "_answers",
+        "_apart",
+        "_attach",
+        "_former",
+        "_maps",
+        "_rlimits",
+        "_stdio",
+        "_steps",
+    )
 
     def __init__(
         self,
@@ -145,6 +156,7 @@ class Launch:
         self._rlimits = rlimits
         self._answers = answers
         self._attach: Callable[[int], None] | None = None
+        self._apart = False
         self._former: syscalls.Cloned | None = None
 
     def run(self, join: Join, place: Place) -> Launched:
@@ -164,14 +176,22 @@ class Launch:
         self._attach = join.attach
         return self.follow(cloned, ours)
 
-    def follow(self, cloned: syscalls.Cloned, ours: socket.socket) -> Launched:
-        """Wait until a child is ready that was told elsewhere what to do, or raise why it is not."""
+    def follow(
+        self, cloned: syscalls.Cloned, ours: socket.socket, *, apart: bool = False
+    ) -> Launched:
+        """Wait until a child is ready that was told elsewhere what to do, or raise why it is not.
+
+        `apart` says that nobody in the container can see, and so signal, who the child was before.
+        """
+        self._apart = apart
         family = [cloned]
         try:
             return self._await(family, ours)
         except BaseException:
+            ending.end(
+                family[-1]
+            )  # before the socket is closed: what it has become would end at that
             ours.close()
-            _end(family[-1])
             raise
 
     def _clone(
@@ -207,28 +227,29 @@ class Launch:
                     console = descriptors[0]
                 elif message.startswith(b"F"):
                     family.append(syscalls.Cloned(int(message[1:]), descriptors[0]))
-                    reap(family[0])
+                    ending.reap(family[0])
                     ours.send(b"M")
                 elif message.startswith(b"T"):
                     pid = int(message[1:])
                     family.append(syscalls.Cloned(pid, os.pidfd_open(pid)))
                     self._former = family[0]
-                    _halt(self._former)
+                    (ending.halt if self._apart else ending.kill)(self._former)
                     ours.close()
                     ours = _with_deadline(socket.socket(fileno=descriptors[0]))
+                    ours.send(b"M")
                 else:
                     self._answer(message, family[-1], ours)
         except BaseException:
             if console is not None:
                 os.close(console)
-            ours.close()
             self._end_former()
+            ours.close()
             raise
 
     def _end_former(self) -> None:
         former, self._former = self._former, None
         if former is not None:
-            _end(former)
+            ending.end(former)
 
     def _ready(self, cloned: syscalls.Cloned, ours: socket.socket, console: int | None) -> Launched:
         """Let a child that is ready go on, as far as it may."""
@@ -285,43 +306,6 @@ def prepare(steps: Sequence[Step]) -> None:
             step.prepare()
         except OSError as error:
             raise Internal(explain(step.describe(), error)) from error
-
-
-def _kill(cloned: syscalls.Cloned) -> None:
-    with contextlib.suppress(ProcessLookupError):  # a sibling that its parent has waited for
-        signal.pidfd_send_signal(cloned.pidfd, signal.SIGKILL)
-
-
-def _halt(cloned: syscalls.Cloned) -> None:
-    """Let what has gone over never come back to its stack, which is in use.
-
-    It sleeps until the one that it has become executes or ends, and stops then, before it has gone
-    on. Until it is killed the memory is also its own: so no exec has to take that down first.
-    """
-    with contextlib.suppress(ProcessLookupError):
-        signal.pidfd_send_signal(cloned.pidfd, signal.SIGSTOP)
-
-
-def _end(cloned: syscalls.Cloned) -> None:
-    _kill(cloned)
-    reap(cloned)
-
-
-def reap(cloned: syscalls.Cloned) -> None:
-    """Wait for the end of a child, or of a sibling, and close its descriptor."""
-    try:
-        os.waitid(constants.P_PIDFD, cloned.pidfd, os.WEXITED)
-    except ChildProcessError:
-        ended = select.poll()
-        ended.register(cloned.pidfd, select.POLLIN)
-        ended.poll()
-    os.close(cloned.pidfd)
-
-
-def collect() -> None:
-    """Wait for what was killed before."""
-    while _leaving:
-        reap(_leaving.pop())
 
 
 def sockets() -> tuple[socket.socket, socket.socket]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from runtime.formats.spec import CGROUP_TYPES, Spec, entries
-from runtime.init import launch, namespaces, signals
+from runtime.init import ending, launch, namespaces, signals
 from runtime.init.job import Job
 from runtime.init.launch import Answers, Launch, Launched, Streams
 from runtime.init.ready import Park, Ready
@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 
 KINDS: Final = frozenset({"cgroup", "ipc", "mount", "network", "pid", "uts"})
 """The namespaces that it can make: no user namespace, which takes its parent's help."""
+LARGEST: Final = 1 << 18
+"""Bytes of a spec, and what else is sent with it."""
 
 
 class Spare:
     """The parent's side: the process, the socket to it, and what it has begun with."""
 
-    __slots__ = ("_cloned", "_job", "_sibling", "_spec", "_sync", "_told")
+    __slots__ = ("_apart", "_cloned", "_job", "_sibling", "_spec", "_sync", "_told")
 
     def __init__(
         self, cloned: syscalls.Cloned, sync: socket.socket, told: int, *, sibling: bool
@@ -33,6 +35,7 @@ class Spare:
         self._cloned = cloned
         self._sync = sync
         self._told = told
+        self._apart = False
         self._sibling = sibling
         self._spec: Spec | None = None
         self._job: Job | None = None
@@ -54,21 +57,23 @@ class Spare:
         """
         if self._job is not None:
             return self._job is job
-        if job.manner.sibling is not self._sibling:
-            return False
         wanted = namespaces.of(spec)
-        if job.manner.preserve or wanted.joined or not wanted.new <= KINDS:
+        if job.manner.sibling is not self._sibling or job.manner.preserve:
             return False
+        # There is one copy of each cgroup's mount to show.
         shown = [each for each in entries(spec, "mounts") if each.get("type") in CGROUP_TYPES]
-        if len(shown) > 1:  # there is one copy of each cgroup's mount to show
+        if wanted.joined or not wanted.new <= KINDS or len(shown) > 1:
             return False
         try:
-            self._sync.send(marshal.dumps((dict(spec), job.pack())))
+            data = marshal.dumps((dict(spec), job.pack()))
+            if len(data) > LARGEST:
+                return False
+            self._sync.send(data)
             # What a socket wakes is put on the sender's processor, as if that had done: it has not.
             os.eventfd_write(self._told, 1)
         except (OSError, ValueError):  # it is gone, or the spec too large
             return False
-        self._spec, self._job = spec, job
+        self._spec, self._job, self._apart = spec, job, "pid" in wanted.new
         return True
 
     def take(
@@ -87,7 +92,8 @@ class Spare:
         ready = Ready(wait=True) if job.manner.park is None else Park(job.manner.park)
         cloned, sync, self._cloned = self._cloned, self._sync, _GONE
         os.close(self._told)
-        return Launch([ready], stdio=None, answers=answers).follow(cloned, sync)
+        launch = Launch([ready], stdio=None, answers=answers)
+        return launch.follow(cloned, sync, apart=self._apart)
 
     def _tell(self, job: Job, join: "Join", streams: Sequence[int]) -> None:
         """Send it its streams, the way into the cgroups, and a mount of each to show inside."""
@@ -110,7 +116,7 @@ class Spare:
         os.close(self._told)
         try:
             signal.pidfd_send_signal(self._cloned.pidfd, signal.SIGKILL)
-            launch.reap(self._cloned)
+            ending.reap(self._cloned)
         except ProcessLookupError:  # it was killed, and reaped by somebody else
             os.close(self._cloned.pidfd)
 
@@ -131,7 +137,7 @@ def fork(become: Callable[[socket.socket, int, int], object], *, sibling: bool =
     """
     if spares:
         return
-    launch.collect()
+    ending.collect()
     ignored = signals.ignored()
     ours, theirs = launch.sockets()
     told = os.eventfd(0, os.EFD_CLOEXEC)

@@ -36,7 +36,6 @@ from runtime.init.job import Identity, Job, Manner
 from runtime.init.step import Child, Step
 from runtime.linux import constants, syscalls
 
-_LARGEST: Final = 1 << 18
 _DESCRIPTORS: Final = 64
 _AHEAD: Final = constants.CLONE_NEWIPC | constants.CLONE_NEWNET | constants.CLONE_NEWUTS
 """The namespaces that it makes before it is told of a container."""
@@ -83,7 +82,7 @@ def main(sync: socket.socket, told: int, ignored: int, *, early: bool) -> NoRetu
                 _return()
             _rehearse()
         _await(told, sync)
-        spec, packed = marshal.loads(sync.recv(_LARGEST))  # noqa: S302 - of this program, in memory
+        spec, packed = marshal.loads(sync.recv(reserve.LARGEST))  # noqa: S302 - of this program, in memory
         wanted = namespaces.of(spec)
         steps = plan.of(Job.of(packed), spec)
         if apart:
@@ -116,6 +115,8 @@ def _tell(state: Child, pid: int) -> None:
         state.report = state.sync.fileno()
         with ours:
             socket.send_fds(former, [b"T%d" % pid], [ours.fileno()])
+    if state.sync.recv(1) != b"M":  # what this was could still come back to its stack
+        os._exit(126)
 
 
 def _await(told: int, sync: socket.socket) -> None:
@@ -175,7 +176,7 @@ def _return() -> None:
 def _furnish(room: Child) -> furniture.Furniture | None:
     try:
         return furniture.Furniture(room)
-    except OSError:
+    except (OSError, RuntimeFailure):
         return None
 
 

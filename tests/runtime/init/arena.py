@@ -18,7 +18,7 @@ from runtime.cgroups.hierarchy import discover, write
 from runtime.cgroups.manager import Manager
 from runtime.errors import RuntimeFailure
 from runtime.formats.idmap import Extent
-from runtime.init import launch, launcher, spare
+from runtime.init import ending, launcher, spare
 from runtime.linux import caps, constants, mounts, overlay, syscalls
 
 SECONDS = 20
@@ -308,7 +308,7 @@ def main() -> None:
         arena.result["message"] = str(error)
     finally:
         arena.clean_up()
-        launch.collect()
+        ending.collect()
     after = host_state()
     # Mounts may go meanwhile: a mount point that somebody removes disappears in every namespace.
     after["mounts"] = [each for each in before["mounts"] if each in after["mounts"]] + [
