@@ -179,9 +179,8 @@ class _Rule:
         to = _word(said.get(3)) if 3 in said else 0
         elements = self._sets(said.get(1, b""))
         found = [(one.chain, _case(one, fields, to)) for one in elements]
-        cases = [(chain, _both(before, one)) for before, _ in self.cases for chain, one in found][
-            :_MOST_CASES
-        ]
+        every = ((chain, _both(before, one)) for before, _ in self.cases for chain, one in found)
+        cases = list(islice(every, _MOST_CASES))
         if verdicts:
             self.jumps += [
                 (chain, whole) for chain, one in cases if chain for whole in self.whole(one)

@@ -47,7 +47,8 @@ def _open_streams() -> None:
 
 def _makes_a_container(words: "Sequence[str]") -> bool:
     """Tell whether a container's init is likely to be needed that a spare can become."""
-    makes = not {"create", "run"}.isdisjoint(words)
+    # What `exec` executes has any words, and may stay for long.
+    makes = not {"create", "run"}.isdisjoint(words) and "exec" not in words
     apart = any(word.lstrip("-").startswith(("preserve-fds", "systemd-cgroup")) for word in words)
     return makes and not apart and "LISTEN_FDS" not in os.environ and os.geteuid() == 0
 

@@ -4,6 +4,7 @@ v1 had a list of allowed devices in the kernel; the program here answers as that
 (cgroup-v1/devices.rst, cgroup-v2.rst "Device controller").
 """
 
+import contextlib
 import ctypes
 import os
 import struct
@@ -154,14 +155,20 @@ def replace_devices(directory: int, program: bytes) -> None:
     before = attached_devices(directory)
     attach_devices(directory, program)
     for number in before:
-        request = struct.pack("=III", number, 0, 0)
-        held = syscalls.call("bpf", _PROG_GET_FD_BY_ID, request, len(request))
-        try:
-            if _name(held) == _NAME:
-                request = struct.pack("=IIII", directory, held, _ATTACH_CGROUP_DEVICE, 0)
-                syscalls.call("bpf", _PROG_DETACH, request, len(request))
-        finally:
-            os.close(held)
+        with contextlib.suppress(FileNotFoundError):  # somebody else detached it meanwhile
+            _detach(directory, number)
+
+
+def _detach(directory: int, number: int) -> None:
+    """Detach a program of ours by its number."""
+    request = struct.pack("=III", number, 0, 0)
+    held = syscalls.call("bpf", _PROG_GET_FD_BY_ID, request, len(request))
+    try:
+        if _name(held) == _NAME:
+            request = struct.pack("=IIII", directory, held, _ATTACH_CGROUP_DEVICE, 0)
+            syscalls.call("bpf", _PROG_DETACH, request, len(request))
+    finally:
+        os.close(held)
 
 
 def attached_devices(directory: int) -> list[int]:

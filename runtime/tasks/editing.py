@@ -52,7 +52,11 @@ async def root(engine: Engine, reference: str) -> AsyncGenerator[int]:
             )
         # A process's threads share its mounts unless one leaves them (unshare(2)): it then ends.
         with ThreadPoolExecutor(1) as thread:
-            tree = thread.submit(_assemble, layers, spec).result()
+            try:
+                tree = thread.submit(_assemble, layers, spec).result()
+            except OSError as error:
+                what = f"container {record.name}: its layers and volumes cannot be mounted"
+                raise FailedPrecondition(f"{what}: {error.strerror}") from error
         try:
             yield tree
         finally:

@@ -83,6 +83,13 @@ def test_where_none_can_the_init_is_cloned(runtime, tmp_path, words, changes):
     assert not left(runtime)
 
 
+def test_an_exec_of_something_so_called_forks_no_spare(runtime, tmp_path):
+    runtime.running("one")
+    words = ("exec", "one", "busybox", "sh", "-c", "echo here", "run")
+    (only,) = clones(runtime, tmp_path, *words)
+    assert COMES_AFTER not in only
+
+
 def test_a_command_that_fails_leaves_no_spare(runtime):
     bundle = runtime.bundle("true")
     for words in (("run", "--bundle", bundle, "a/b"), ("create", "--bundle", "/nowhere", "one")):
