@@ -93,6 +93,8 @@ class SocketReader:
         self._limits = limits or Limits()
         self._tables: dict[int, _Table] = {}
         self._told: dict[int, _Told] = {}
+        self._pids: dict[int, tuple[int, ...]] = {}
+        """Who was in each namespace: with one that ended what it listened on is gone."""
         self._walk = 0
         self._turned_at = 0.0
         self._each = 0.0
@@ -168,12 +170,19 @@ class SocketReader:
     ) -> Mapping[int, Sequence[int]]:
         """Return the namespaces to be asked: where a process ran, and some others in turn."""
         ran, self._walk = self._who.changed(root, "net", self._walk)
+        before, self._pids = (
+            self._pids,
+            {inode: tuple(pids) for inode, pids in by_namespace.items()},
+        )
         if ran is None:
             return by_namespace
         quiet = [
             inode
             for inode, pids in by_namespace.items()
-            if inode not in ran and inode in self._told and _among(self._told[inode].said.pid, pids)
+            if inode not in ran
+            and inode in self._told
+            and before.get(inode) == self._pids[inode]
+            and _among(self._told[inode].said.pid, pids)
         ]
         cost = self._limits.rest * self._each
         many = int((now - self._turned_at) / cost) if cost else len(quiet)

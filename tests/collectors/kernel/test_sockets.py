@@ -2,10 +2,13 @@
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -333,6 +336,39 @@ def test_what_a_process_begins_to_listen_on_is_seen_in_the_next_reading_though_o
             port = int(process.stdout.readline())
             (found,) = space_of(asked.read()[0], process.pid).listeners
             assert found.port == port
+        finally:
+            process.stdin.close()
+
+
+@pytest.mark.root
+def test_what_a_process_listened_on_is_gone_with_it_though_the_namespace_has_others():
+    code = (
+        "import os, signal, socket, sys\n"
+        "signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"  # it does not run when the child ends
+        "child = os.fork()\n"
+        "if not child:\n"
+        "    s = socket.socket(); s.bind(('', 0)); s.listen(); print(1, flush=True); signal.pause()\n"
+        "sys.stdin.read(1)\n"
+    )
+    with (
+        server(),
+        subprocess.Popen(
+            ["unshare", "--net", sys.executable, "-I", "-S", "-c", code],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        ) as process,
+    ):
+        try:
+            assert process.stdout.readline() == b"1\n"
+            asked = Asked(sockets.Limits(rest=5000))
+            for _ in range(4):
+                asked.read()
+            assert len(space_of(asked.read()[0], process.pid).listeners) == 1
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+            os.kill(int(children.read_text()), signal.SIGKILL)
+            while children.read_text():
+                time.sleep(0.001)
+            assert space_of(asked.read()[0], process.pid).listeners == ()
         finally:
             process.stdin.close()
 
