@@ -1,11 +1,11 @@
-"""Slow machines are begun as soon as it is known that they are wanted, and waited for by their tests."""
+"""Slow machines are begun as soon as it is known that they are wanted, the others at once where the first is."""
 
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,33 +17,42 @@ BESIDE: Final = pytest.StashKey["Beside"]()
 
 
 class Beside:
-    """Suites of slow machines, one after the other, in a process beside this one."""
+    """Suites of machines, each in a process beside this one: they mostly wait."""
 
-    def __init__(self, lanes: tuple[str, ...]) -> None:
+    def __init__(self, lanes: Sequence[str]) -> None:
+        """Take those that will be asked for."""
         # Not below pytest's own directory: that one is emptied while a run goes on.
         self.directory = Path(tempfile.mkdtemp(prefix="cinspect-suites-", dir="/var/tmp"))
+        self._lanes = lanes
         self._log = (self.directory / "log").open("wb")
-        script = suites.HERE / "suites.py"
-        self._process = subprocess.Popen(
-            ("setpriv", "--pdeathsig", "KILL", "nice", "-n", "10", sys.executable, script,
-             self.directory, *lanes),
-            stdin=subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=self._log,
-        )  # fmt: skip
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def begin(self, *, slow: bool) -> None:
+        """Begin all that are slow, which leave the processors to others, or all that are not."""
+        for lane in self._lanes:
+            if lane in self._processes or suites.SUITES[lane].slow is not slow:
+                continue
+            self._processes[lane] = subprocess.Popen(
+                ("setpriv", "--pdeathsig", "KILL", "nice", "-n", "10" if slow else "0",
+                 sys.executable, suites.HERE / "suites.py", self.directory, lane),
+                stdin=subprocess.DEVNULL,
+                stdout=self._log,
+                stderr=self._log,
+            )  # fmt: skip
 
     def results(self, lane: str) -> Path:
         """Wait for the lane's suite; return where its results are."""
         found = self.directory / lane
         while not (found / suites.OUTCOME).exists():
-            assert self._process.poll() is None, (self.directory / "log").read_text()
+            assert self._processes[lane].poll() is None, (self.directory / "log").read_text()
             time.sleep(0.5)
         return found
 
     def end(self) -> None:
         """End what still runs: a machine ends with who started it."""
-        self._process.kill()
-        self._process.wait()
+        for process in self._processes.values():
+            process.kill()
+            process.wait()
         self._log.close()
         shutil.rmtree(self.directory, ignore_errors=True)
 
@@ -56,10 +65,11 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         if isinstance(item, pytest.Function) and item.originalname == "test_the_suite_passes"
         if hasattr(item, "callspec")
     }
-    lanes = tuple(name for name, suite in suites.SUITES.items() if suite.slow and name in names)
+    lanes = tuple(name for name in suites.SUITES if name in names)
     lanes = tuple(lane for lane in lanes if machine.missing(lane) is None)
     if lanes and not session.config.option.collectonly:
         session.config.stash[BESIDE] = Beside(lanes)
+        session.config.stash[BESIDE].begin(slow=True)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -69,13 +79,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 @pytest.fixture
-def suite_of(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], suites.Report]:
-    """Return a function that gives the report of a lane's suite, run now or begun before."""
+def suite_of(request: pytest.FixtureRequest) -> Callable[[str], suites.Report]:
+    """Return a function that gives the report of a lane's suite, begun before or by the first that asks."""
 
     def report(lane: str) -> suites.Report:
-        if suites.SUITES[lane].slow:
-            return suites.report(lane, request.config.stash[BESIDE].results(lane))
-        suites.run(lane, tmp_path)
-        return suites.report(lane, tmp_path)
+        beside = request.config.stash[BESIDE]
+        beside.begin(slow=suites.SUITES[lane].slow)
+        return suites.report(lane, beside.results(lane))
 
     return report
