@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import time
 import tracemalloc
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from collectors.registry import collectors
 from collectors.root import Root
 from inspector import chain, journal
 from inspector.chain import Chain
+from inspector.domains.events.same import LATE_SECONDS
 from inspector.frame import SECTIONS
 from inspector.history import History
 from inspector.journal import Journal
@@ -75,6 +77,10 @@ def test_memory_is_flat_while_containers_come_and_go(tmp_path: Path):
     watcher = Watcher(tmp_path)
     found: list[Held] = []
     with turnover(alive=4, pause=0.05), asyncio.Runner() as loop:
+        # What happened in the last seconds is kept, to be told once: until then that only grows.
+        until = time.monotonic() + LATE_SECONDS
+        while time.monotonic() < until:
+            watcher.frame(loop)
         for number in range(FRAMES):
             watcher.frame(loop)
             if number == WARM:
