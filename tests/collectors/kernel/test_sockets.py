@@ -310,13 +310,9 @@ def test_a_namespace_in_which_nothing_ran_is_asked_in_its_turn_alone(monkeypatch
         assert all(len(space_of(reading, pid).listeners) == 3 for pid in pids)
 
 
-@pytest.mark.root
-def test_what_a_process_begins_to_listen_on_is_seen_in_the_next_reading_though_others_rest():
-    code = (
-        "import socket, sys; print(1, flush=True); sys.stdin.read(1); "
-        "s = socket.socket(); s.bind(('', 0)); s.listen(); "
-        "print(s.getsockname()[1], flush=True); sys.stdin.read(1)"
-    )
+@contextmanager
+def apart(code):
+    """Run code in a network namespace of its own, beside another one; it says 1 when it is there."""
     with (
         server(),
         subprocess.Popen(
@@ -327,17 +323,28 @@ def test_what_a_process_begins_to_listen_on_is_seen_in_the_next_reading_though_o
     ):
         try:
             assert process.stdout.readline() == b"1\n"
-            asked = Asked()
-            for _ in range(4):
-                asked.read()
-            assert space_of(asked.read()[0], process.pid).listeners == ()
-            process.stdin.write(b"1")
-            process.stdin.flush()
-            port = int(process.stdout.readline())
-            (found,) = space_of(asked.read()[0], process.pid).listeners
-            assert found.port == port
+            yield process
         finally:
             process.stdin.close()
+
+
+@pytest.mark.root
+def test_what_a_process_begins_to_listen_on_is_seen_in_the_next_reading_though_others_rest():
+    code = (
+        "import socket, sys; print(1, flush=True); sys.stdin.read(1); "
+        "s = socket.socket(); s.bind(('', 0)); s.listen(); "
+        "print(s.getsockname()[1], flush=True); sys.stdin.read(1)"
+    )
+    with apart(code) as process:
+        asked = Asked()
+        for _ in range(4):
+            asked.read()
+        assert space_of(asked.read()[0], process.pid).listeners == ()
+        process.stdin.write(b"1")
+        process.stdin.flush()
+        port = int(process.stdout.readline())
+        (found,) = space_of(asked.read()[0], process.pid).listeners
+        assert found.port == port
 
 
 @pytest.mark.root
@@ -350,27 +357,16 @@ def test_what_a_process_listened_on_is_gone_with_it_though_the_namespace_has_oth
         "    s = socket.socket(); s.bind(('', 0)); s.listen(); print(1, flush=True); signal.pause()\n"
         "sys.stdin.read(1)\n"
     )
-    with (
-        server(),
-        subprocess.Popen(
-            ["unshare", "--net", sys.executable, "-I", "-S", "-c", code],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        ) as process,
-    ):
-        try:
-            assert process.stdout.readline() == b"1\n"
-            asked = Asked(sockets.Limits(rest=5000))
-            for _ in range(4):
-                asked.read()
-            assert len(space_of(asked.read()[0], process.pid).listeners) == 1
-            children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-            os.kill(int(children.read_text()), signal.SIGKILL)
-            while children.read_text():
-                time.sleep(0.001)
-            assert space_of(asked.read()[0], process.pid).listeners == ()
-        finally:
-            process.stdin.close()
+    with apart(code) as process:
+        asked = Asked(sockets.Limits(rest=5000))
+        for _ in range(4):
+            asked.read()
+        assert len(space_of(asked.read()[0], process.pid).listeners) == 1
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        os.kill(int(children.read_text()), signal.SIGKILL)
+        while children.read_text():
+            time.sleep(0.001)
+        assert space_of(asked.read()[0], process.pid).listeners == ()
 
 
 def test_listeners_and_connections_of_a_namespace_are_found_with_their_process():

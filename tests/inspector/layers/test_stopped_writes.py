@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import requirements
 from tests.inspector.cli_engine.conftest import cinspect as cinspect  # noqa: PLC0414 - a fixture
 
 pytestmark = pytest.mark.root
@@ -150,7 +151,7 @@ def test_one_that_is_killed_while_it_writes_leaves_no_mount_and_no_lock(stopped,
 def test_one_with_a_user_namespace_is_refused_with_the_reason(cinspect, source):
     done = cinspect.run("run", "--name", "mapped", "--userns", "auto", "@host", "true")
     if done.returncode:
-        pytest.skip(done.stderr.decode())
+        requirements.lacking(done.stderr.decode())
     refused = cinspect.run("cp", str(source), "mapped:/srv/")
     assert refused.returncode == 1
     assert b"user namespace" in refused.stderr
